@@ -1,0 +1,25 @@
+# How everything of ours is compiled; users of the libraries inherit only the standard.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+add_library(brigade_compile INTERFACE)
+target_compile_options(brigade_compile INTERFACE -Wall -Wextra -Wpedantic -Wshadow
+                       -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Sibling calls keep coroutine resumption at constant stack in -Og builds too.
+  target_compile_options(brigade_compile INTERFACE -foptimize-sibling-calls)
+endif()
+if(BRIGADE_SANITIZE)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "BRIGADE_SANITIZE needs clang: g++ 12 overflows the stack in "
+                        "coroutines under its sanitizers. Use the preset 'asan' or 'tsan'.")
+  endif()
+  add_compile_options(-fsanitize=${BRIGADE_SANITIZE} -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${BRIGADE_SANITIZE})
+endif()

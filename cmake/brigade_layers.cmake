@@ -1,0 +1,46 @@
+# brigade_layer(NAME DEPENDS... [PRIVATE ...]): the library of src/NAME, headers in include/brigade/NAME.
+function(brigade_layer name)
+  cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  brigade_library(brigade_${name} SOURCES ${sources} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+endfunction()
+
+# brigade_connector(SYSTEM [PRIVATE libs...]): src/connect/SYSTEM_*.cpp and SYSTEM.cpp, a library of its own.
+function(brigade_connector system)
+  cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/connect/${system}.cpp
+       ${PROJECT_SOURCE_DIR}/src/connect/${system}_*.cpp)
+  if(sources)
+    brigade_library(brigade_connect_${system} SOURCES ${sources}
+                    PUBLIC brigade::pipeline ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+    set_property(GLOBAL APPEND PROPERTY BRIGADE_CONNECTORS brigade_connect_${system})
+  endif()
+endfunction()
+
+function(brigade_library target)
+  cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(${target} STATIC ${arg_SOURCES})
+  string(REPLACE "brigade_" "brigade::" alias ${target})
+  add_library(${alias} ALIAS ${target})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
+    PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${target} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE}
+                        $<BUILD_INTERFACE:brigade_compile>)
+endfunction()
+
+# brigade_tests(LAYER libs...): every tests/LAYER/*_test.cpp, one program a layer.
+function(brigade_tests layer)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${layer}/*_test.cpp)
+  if(sources)
+    add_executable(${layer}_tests ${sources})
+    target_link_libraries(${layer}_tests PRIVATE ${ARGN} GTest::gtest GTest::gtest_main
+                          brigade_compile)
+    target_include_directories(${layer}_tests PRIVATE ${PROJECT_SOURCE_DIR}/src
+                               ${PROJECT_SOURCE_DIR}/tests)
+    target_precompile_headers(${layer}_tests PRIVATE <gtest/gtest.h>)
+    gtest_discover_tests(${layer}_tests TEST_PREFIX ${layer}. DISCOVERY_TIMEOUT 60
+                         PROPERTIES TIMEOUT 300)
+  endif()
+endfunction()

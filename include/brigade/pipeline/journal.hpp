@@ -1,0 +1,72 @@
+/// The account of a run as the engine writes it: every outcome, exactly once, durable before the
+/// source hears of it. `ledger` is the real one; the test kit has one in memory.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <brigade/pipeline/mark.hpp>
+#include <brigade/pipeline/outcome.hpp>
+
+namespace brigade {
+
+using wall_time = std::chrono::system_clock::time_point;
+
+/// One failed attempt.
+struct attempt_record {
+  std::string stage;
+  int number = 0;  ///< 0: it charged no attempt (its handler process died)
+  int worker = 0;
+  std::string error;
+  wall_time at;
+};
+
+/// What is kept of a dead letter, enough to replay it.
+struct letter {
+  std::string payload;         ///< as it was at the failed stage
+  std::string source_payload;  ///< as it was at the source
+  int stage_index = 0;         ///< where replay begins; -1: at the source
+  bool replayable = true;      ///< false: the payload has no text form that reads back
+};
+
+/// One settled item.
+struct settlement {
+  std::string id;           ///< position id; a child's has `/N` behind it
+  std::string business_id;  ///< empty: none
+  std::uint32_t partition = 0;
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::string part;  ///< a child's path ("0", "0/2"); empty: the item itself, whose position ends
+  outcome result = outcome::delivered;
+  std::string stage;  ///< where it was settled
+  int attempts = 0;   ///< completed ones, at that stage
+  std::string error;
+  wall_time taken_at;
+  wall_time settled_at;
+  std::vector<attempt_record> failed_attempts;  ///< in order, over all stages
+  std::unique_ptr<letter> dead;                 ///< for dead_lettered
+  std::string replay_of;                        ///< id of the letter this is a replay of
+};
+
+class journal {
+ public:
+  virtual ~journal() = default;
+
+  /// Queues a batch, to become durable as one; does not wait. Batches become durable in order.
+  /// `partitions` are the source's, as known by now. Returns the batch's number, from 1.
+  virtual std::uint64_t record(std::vector<settlement> batch,
+                               const std::vector<std::string>& partitions,
+                               std::string sink_token) = 0;
+
+  /// Called on a thread of the journal's own: all batches up to `number` are durable.
+  std::function<void(std::uint64_t number)> on_durable;
+  /// Called on that thread: nothing will become durable any more; the run must end with exit 1.
+  std::function<void(std::string error)> on_failed;
+  /// Called on that thread when the disk is full (true) and when there is room again (false).
+  std::function<void(bool full)> on_full;
+};
+
+}  // namespace brigade

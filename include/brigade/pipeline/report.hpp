@@ -1,0 +1,69 @@
+/// The account of a run for people and programs: the identity and its numbers.
+///
+///   taken = delivered + filtered + dead_lettered + dropped + returned + in_flight
+///   per stage: in + born = passed + filtered + dead_lettered + dropped + returned + in_flight
+#pragma once
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <brigade/pipeline/outcome.hpp>
+
+namespace brigade {
+
+struct worker_report {
+  int id = 0;
+  std::uint64_t items = 0;
+  std::uint64_t failed = 0;  ///< attempts of this worker that failed
+};
+
+struct stage_report {
+  std::string name;
+  std::uint64_t in = 0;
+  std::uint64_t born = 0;
+  std::uint64_t passed = 0;
+  std::array<std::uint64_t, outcome_count> settled{};  ///< here, by outcome; delivered stays 0
+  std::uint64_t in_flight = 0;
+  std::uint64_t retries = 0;
+  std::vector<worker_report> workers;
+  [[nodiscard]] bool adds_up() const;
+};
+
+struct dead_letter_report {
+  std::string id;
+  std::string stage;
+  std::string error;
+  int attempts = 0;
+};
+
+struct report {
+  static constexpr std::size_t dead_letters_max = 100;
+
+  std::string pipeline;
+  std::uint64_t run = 0;
+  int exit_code = 0;
+  std::uint64_t taken = 0;
+  std::array<std::uint64_t, outcome_count> settled{};
+  std::uint64_t in_flight = 0;
+  std::uint64_t retries = 0;
+  double seconds = 0;
+  std::vector<stage_report> stages;  ///< in order; the sink is the last
+  std::vector<dead_letter_report> dead_letters;  ///< the first hundred
+  std::string error;  ///< why the run failed or stopped early; empty: it did not
+
+  [[nodiscard]] std::uint64_t count(outcome result) const {
+    return settled[static_cast<std::size_t>(result)];
+  }
+  /// The identity, of the run and of each stage.
+  [[nodiscard]] bool adds_up() const;
+  /// `orders: taken 1000 = delivered 997 + ...; retries 7; 12.3 s; exit 3`
+  [[nodiscard]] std::string line() const;
+  /// What `--report FILE` writes.
+  [[nodiscard]] std::string json() const;
+  /// For a person: the stages with their workers, the failures grouped by stage and error.
+  [[nodiscard]] std::string text() const;
+};
+
+}  // namespace brigade

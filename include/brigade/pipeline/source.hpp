@@ -1,0 +1,56 @@
+/// Where items come from: the interface between the engine and an outside system.
+///
+/// The source is the buffer: what it gave is acknowledged only once its final outcome is durable,
+/// and a source that is asked again gives again what was never acknowledged.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <brigade/async/task.hpp>
+#include <brigade/pipeline/mark.hpp>
+#include <brigade/pipeline/payload.hpp>
+
+namespace brigade {
+
+/// One item as read. Within a partition `begin` ascends, and `begin < end <= next begin`.
+struct source_item {
+  explicit source_item(payload value_, std::uint32_t partition_, std::uint64_t begin_,
+                       std::uint64_t end_)
+      : value(std::move(value_)), partition(partition_), begin(begin_), end(end_) {}
+  payload value;
+  std::uint32_t partition;  ///< index into `source::partitions()`
+  std::uint64_t begin;
+  std::uint64_t end;
+  std::optional<std::string> undecodable;  ///< why; dead-lettered at stage `source`, one attempt
+};
+
+class source {
+ public:
+  virtual ~source() = default;
+
+  /// Opens, and continues behind `resume` (one entry for each partition known from before).
+  /// Throws std::runtime_error with a message for the user when it cannot.
+  virtual task<> open(std::vector<partition_mark> resume) = 0;
+  /// The next items, at most `items_max`, as soon as there are any; none: the source is at its end.
+  /// Gives no item that `resume` called finished. Cancelled: loses nothing; the next call goes on.
+  virtual task<std::vector<source_item>> read(std::size_t items_max) = 0;
+  /// What is finished, durably; called as it advances.
+  virtual void acknowledge(std::uint32_t partition, const mark& at);
+  virtual task<> close();
+
+  /// The partitions seen so far, in the order of their index: `<source>:<token>`. Grows only.
+  [[nodiscard]] virtual const std::vector<std::string>& partitions() const = 0;
+  /// True: it ends by itself. Decides what a stop before the end means, and `give_up_after`.
+  [[nodiscard]] virtual bool finite() const = 0;
+  /// False: what it gave cannot be asked for again (a pipe); `check` warns.
+  [[nodiscard]] virtual bool replayable() const { return true; }
+  /// Units (bytes) there are in all, when that is known: for the progress line.
+  [[nodiscard]] virtual std::optional<std::uint64_t> size_total() const { return std::nullopt; }
+  /// What identifies the source in the pipeline file; another one under the same name is refused.
+  [[nodiscard]] virtual std::string fingerprint() const = 0;
+};
+
+}  // namespace brigade

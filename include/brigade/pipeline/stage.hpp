@@ -1,0 +1,115 @@
+/// What a stage does with one item: the interface between the engine and the work.
+///
+/// The engine owns the item, counts the attempts and decides what a failure means; a stage body
+/// makes one attempt and says what came of it. It never settles, retries or logs an item itself.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <brigade/async/task.hpp>
+#include <brigade/pipeline/outcome.hpp>
+#include <brigade/pipeline/payload.hpp>
+#include <brigade/pipeline/policy.hpp>
+
+namespace brigade {
+
+/// Why an attempt failed.
+struct failure {
+  explicit failure(verdict kind_, std::string error_,
+                   std::optional<milliseconds> retry_after_ = std::nullopt)
+      : kind(kind_), error(std::move(error_)), retry_after(retry_after_) {}
+  verdict kind;
+  std::string error;                        ///< for people: one line, no trailing newline
+  std::optional<milliseconds> retry_after;  ///< what the far side asked for
+  bool killed_handler = false;  ///< the attempt ended its handler process: charges no attempt,
+                                ///< counts a kill; the third makes the item poison
+};
+
+/// What one attempt gave.
+class attempt_result {
+ public:
+  enum class kind : std::uint8_t { unchanged, passed, filtered, split, failed };
+
+  /// The item goes on as it is.
+  static attempt_result unchanged() { return attempt_result(kind::unchanged); }
+  /// The item goes on as `value`.
+  static attempt_result passed(payload value) {
+    attempt_result result(kind::passed);
+    result.value_ = std::move(value);
+    return result;
+  }
+  static attempt_result filtered() { return attempt_result(kind::filtered); }
+  /// The item goes on as these, one or more; it is settled when all of them are.
+  static attempt_result split(std::vector<payload> values) {
+    attempt_result result(kind::split);
+    result.values_ = std::move(values);
+    return result;
+  }
+  static attempt_result failed(failure why) {
+    attempt_result result(kind::failed);
+    result.failure_ = std::make_unique<failure>(std::move(why));
+    return result;
+  }
+
+  [[nodiscard]] kind what() const { return kind_; }
+  [[nodiscard]] payload& value() { return value_; }
+  [[nodiscard]] std::vector<payload>& values() { return values_; }
+  [[nodiscard]] const failure& why() const { return *failure_; }
+
+ private:
+  explicit attempt_result(kind what) : kind_(what) {}
+  kind kind_;
+  payload value_;
+  std::vector<payload> values_;
+  std::unique_ptr<failure> failure_;
+};
+
+/// What a stage body may know of the item it works on. Valid during the attempt.
+struct attempt_info {
+  std::string_view id;   ///< position id, e.g. `main:8f3a:40960`; a child's has `/N` behind it
+  std::string_view key;  ///< pipeline name and id: stable over retries, restarts and replays
+  int attempt = 1;       ///< 1 for the first
+  int worker = 0;        ///< which worker, 0 to workers - 1
+};
+
+/// The work of one stage. One object serves all workers of the stage, on one loop.
+class stage_body {
+ public:
+  virtual ~stage_body() = default;
+
+  /// Before the first item; throws what makes the run impossible. `workers` is what the policy says.
+  virtual task<> open(int workers);
+  /// After the last item, also when the run failed; must end what `open` started.
+  virtual task<> close();
+
+  /// How many items one worker may have in work at once (a child process with `in_flight: 64`).
+  [[nodiscard]] virtual int in_flight_per_worker() const { return 1; }
+
+  /// True: `run_now` is the whole work, does not wait, and is called instead of `run`.
+  [[nodiscard]] virtual bool immediate() const { return false; }
+  /// One attempt that does not wait. An exception is a retryable failure with its text, except
+  /// `permanent_error` and `fatal_error`.
+  virtual attempt_result run_now(payload& item, const attempt_info& info);
+  /// One attempt that may wait. `item` stays unchanged unless the attempt succeeds.
+  /// Cancelled: leaves no trace of the attempt behind but side effects; the item is the engine's.
+  virtual task<attempt_result> run(payload& item, const attempt_info& info);
+};
+
+/// Thrown by a stage function: this item will never succeed; it is not tried again.
+class permanent_error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+/// Thrown by a stage function: the whole run cannot go on.
+class fatal_error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace brigade
