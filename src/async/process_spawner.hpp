@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <array>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -44,8 +45,8 @@ struct spawn_plan {
   std::string program;
   std::vector<std::string> arguments;
   std::vector<std::string> environment;
-  std::string directory;  ///< empty: stay
-  unique_fd streams[3];   ///< the child's ends
+  std::string directory;                                                       ///< empty: stay
+  std::array<unique_fd, 3> streams = {unique_fd(), unique_fd(), unique_fd()};  ///< the child's ends
 };
 
 struct spawn_outcome {
