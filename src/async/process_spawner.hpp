@@ -12,6 +12,9 @@
 
 namespace brigade::detail {
 
+/// A descriptor that becomes readable when the process ends; below 0: errno says why not.
+[[nodiscard]] int open_pidfd(pid_t id) noexcept;
+
 /// Owns a descriptor.
 class unique_fd {
  public:
