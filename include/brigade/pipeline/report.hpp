@@ -3,13 +3,13 @@
 ///   taken = delivered + filtered + dead_lettered + dropped + returned + in_flight
 ///   per stage: in + born = passed + filtered + dead_lettered + dropped + returned + in_flight
 #pragma once
+#include <brigade/pipeline/outcome.hpp>
+
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <brigade/pipeline/outcome.hpp>
 
 namespace brigade {
 
@@ -38,6 +38,14 @@ struct dead_letter_report {
   int attempts = 0;
 };
 
+/// Dead letters alike: one stage, one error.
+struct failure_group {
+  std::string stage;
+  std::string error;
+  std::uint64_t items = 0;
+  std::string example;  ///< id of one of them
+};
+
 struct report {
   static constexpr std::size_t dead_letters_max = 100;
 
@@ -49,9 +57,12 @@ struct report {
   std::uint64_t in_flight = 0;
   std::uint64_t retries = 0;
   double seconds = 0;
-  std::vector<stage_report> stages;  ///< in order; the sink is the last
+  std::vector<stage_report> stages;              ///< in order; the sink is the last
   std::vector<dead_letter_report> dead_letters;  ///< the first hundred
-  std::string error;  ///< why the run failed or stopped early; empty: it did not
+  std::vector<failure_group> failures;  ///< of all dead letters, when known (from a ledger);
+                                        ///< empty: `text` groups `dead_letters`
+  std::string error;                    ///< why the run failed or stopped early; empty: it did not
+  bool killed = false;  ///< it has no end record: the numbers are of what was recorded
 
   [[nodiscard]] std::uint64_t count(outcome result) const {
     return settled[static_cast<std::size_t>(result)];
@@ -60,7 +71,7 @@ struct report {
   [[nodiscard]] bool adds_up() const;
   /// `orders: taken 1000 = delivered 997 + ...; retries 7; 12.3 s; exit 3`
   [[nodiscard]] std::string line() const;
-  /// What `--report FILE` writes.
+  /// What `--report FILE` writes. Text that is not UTF-8 has U+FFFD in its place.
   [[nodiscard]] std::string json() const;
   /// For a person: the stages with their workers, the failures grouped by stage and error.
   [[nodiscard]] std::string text() const;

@@ -1,0 +1,50 @@
+/// A flag that tasks wait for. `set` wakes all who wait, who return even if `clear` follows at
+/// once.
+///
+/// Thread safety: one loop. Lifetime: outlives its waiters.
+#pragma once
+#include <brigade/async/detail/waiter.hpp>
+
+#include <coroutine>
+#include <source_location>
+#include <string>
+
+namespace brigade {
+
+class event {
+ public:
+  explicit event(std::string name = "event") : name_(std::move(name)) {}
+  event(const event&) = delete;
+  event& operator=(const event&) = delete;
+
+  class [[nodiscard]] wait_operation final : public detail::waiter {
+   public:
+    wait_operation(event& target, std::source_location where) : waiter(where), event_(target) {}
+    ~wait_operation() { leave(); }
+    [[nodiscard]] bool await_ready() const noexcept { return event_.set_; }
+    void await_suspend(std::coroutine_handle<> handle) noexcept {
+      if (!begin_wait(handle)) wait_in(event_.waiters_);
+    }
+    void await_resume() const;
+    [[nodiscard]] std::string describe() const override;
+
+   private:
+    event& event_;
+  };
+
+  /// Completes:  once the event is set; at once when it already is.
+  /// Cancelled:  throws `cancelled`.
+  wait_operation wait(std::source_location where = std::source_location::current()) {
+    return wait_operation(*this, where);
+  }
+  void set() noexcept;
+  void clear() noexcept { set_ = false; }
+  [[nodiscard]] bool is_set() const { return set_; }
+
+ private:
+  std::string name_;
+  detail::link_list waiters_;
+  bool set_ = false;
+};
+
+}  // namespace brigade

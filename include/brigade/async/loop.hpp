@@ -1,0 +1,176 @@
+/// The loop: runs the tasks of one thread, keeps their time, and says so when nothing can go on.
+///
+/// Tasks of one loop never race. A task runs until it waits; what becomes ready runs in the order
+/// it became ready. Outside events (threads, processes, descriptors) are looked at when the loop is
+/// idle and at least every 64 steps. When no task can run, no timer is armed and nothing from
+/// outside is awaited, all tasks are cancelled and `deadlock` is thrown, naming each.
+///
+/// Thread safety: everything on the loop's thread, but for `post` and `wake`.
+#pragma once
+#include <brigade/async/cancel.hpp>
+#include <brigade/async/detail/task_state.hpp>
+#include <brigade/async/detail/timer.hpp>
+#include <brigade/async/detail/waiter.hpp>
+#include <brigade/async/error.hpp>
+#include <brigade/async/spawn.hpp>
+#include <brigade/async/task.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace brigade {
+
+namespace detail {
+
+/// How a loop sees time and the world; the real one hides Boost.Asio.
+class driver {
+ public:
+  virtual ~driver() = default;
+  [[nodiscard]] virtual time_point now() = 0;
+  /// Runs what has come in from outside, without waiting.
+  virtual void poll() = 0;
+  /// Waits for something from outside, at most until `deadline` (`time_point::max()`: for ever).
+  virtual void wait_until(time_point deadline) = 0;
+  /// Ends `wait_until`. From any thread.
+  virtual void wake() noexcept = 0;
+  /// Which of `ready` tasks runs next; 0 is the one that has been ready longest.
+  virtual std::size_t choose(std::size_t ready) {
+    static_cast<void>(ready);
+    return 0;
+  }
+};
+
+/// What other threads hold of a loop: they may outlive it.
+class mailbox {
+ public:
+  explicit mailbox(driver& target) : driver_(&target) {}
+  /// False: the loop is gone, `work` was dropped.
+  bool post(std::function<void()> work);
+  void close();
+  [[nodiscard]] std::vector<std::function<void()>> take();
+  [[nodiscard]] bool pending() const { return pending_.load(std::memory_order_acquire); }
+
+ private:
+  std::mutex mutex_;
+  driver* driver_;
+  std::vector<std::function<void()>> posted_;
+  std::atomic<bool> pending_{false};
+};
+
+std::unique_ptr<driver> make_reactor();
+
+}  // namespace detail
+
+class loop {
+ public:
+  /// How many operations that need not wait a task may do in a row before the others get a turn.
+  static constexpr int turn_budget = 128;
+  static constexpr int steps_between_polls = 64;
+
+  loop();
+  /// With a driver of one's own: virtual time, seeded order (see testing/virtual_loop.hpp).
+  explicit loop(std::unique_ptr<detail::driver> world);
+  ~loop();
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  /// The loop that runs on this thread; none is a misuse (asserted).
+  [[nodiscard]] static loop& current();
+  [[nodiscard]] static loop* current_if_any() noexcept { return this_thread_; }
+
+  /// Runs `main` to its end, then cancels what is left and waits for it.
+  /// Throws what `main` throws, or `deadlock`.
+  template <class T>
+  T run(task<T> main) {
+    auto handle = spawn_on(*this, std::move(main), "main");
+    drive(handle.record());
+    return handle.result();
+  }
+
+  /// Runs `work` on the loop's thread, soon. From any thread.
+  void post(std::function<void()> work) { mailbox_->post(std::move(work)); }
+  [[nodiscard]] std::shared_ptr<detail::mailbox> mailbox() const { return mailbox_; }
+
+  /// Time as of the last look at the clock; a look costs 34 ns, so it is not taken at every step.
+  [[nodiscard]] detail::time_point now() const { return now_; }
+  void refresh_now() { now_ = driver_->now(); }
+
+  /// One step of the loop, for tests that drive it by hand: false when nothing is ready.
+  bool step();
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
+  /// All unfinished tasks with what they wait on, one a line.
+  [[nodiscard]] std::string dump_tasks() const;
+  [[nodiscard]] std::size_t task_count() const { return task_count_; }
+  /// Tasks left over at the end of `run` that did not end when cancelled get this long.
+  void set_leftover_timeout(std::chrono::nanoseconds limit) { leftover_timeout_ = limit; }
+  /// Told of each error nobody awaited; the default writes a line to stderr.
+  std::function<void(const std::string& task_name, const std::exception_ptr&)> on_unhandled;
+
+  // --- for the primitives ---
+  void make_ready(detail::waiter& entry) noexcept {
+    ready_.push_back(&entry);
+    ++ready_count_;
+  }
+  void forget_ready() noexcept { --ready_count_; }
+  [[nodiscard]] detail::task_state* running() const { return running_; }
+  /// True while the running task may go on without a turn of the loop.
+  [[nodiscard]] bool spend() noexcept { return --budget_ > 0; }
+  void exhaust_budget() noexcept { budget_ = 0; }
+  [[nodiscard]] detail::timer_heap& timers() { return timers_; }
+  [[nodiscard]] detail::driver& world() { return *driver_; }
+  void outside_wait_begins(bool background) noexcept { outside_ += background ? 0 : 1; }
+  void outside_wait_ends(bool background) noexcept { outside_ -= background ? 0 : 1; }
+
+ private:
+  friend class detail::task_state;
+  friend class cancel_scope;
+  friend class task_group;
+  friend void detail::root_finished(detail::task_state& record) noexcept;
+
+  void drive(detail::task_state& main);
+  void turn();
+  void look_outside(bool may_wait);
+  void end_leftovers();
+  void found_deadlock();
+  void adopt(detail::task_state& record);
+  void retire(detail::task_state& record) noexcept;
+  void bury() noexcept;
+  detail::waiter& pick();
+
+  static inline constinit thread_local loop* this_thread_ = nullptr;
+
+  std::unique_ptr<detail::driver> driver_;
+  std::shared_ptr<detail::mailbox> mailbox_;
+  detail::link_list ready_;
+  std::size_t ready_count_ = 0;
+  int budget_ = 0;
+  detail::task_state* running_ = nullptr;
+  detail::time_point now_;
+  detail::timer_heap timers_;
+  std::size_t outside_ = 0;
+  std::uint64_t steps_ = 0;
+  std::uint64_t next_task_id_ = 1;
+  detail::link_list tasks_;
+  std::size_t task_count_ = 0;
+  std::vector<detail::task_state*> finished_;
+  cancel_scope scope_;
+  std::string deadlock_;
+  std::chrono::nanoseconds leftover_timeout_ = std::chrono::seconds(5);
+};
+
+/// Runs `main` on a loop of its own in this thread and gives its result.
+template <class T>
+T run(task<T> main) {
+  loop own;
+  return own.run(std::move(main));
+}
+
+}  // namespace brigade

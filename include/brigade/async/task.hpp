@@ -1,0 +1,169 @@
+/// task<T>: a lazy coroutine. It runs when awaited, inside the task that awaits it, or when
+/// spawned, as a task of its own.
+///
+/// Move-only and [[nodiscard]]. Awaited in place it starts at once, without a turn of the loop; its
+/// result or exception comes out of the `co_await`. Destroying one that is suspended destroys its
+/// frame: every local is cleaned up, nothing it waited for is lost.
+/// Parameters taken by reference must outlive it; `spawn` copies its arguments.
+///
+/// g++ 12 miscompiles some `co_await` expressions (braced aggregates, lambdas with owning captures,
+/// `?:` of class type, a condition in a coroutine without locals): name things first.
+///
+/// Thread safety: one loop.
+#pragma once
+#include <brigade/async/assert.hpp>
+#include <brigade/async/detail/frame_pool.hpp>
+
+#include <concepts>
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#if !defined(__cpp_impl_coroutine)
+#error \
+    "brigade needs C++20 coroutines: compile with -std=c++20 (g++ 12 or newer, clang 16 or newer)"
+#endif
+
+namespace brigade {
+
+template <class T>
+class task;
+
+namespace detail {
+
+class task_state;
+/// A spawned coroutine reached its end: its record learns of it.
+void root_finished(task_state& record) noexcept;
+/// While above zero, a frame is being destroyed in the middle of its work.
+inline constinit thread_local int frames_being_destroyed = 0;
+
+struct promise_base : pooled {
+  std::coroutine_handle<> continuation;
+  task_state* root = nullptr;  ///< set in the outermost frame of a spawned task
+  std::exception_ptr error;
+  bool starting = false;
+  bool done = false;
+
+  struct final_awaiter {
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
+      promise_base& self = frame.promise();
+      self.done = true;
+      if (self.root != nullptr) {
+        root_finished(*self.root);
+        return std::noop_coroutine();
+      }
+      // Started inline and finished without suspending: whoever started it just goes on.
+      if (self.starting) return std::noop_coroutine();
+      return self.continuation;
+    }
+    void await_resume() const noexcept {}
+  };
+
+  std::suspend_always initial_suspend() noexcept { return {}; }
+  final_awaiter final_suspend() noexcept { return {}; }
+  void unhandled_exception() noexcept { error = std::current_exception(); }
+};
+
+template <class T>
+struct promise : promise_base {
+  std::optional<T> value;
+  task<T> get_return_object() noexcept;
+  template <class U>
+    requires std::convertible_to<U&&, T>
+  void return_value(U&& result) {
+    value.emplace(std::forward<U>(result));
+  }
+  T take() {
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
+    return std::move(*value);
+  }
+};
+
+template <>
+struct promise<void> : promise_base {
+  task<void> get_return_object() noexcept;
+  void return_void() noexcept {}
+  void take() {
+    if (error) std::rethrow_exception(std::exchange(error, nullptr));
+  }
+};
+
+template <class T>
+class task_awaiter {
+ public:
+  using handle = std::coroutine_handle<promise<T>>;
+  explicit task_awaiter(handle child) : child_(child) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  /// False (do not suspend) when the child finished at once: constant stack without tail calls.
+  bool await_suspend(std::coroutine_handle<> parent) noexcept {
+    promise<T>& body = child_.promise();
+    body.continuation = parent;
+    body.starting = true;
+    child_.resume();
+    body.starting = false;
+    return !body.done;
+  }
+  T await_resume() { return child_.promise().take(); }
+
+ private:
+  handle child_;
+};
+
+}  // namespace detail
+
+template <class T = void>
+class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
+ public:
+  using promise_type = detail::promise<T>;
+  using value_type = T;
+  using handle = std::coroutine_handle<promise_type>;
+
+  explicit task(handle frame) : frame_(frame) {}
+  task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+  task& operator=(task&& other) noexcept {
+    if (this != &other) {
+      destroy();
+      frame_ = std::exchange(other.frame_, nullptr);
+    }
+    return *this;
+  }
+  ~task() { destroy(); }
+
+  /// Completes:  with the coroutine's result.
+  /// Cancelled:  the wait it is in fails; its `cancelled` comes out here.
+  auto operator co_await() && noexcept {
+    BRIGADE_ASSERT(frame_, "awaiting a task that was moved from");
+    return detail::task_awaiter<T>(frame_);
+  }
+
+  [[nodiscard]] handle frame() const { return frame_; }
+
+ private:
+  void destroy() noexcept {
+    if (!frame_) return;
+    const bool unfinished = !frame_.promise().done;
+    detail::frames_being_destroyed += unfinished ? 1 : 0;
+    std::exchange(frame_, nullptr).destroy();
+    detail::frames_being_destroyed -= unfinished ? 1 : 0;
+  }
+  handle frame_;
+};
+
+template <class T>
+task<T> detail::promise<T>::get_return_object() noexcept {
+  return task<T>(std::coroutine_handle<promise<T>>::from_promise(*this));
+}
+inline task<void> detail::promise<void>::get_return_object() noexcept {
+  return task<void>(std::coroutine_handle<promise<void>>::from_promise(*this));
+}
+
+template <class T>
+inline constexpr bool is_task = false;
+template <class T>
+inline constexpr bool is_task<task<T>> = true;
+
+}  // namespace brigade

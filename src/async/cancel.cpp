@@ -1,0 +1,84 @@
+#include <brigade/async/assert.hpp>
+#include <brigade/async/cancel.hpp>
+#include <brigade/async/detail/task_state.hpp>
+#include <brigade/async/loop.hpp>
+
+namespace brigade {
+
+cancel_scope::cancel_scope() : owner_(loop::current().running()) {
+  BRIGADE_ASSERT(owner_ != nullptr, "a cancel scope outside any task");
+  attach(owner_->scope_);
+  owner_->scope_ = this;
+  requests_at_entry_ = owner_->requests_;
+}
+
+cancel_scope::cancel_scope(root_tag, detail::task_state* owner, cancel_scope* parent)
+    : owner_(owner), root_(true) {
+  if (parent != nullptr) attach(parent);
+}
+
+cancel_scope::~cancel_scope() {
+  if (linked()) unlink();
+  if (root_) return;
+  BRIGADE_ASSERT(owner_->scope_ == this, "cancel scopes ended out of order");
+  owner_->scope_ = parent_;
+  if (shielded_) --owner_->shields_;
+  owner_->refresh_interrupted();
+}
+
+void cancel_scope::attach(cancel_scope* parent) {
+  parent_ = parent;
+  parent->inner_.push_back(this);
+}
+
+const cancel_scope* cancel_scope::effective() const {
+  const cancel_scope* outermost = nullptr;
+  for (const cancel_scope* scope = this; scope != nullptr; scope = scope->parent_) {
+    if (scope->cancelled_) outermost = scope;
+    if (scope->shielded_) break;
+  }
+  return outermost;
+}
+
+void cancel_scope::cancel(std::string_view reason) {
+  if (cancelled_) return;
+  cancelled_ = true;
+  reason_ = reason;
+  reach_in(reason_);
+}
+
+void cancel_scope::reach_in(std::string_view reason) {
+  for (detail::link* node = inner_.front(); node != inner_.end(); node = node->next) {
+    auto* inner = static_cast<cancel_scope*>(node);
+    if (!inner->shielded_) inner->reach_in(reason);
+  }
+  if (owner_ != nullptr && owner_->scope_ == this) owner_->interrupt();
+}
+
+void cancel_scope::shield() {
+  BRIGADE_ASSERT(!root_, "only a scope inside a task can be shielded");
+  if (shielded_) return;
+  shielded_ = true;
+  ++owner_->shields_;
+  owner_->refresh_interrupted();
+}
+
+bool cancel_scope::caused_cancellation() const {
+  if (!cancelled_) return false;
+  if (owner_->requests_ != requests_at_entry_) return false;
+  return shielded_ || parent_ == nullptr || parent_->effective() == nullptr;
+}
+
+deadline_scope::deadline_scope(std::chrono::nanoseconds after) : after_(after) {
+  loop& owner = loop::current();
+  owner.refresh_now();
+  owner.timers().arm(*this, owner.now() + after, owner.running()->background());
+}
+
+deadline_scope::~deadline_scope() {
+  if (armed()) loop::current().timers().disarm(*this);
+}
+
+void deadline_scope::fire() noexcept { cancel("deadline passed"); }
+
+}  // namespace brigade

@@ -1,0 +1,152 @@
+#include "async/reactor.hpp"
+
+#include <brigade/async/assert.hpp>
+#include <brigade/async/descriptor.hpp>
+#include <brigade/async/detail/task_state.hpp>
+#include <brigade/async/detail/waiter.hpp>
+#include <brigade/async/loop.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace brigade {
+
+namespace asio = boost::asio;
+
+class descriptor::implementation {
+ public:
+  implementation(detail::reactor& owner, int fd) : world(owner), stream(owner.context, fd) {
+    stream.non_blocking(true);
+  }
+  detail::reactor& world;
+  asio::posix::stream_descriptor stream;
+  int waiting = 0;
+};
+
+namespace {
+
+class readiness_wait;
+
+// Shared with the completion handler, which may run after the waiter has gone.
+struct readiness {
+  readiness_wait* waiting = nullptr;
+  asio::cancellation_signal stop;
+};
+
+class readiness_wait final : public detail::waiter {
+ public:
+  readiness_wait(descriptor::implementation& target, asio::posix::descriptor_base::wait_type kind,
+                 std::source_location from)
+      : waiter(from), target_(target), kind_(kind) {}
+  ~readiness_wait() {
+    let_go();
+    leave();
+  }
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    if (begin_wait(handle)) return;
+    state_ = detail::wait_state::waiting;
+    shared_ = std::make_shared<readiness>();
+    shared_->waiting = this;
+    ++target_.waiting;
+    task_->owner().outside_wait_begins(task_->background());
+    ++target_.world.operations;
+    auto handler = [shared = shared_, &world = target_.world](boost::system::error_code) {
+      --world.operations;
+      if (shared->waiting != nullptr) shared->waiting->arrived();
+    };
+    target_.stream.async_wait(
+        kind_, asio::bind_cancellation_slot(shared_->stop.slot(), std::move(handler)));
+  }
+  void await_resume() {
+    if (std::exchange(state_, detail::wait_state::idle) == detail::wait_state::cancelled) {
+      task_->throw_cancelled();
+    }
+  }
+  bool cancel() noexcept override {
+    let_go();
+    return waiter::cancel();
+  }
+  [[nodiscard]] std::string describe() const override {
+    const bool reads = kind_ == asio::posix::descriptor_base::wait_read;
+    return (reads ? "input from descriptor " : "room in descriptor ") +
+           std::to_string(target_.stream.native_handle());
+  }
+  [[nodiscard]] bool outside() const override { return true; }
+
+ private:
+  void arrived() {
+    detach();
+    wake(detail::wait_state::granted);
+  }
+  void detach() noexcept {
+    shared_->waiting = nullptr;
+    --target_.waiting;
+    task_->owner().outside_wait_ends(task_->background());
+  }
+  void let_go() noexcept {
+    if (!shared_ || shared_->waiting == nullptr) return;
+    detach();
+    shared_->stop.emit(asio::cancellation_type::total);
+  }
+  descriptor::implementation& target_;
+  asio::posix::descriptor_base::wait_type kind_;
+  std::shared_ptr<readiness> shared_;
+};
+
+bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
+}  // namespace
+
+descriptor::descriptor(int fd)
+    : impl_(std::make_unique<implementation>(detail::reactor::current(), fd)) {}
+descriptor::descriptor(descriptor&& other) noexcept = default;
+descriptor& descriptor::operator=(descriptor&& other) noexcept = default;
+descriptor::~descriptor() { close(); }
+
+int descriptor::fd() const { return impl_->stream.native_handle(); }
+bool descriptor::is_open() const { return impl_ != nullptr && impl_->stream.is_open(); }
+
+void descriptor::close() noexcept {
+  if (!is_open()) return;
+  BRIGADE_ASSERT(impl_->waiting == 0, "a descriptor was closed while a task waits for it");
+  boost::system::error_code ignored;
+  impl_->stream.close(ignored);
+}
+
+task<std::size_t> descriptor::read_some(std::span<char> buffer, std::source_location where) {
+  for (;;) {
+    const ssize_t count = ::read(fd(), buffer.data(), buffer.size());
+    if (count >= 0) co_return static_cast<std::size_t>(count);
+    if (errno == EINTR) continue;
+    if (!would_block()) throw std::system_error(errno, std::generic_category(), "read");
+    readiness_wait wait(*impl_, asio::posix::descriptor_base::wait_read, where);
+    co_await wait;
+  }
+}
+
+task<std::size_t> descriptor::write_some(std::string_view bytes, std::source_location where) {
+  for (;;) {
+    const ssize_t count = ::write(fd(), bytes.data(), bytes.size());
+    if (count >= 0) co_return static_cast<std::size_t>(count);
+    if (errno == EINTR) continue;
+    if (!would_block()) throw std::system_error(errno, std::generic_category(), "write");
+    readiness_wait wait(*impl_, asio::posix::descriptor_base::wait_write, where);
+    co_await wait;
+  }
+}
+
+task<> descriptor::wait_readable(std::source_location where) {
+  readiness_wait wait(*impl_, asio::posix::descriptor_base::wait_read, where);
+  co_await wait;
+}
+
+}  // namespace brigade

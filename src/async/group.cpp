@@ -1,0 +1,90 @@
+#include <brigade/async/assert.hpp>
+#include <brigade/async/group.hpp>
+#include <brigade/async/loop.hpp>
+
+#include <utility>
+
+namespace brigade {
+
+task_group::task_group(std::source_location where)
+    : where_(where), owner_(loop::current().running()) {
+  BRIGADE_ASSERT(owner_ != nullptr, "a task group outside any task");
+}
+
+task_group::~task_group() {
+  // Only a destroyed frame gets here with children alive; they are no use without what they share.
+  if (alive_ == 0) return;
+  for (detail::link* node = scope_.inner_.front(); node != scope_.inner_.end();) {
+    auto* inner = static_cast<cancel_scope*>(node);
+    node = node->next;
+    detail::task_state* child = inner->owner_;
+    if (child == nullptr || child->group_ != this) continue;
+    child->group_ = nullptr;
+    child->destroy_frame();
+    child->loop_->retire(*child);
+  }
+}
+
+loop& task_group::loop_of_owner() const { return owner_->owner(); }
+
+void task_group::take_in(detail::task_state& child) {
+  child.group_ = this;
+  ++alive_;
+}
+
+void task_group::child_ended(detail::task_state& child) noexcept {
+  if (child.error_) {
+    errors_.push_back(child.error_);
+    scope_.cancel("a sibling failed: " + error_text(child.error_));
+  }
+  --alive_;
+  if (alive_ == 0 && waiter_ != nullptr) {
+    std::exchange(waiter_, nullptr)->wake(detail::wait_state::granted);
+  }
+}
+
+void task_group::body_ended(std::exception_ptr error) {
+  if (!error) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const cancelled&) {
+    body_cancelled_ = error;
+  } catch (...) {
+    errors_.push_back(error);
+  }
+  scope_.cancel("the group's body ended early: " + error_text(error));
+}
+
+void task_group::all_ended::await_suspend(std::coroutine_handle<> handle) noexcept {
+  handle_ = handle;
+  task_ = group_.owner_;
+  task_->wait_ = this;
+  state_ = detail::wait_state::waiting;
+  group_.waiter_ = this;
+  if (task_->interrupted()) cancel();
+}
+
+bool task_group::all_ended::cancel() noexcept {
+  if (state_ != detail::wait_state::waiting) return false;
+  if (task_->request_pending_ && task_->shields_ == 0) {
+    group_.outer_request_ = true;
+    task_->request_pending_ = false;
+    task_->refresh_interrupted();
+    group_.scope_.cancel(task_->cancel_reason());
+  }
+  return false;
+}
+
+std::string task_group::all_ended::describe() const {
+  return "end of " + std::to_string(group_.alive_) + " tasks of its group";
+}
+
+void task_group::finish() {
+  if (!errors_.empty()) throw exception_group(std::move(errors_));
+  const bool outside = scope_.parent_->effective() != nullptr || outer_request_ ||
+                       owner_->requests_ != scope_.requests_at_entry_;
+  if (body_cancelled_ && outside) std::rethrow_exception(body_cancelled_);
+  if (outer_request_) owner_->throw_cancelled();
+}
+
+}  // namespace brigade

@@ -1,0 +1,221 @@
+#include <brigade/async/assert.hpp>
+#include <brigade/async/loop.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+namespace brigade {
+
+namespace detail {
+
+bool mailbox::post(std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  if (driver_ == nullptr) return false;
+  posted_.push_back(std::move(work));
+  if (!pending_.exchange(true, std::memory_order_acq_rel)) driver_->wake();
+  return true;
+}
+
+void mailbox::close() {
+  const std::lock_guard lock(mutex_);
+  driver_ = nullptr;
+  posted_.clear();
+}
+
+std::vector<std::function<void()>> mailbox::take() {
+  const std::lock_guard lock(mutex_);
+  pending_.store(false, std::memory_order_release);
+  return std::exchange(posted_, {});
+}
+
+}  // namespace detail
+
+namespace {
+
+void report_unhandled(const std::string& task_name, const std::exception_ptr& error) {
+  std::fprintf(stderr, "brigade: task '%s' failed and nobody awaited it: %s\n", task_name.c_str(),
+               error_text(error).c_str());
+}
+
+}  // namespace
+
+loop::loop() : loop(detail::make_reactor()) {}
+
+loop::loop(std::unique_ptr<detail::driver> world)
+    : on_unhandled(report_unhandled),
+      driver_(std::move(world)),
+      mailbox_(std::make_shared<detail::mailbox>(*driver_)),
+      now_(driver_->now()),
+      scope_(cancel_scope::root_tag{}, nullptr, nullptr) {}
+
+loop::~loop() {
+  BRIGADE_ASSERT(task_count_ == 0, "a loop was destroyed with tasks in it");
+  mailbox_->close();
+}
+
+loop& loop::current() {
+  BRIGADE_ASSERT(this_thread_ != nullptr, "no loop runs on this thread");
+  return *this_thread_;
+}
+
+loop& current_loop() { return loop::current(); }
+
+void loop::adopt(detail::task_state& record) {
+  record.retain();
+  tasks_.push_back(&record);
+  ++task_count_;
+}
+
+void loop::retire(detail::task_state& record) noexcept {
+  record.unlink();
+  --task_count_;
+  if (record.start_.linked()) {
+    record.start_.unlink();
+    --ready_count_;
+  }
+  // A handle may keep the record longer than the group whose scope this one is in.
+  if (record.root_scope_.linked()) record.root_scope_.unlink();
+  record.root_scope_.parent_ = nullptr;
+  if (!record.done()) record.finish(record.frame_error());
+  // The frame is still on the stack of its last step; it goes once that step has returned.
+  finished_.push_back(&record);
+}
+
+void loop::bury() noexcept {
+  while (!finished_.empty()) {
+    detail::task_state* record = finished_.back();
+    finished_.pop_back();
+    record->release();
+  }
+}
+
+detail::waiter& loop::pick() {
+  detail::link* node = ready_.front();
+  for (std::size_t i = driver_->choose(ready_count_); i > 0; --i) node = node->next;
+  return *static_cast<detail::waiter*>(node);
+}
+
+bool loop::step() {
+  if (ready_.empty()) return false;
+  detail::waiter& next = pick();
+  next.unlink();
+  --ready_count_;
+  ++steps_;
+  detail::task_state* record = next.task_;
+  running_ = record;
+  record->wait_ = nullptr;
+  budget_ = record->interrupted() ? 0 : turn_budget;
+  next.handle_.resume();
+  running_ = nullptr;
+  if (!finished_.empty()) bury();
+  return true;
+}
+
+void loop::turn() {
+  for (int i = 0; i < steps_between_polls; ++i) {
+    if (!step()) break;
+  }
+}
+
+void loop::look_outside(bool may_wait) {
+  if (mailbox_->pending()) {
+    for (auto& work : mailbox_->take()) work();
+  }
+  if (may_wait && ready_.empty() && !mailbox_->pending()) {
+    const bool idle_for_good = outside_ == 0 && !timers_.any_foreground();
+    if (idle_for_good) {
+      found_deadlock();
+    } else {
+      driver_->wait_until(timers_.empty() ? detail::time_point::max() : timers_.next());
+    }
+  } else {
+    driver_->poll();
+  }
+  refresh_now();
+  timers_.fire_due(now_);
+}
+
+void loop::found_deadlock() {
+  const bool again = !deadlock_.empty();
+  if (!again) {
+    deadlock_ = "deadlock: no task can run, no timer is armed, nothing from outside is awaited\n";
+    deadlock_ += dump_tasks();
+    scope_.cancel("deadlock");
+    return;
+  }
+  // Cancelled, and still nobody moves: the frames go as they are.
+  for (detail::link* node = tasks_.front(); node != tasks_.end();) {
+    auto* record = static_cast<detail::task_state*>(node);
+    node = node->next;
+    if (record->group_ == nullptr) {
+      record->destroy_frame();
+      retire(*record);
+      bury();
+      return;
+    }
+  }
+}
+
+void loop::drive(detail::task_state& main) {
+  BRIGADE_ASSERT(this_thread_ == nullptr, "a loop runs on this thread already");
+  this_thread_ = this;
+  scope_.cancelled_ = false;
+  main.refresh_interrupted();
+  while (!main.done()) {
+    turn();
+    if (!main.done()) look_outside(true);
+  }
+  end_leftovers();
+  bury();
+  this_thread_ = nullptr;
+  main.error_seen_ = true;
+  if (!deadlock_.empty()) throw deadlock(std::exchange(deadlock_, {}));
+}
+
+void loop::end_leftovers() {
+  scope_.cancel("the loop ends");
+  refresh_now();
+  const detail::time_point deadline = now_ + leftover_timeout_;
+  while (task_count_ != 0 && now_ < deadline) {
+    turn();
+    if (task_count_ == 0) break;
+    const bool stuck = ready_.empty() && !mailbox_->pending() && outside_ == 0 && timers_.empty();
+    if (stuck) break;
+    if (ready_.empty() && !mailbox_->pending()) {
+      driver_->wait_until(timers_.empty() ? deadline : std::min(deadline, timers_.next()));
+    }
+    look_outside(false);
+  }
+  while (task_count_ != 0) {
+    auto* record = static_cast<detail::task_state*>(tasks_.front());
+    std::fprintf(stderr, "brigade: task '%s' did not end when the loop did: %s\n",
+                 record->name().c_str(),
+                 record->waiting_on() ? record->waiting_on()->describe().c_str() : "running");
+    record->destroy_frame();
+    retire(*record);
+    bury();
+  }
+}
+
+std::string loop::dump_tasks() const {
+  std::string text;
+  for (const detail::link* node = tasks_.front(); node != tasks_.end(); node = node->next) {
+    const auto* record = static_cast<const detail::task_state*>(node);
+    text += "  task '" + record->name() + "'";
+    if (record->background()) text += " (background)";
+    if (const detail::waiter* wait = record->waiting_on()) {
+      text += " waits: " + wait->describe();
+      if (wait->where().line() != 0) {
+        text += ", at " + std::string(wait->where().file_name()) + ":" +
+                std::to_string(wait->where().line());
+      }
+    } else {
+      text += " runs";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace brigade

@@ -1,0 +1,37 @@
+#include "async/reactor.hpp"
+
+#include <brigade/async/assert.hpp>
+
+#include <boost/asio/post.hpp>
+
+namespace brigade::detail {
+
+reactor::reactor() : context(1), work_(boost::asio::make_work_guard(context)) {}
+
+void reactor::poll() {
+  // A poll is a system call, 300 ns; nothing can have come when nothing is under way.
+  if (operations != 0) context.poll();
+}
+
+void reactor::wait_until(time_point deadline) {
+  if (deadline == time_point::max()) {
+    context.run_one();
+  } else {
+    context.run_one_until(deadline);
+  }
+  context.poll();
+}
+
+void reactor::wake() noexcept {
+  boost::asio::post(context, [] {});
+}
+
+reactor& reactor::current() {
+  auto* own = dynamic_cast<reactor*>(&loop::current().world());
+  BRIGADE_ASSERT(own != nullptr, "descriptors need a real loop, not one with virtual time");
+  return *own;
+}
+
+std::unique_ptr<driver> make_reactor() { return std::make_unique<reactor>(); }
+
+}  // namespace brigade::detail

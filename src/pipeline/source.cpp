@@ -1,0 +1,9 @@
+#include <brigade/pipeline/source.hpp>
+
+namespace brigade {
+
+void source::acknowledge(std::uint32_t, const mark&) {}
+
+task<> source::close() { co_return; }
+
+}  // namespace brigade

@@ -1,0 +1,255 @@
+#include <brigade/async/group.hpp>
+#include <brigade/async/queue.hpp>
+#include <brigade/async/timeout.hpp>
+#include <brigade/testing/virtual_loop.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace brigade {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::virtual_loop;
+using ints = std::vector<int>;
+
+task<> produce(queue<int>& jobs, int count) {
+  for (int i = 0; i < count; ++i) co_await jobs.put(i);
+  jobs.close();
+}
+
+task<> consume(queue<int>& jobs, ints& got) {
+  while (auto job = co_await jobs.take()) got.push_back(*job);
+}
+
+TEST(queue, hands_over_in_order_and_ends_when_closed_and_drained) {
+  for (const std::size_t capacity : {1U, 2U, 7U, 1000U}) {
+    virtual_loop loop;
+    queue<int> jobs{capacity};
+    ints got;
+    auto main = [&]() -> task<> {
+      co_await with_group([&](task_group& group) {
+        group.spawn(consume, std::ref(jobs), std::ref(got));
+        group.spawn(produce, std::ref(jobs), 100);
+      });
+    };
+    loop.run(main());
+    ASSERT_EQ(got.size(), 100U);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], i);
+    EXPECT_EQ(jobs.statistics().done, 100U);
+    EXPECT_EQ(jobs.unfinished(), 0U);
+  }
+}
+
+TEST(queue, a_full_one_holds_its_producer_back) {
+  virtual_loop loop;
+  queue<int> jobs{2};
+  std::vector<int> put;
+  auto producer = [](queue<int>& to, std::vector<int>& seen) -> task<> {
+    for (int i = 0; i < 3; ++i) {
+      co_await to.put(i);
+      seen.push_back(i);
+    }
+  };
+  auto main = [&]() -> task<> {
+    auto handle = spawn(producer, std::ref(jobs), std::ref(put));
+    co_await sleep_for(1s);
+    EXPECT_EQ(put, (ints{0, 1}));
+    EXPECT_TRUE(jobs.full());
+    {
+      auto first = co_await jobs.take();
+    }
+    co_await handle;
+    EXPECT_EQ(put, (ints{0, 1, 2}));
+  };
+  loop.run(main());
+}
+
+task<> take_into(queue<int>& jobs, ints& got) {
+  auto job = co_await jobs.take();
+  if (job) got.push_back(*job);
+}
+
+TEST(queue, a_granted_getter_that_is_cancelled_passes_its_item_on) {
+  virtual_loop loop;
+  queue<int> jobs{4};
+  ints first;
+  ints second;
+  auto main = [&]() -> task<> {
+    auto one = spawn(take_into, std::ref(jobs), std::ref(first));
+    auto two = spawn(take_into, std::ref(jobs), std::ref(second));
+    co_await yield();
+    int item = 7;
+    EXPECT_TRUE(jobs.try_put(item));
+    one.cancel("changed my mind");  // granted by now, not yet resumed
+    co_await sleep_for(1s);
+    EXPECT_TRUE(one.is_cancelled());
+    EXPECT_TRUE(first.empty());
+    EXPECT_EQ(second, ints{7});
+    co_await two;
+  };
+  loop.run(main());
+}
+
+TEST(queue, a_granted_putter_that_is_cancelled_passes_its_slot_on_and_keeps_its_item) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  auto putter = [](queue<int>& to, int value) -> task<> { co_await to.put(value); };
+  auto main = [&]() -> task<> {
+    int zero = 0;
+    EXPECT_TRUE(jobs.try_put(zero));
+    auto one = spawn(putter, std::ref(jobs), 1);
+    auto two = spawn(putter, std::ref(jobs), 2);
+    co_await yield();
+    {
+      auto taken = jobs.try_take();
+    }
+    one.cancel();  // its slot goes to two
+    co_await sleep_for(1s);
+    EXPECT_TRUE(one.is_cancelled());
+    EXPECT_TRUE(two.done());
+    auto left = jobs.abort();
+    EXPECT_EQ(left, ints{2});
+  };
+  loop.run(main());
+}
+
+TEST(queue, a_newcomer_does_not_overtake_those_who_wait) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  ints got;
+  auto main = [&]() -> task<> {
+    auto waiting = spawn(take_into, std::ref(jobs), std::ref(got));
+    co_await yield();
+    int item = 1;
+    EXPECT_TRUE(jobs.try_put(item));
+    EXPECT_FALSE(jobs.try_take().has_value());  // promised to the one who waits
+    co_await waiting;
+    EXPECT_EQ(got, ints{1});
+  };
+  loop.run(main());
+}
+
+TEST(queue, close_refuses_new_items_and_wakes_everybody) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  auto putter = [](queue<int>& to) -> task<> { co_await to.put(2); };
+  auto main = [&]() -> task<> {
+    co_await jobs.put(1);
+    auto blocked = spawn(putter, std::ref(jobs));
+    co_await yield();
+    jobs.close();
+    EXPECT_THROW(co_await blocked, queue_closed);
+    ints got;
+    co_await consume(jobs, got);
+    EXPECT_EQ(got, ints{1});
+    EXPECT_THROW(co_await jobs.put(3), queue_closed);
+  };
+  loop.run(main());
+}
+
+TEST(queue, abort_returns_what_nobody_took_and_releases_join) {
+  virtual_loop loop;
+  queue<int> jobs{8};
+  auto joiner = [](queue<int>& of) -> task<> { co_await of.join(); };
+  auto main = [&]() -> task<> {
+    for (int i = 0; i < 3; ++i) co_await jobs.put(i);
+    auto join = spawn(joiner, std::ref(jobs));
+    auto held = co_await jobs.take();
+    auto left = jobs.abort();
+    EXPECT_EQ(left, (ints{1, 2}));
+    co_await yield();
+    EXPECT_FALSE(join.done());
+    held.done();
+    co_await join;
+  };
+  loop.run(main());
+}
+
+TEST(queue, a_ticket_says_how_its_scope_was_left) {
+  virtual_loop loop;
+  queue<int> jobs{8};
+  auto throws = [](queue<int>& from) -> task<> {
+    auto job = co_await from.take();
+    throw std::runtime_error("spoiled");
+  };
+  auto waits = [](queue<int>& from) -> task<> {
+    auto job = co_await from.take();
+    co_await sleep_for(1h);
+  };
+  auto main = [&]() -> task<> {
+    for (int i = 0; i < 4; ++i) co_await jobs.put(i);
+    auto failing = spawn(throws, std::ref(jobs));
+    auto waiting = spawn(waits, std::ref(jobs));
+    co_await sleep_for(1s);
+    waiting.cancel();
+    EXPECT_THROW(co_await failing, std::runtime_error);
+    EXPECT_THROW(co_await waiting, cancelled);
+    {
+      auto job = co_await jobs.take();
+    }
+    {
+      auto job = co_await jobs.take();
+      job.give_back();
+    }
+    const auto statistics = jobs.statistics();
+    EXPECT_EQ(statistics.failed, 1U);
+    EXPECT_EQ(statistics.abandoned, 1U);
+    EXPECT_EQ(statistics.done, 1U);
+    EXPECT_EQ(statistics.size, 1U);
+    EXPECT_EQ(statistics.unfinished, 1U);
+  };
+  loop.run(main());
+}
+
+TEST(queue, a_take_within_a_timeout_never_loses_an_item) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    virtual_loop loop(seed);
+    testing::random_source random(seed);
+    queue<int> jobs{3};
+    ints got;
+    auto taker = [](queue<int>& from, ints& into, testing::random_source& dice) -> task<> {
+      for (;;) {
+        try {
+          auto once = [](queue<int>& source, ints& target) -> task<bool> {
+            auto job = co_await source.take();
+            if (!job) co_return false;
+            target.push_back(*job);
+            co_return true;
+          };
+          auto attempt = once(from, into);
+          const bool more =
+              co_await timeout(std::chrono::milliseconds(dice.below(3)), std::move(attempt));
+          if (!more) co_return;
+        } catch (const timed_out&) {
+        }
+      }
+    };
+    auto slow_producer = [](queue<int>& to, testing::random_source& dice) -> task<> {
+      for (int i = 0; i < 50; ++i) {
+        if (dice.one_in(2)) co_await sleep_for(std::chrono::milliseconds(dice.below(4)));
+        co_await to.put(i);
+      }
+      to.close();
+    };
+    auto main = [&]() -> task<> {
+      co_await with_group([&](task_group& group) {
+        for (int i = 0; i < 3; ++i) {
+          group.spawn(taker, std::ref(jobs), std::ref(got), std::ref(random));
+        }
+        group.spawn(slow_producer, std::ref(jobs), std::ref(random));
+      });
+    };
+    loop.run(main());
+    std::sort(got.begin(), got.end());
+    ASSERT_EQ(got.size(), 50U);
+    for (int i = 0; i < 50; ++i) ASSERT_EQ(got[static_cast<std::size_t>(i)], i);
+  }
+}
+
+}  // namespace
+}  // namespace brigade

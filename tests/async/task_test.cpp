@@ -1,0 +1,149 @@
+#include <brigade/async/loop.hpp>
+#include <brigade/async/task.hpp>
+#include <brigade/async/timeout.hpp>
+#include <brigade/testing/virtual_loop.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+namespace brigade {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::virtual_loop;
+
+task<int> add(int a, int b) { co_return a + b; }
+
+task<int> chained() {
+  const int first = co_await add(1, 2);
+  const int second = co_await add(first, 4);
+  co_return second;
+}
+
+TEST(task, a_chain_of_coroutines_gives_its_value) {
+  virtual_loop loop;
+  EXPECT_EQ(loop.run(chained()), 7);
+}
+
+task<> fails() {
+  throw std::runtime_error("spoiled");
+  co_return;
+}
+
+TEST(task, an_error_comes_out_of_run) {
+  virtual_loop loop;
+  EXPECT_THROW(loop.run(fails()), std::runtime_error);
+}
+
+task<std::string> moves_out(std::unique_ptr<std::string> text) { co_return std::move(*text); }
+
+TEST(task, a_move_only_argument_and_result_pass_through) {
+  virtual_loop loop;
+  EXPECT_EQ(loop.run(moves_out(std::make_unique<std::string>("dish"))), "dish");
+}
+
+task<std::uint64_t> many_children(int count) {
+  std::uint64_t sum = 0;
+  for (int i = 0; i < count; ++i) {
+    const int part = co_await add(i, 1);
+    sum += static_cast<std::uint64_t>(part);
+  }
+  co_return sum;
+}
+
+TEST(task, a_million_children_that_finish_at_once_need_constant_stack) {
+  virtual_loop loop;
+  EXPECT_EQ(loop.run(many_children(1'000'000)), 500'000'500'000ULL);
+}
+
+task<> suspending_child() { co_await yield(); }
+
+task<int> many_suspending_children(int count) {
+  int done = 0;
+  for (int i = 0; i < count; ++i) {
+    co_await suspending_child();
+    ++done;
+  }
+  co_return done;
+}
+
+TEST(task, children_that_suspend_need_constant_stack) {
+  virtual_loop loop;
+  EXPECT_EQ(loop.run(many_suspending_children(200'000)), 200'000);
+}
+
+struct counted {
+  explicit counted(int& alive) : alive_(&alive) { ++*alive_; }
+  counted(const counted& other) : alive_(other.alive_) { ++*alive_; }
+  ~counted() { --*alive_; }
+  int* alive_;
+};
+
+task<> holds(counted item) {
+  static_cast<void>(item);
+  co_await sleep_for(1h);
+}
+
+TEST(task, one_that_was_never_awaited_frees_its_arguments) {
+  int alive = 0;
+  {
+    const task<> never = holds(counted(alive));
+    EXPECT_EQ(alive, 1);
+  }
+  EXPECT_EQ(alive, 0);
+}
+
+TEST(task, one_left_over_when_the_loop_ends_is_cancelled_and_freed) {
+  int alive = 0;
+  virtual_loop loop;
+  auto main = [](int& count) -> task<> {
+    spawn(holds, counted(count));
+    co_await yield();
+  };
+  loop.run(main(alive));
+  EXPECT_EQ(alive, 0);
+}
+
+task<int> fails_later() {
+  co_await sleep_for(1s);
+  throw std::runtime_error("late");
+}
+
+task<std::string> joins_twice() {
+  auto handle = spawn(add, 20, 22);
+  const int value = co_await handle;
+  auto failing = spawn(fails_later);
+  std::string text = std::to_string(value);
+  try {
+    co_await failing;
+  } catch (const std::runtime_error& error) {
+    text += error.what();
+  }
+  co_return text;
+}
+
+TEST(task, a_handle_gives_the_result_or_the_error) {
+  virtual_loop loop;
+  EXPECT_EQ(loop.run(joins_twice()), "42late");
+}
+
+task<> drops_a_failing_task() {
+  spawn(fails_later);
+  co_await sleep_for(2s);
+}
+
+TEST(task, an_error_nobody_awaits_is_reported) {
+  virtual_loop loop;
+  std::string reported;
+  loop.on_unhandled = [&](const std::string& name, const std::exception_ptr& error) {
+    reported = name + ": " + error_text(error);
+  };
+  loop.run(drops_a_failing_task());
+  EXPECT_EQ(reported, "task-2: late");
+}
+
+}  // namespace
+}  // namespace brigade

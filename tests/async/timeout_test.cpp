@@ -1,0 +1,97 @@
+#include <brigade/async/timeout.hpp>
+#include <brigade/testing/virtual_loop.hpp>
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace brigade {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::virtual_loop;
+
+task<int> sleeps(std::chrono::milliseconds duration) {
+  co_await sleep_for(duration);
+  co_return 7;
+}
+
+TEST(timeout, a_body_in_time_gives_its_value) {
+  virtual_loop loop;
+  EXPECT_EQ(loop.run(timeout(2s, sleeps(1000ms))), 7);
+}
+
+TEST(timeout, a_late_body_is_cancelled_and_timed_out_is_thrown) {
+  virtual_loop loop;
+  EXPECT_THROW(loop.run(timeout(1s, sleeps(2000ms))), timed_out);
+}
+
+TEST(timeout, of_two_due_at_once_only_the_outer_converts) {
+  virtual_loop loop;
+  auto inner = []() -> task<int> {
+    try {
+      co_return co_await timeout(1s, sleeps(5000ms));
+    } catch (const timed_out&) {
+      ADD_FAILURE() << "the inner one converted";
+      throw;
+    }
+  };
+  EXPECT_THROW(loop.run(timeout(1s, inner())), timed_out);
+}
+
+TEST(timeout, a_cancel_from_outside_is_not_a_timeout) {
+  virtual_loop loop;
+  auto worker = []() -> task<> { co_await timeout(1h, sleeps(10'000'000ms)); };
+  auto main = [&]() -> task<> {
+    auto handle = spawn(worker);
+    co_await sleep_for(1s);
+    handle.cancel();
+    EXPECT_THROW(co_await handle, cancelled);
+  };
+  loop.run(main());
+}
+
+TEST(timeout, a_body_that_finishes_in_spite_of_it_keeps_its_value) {
+  virtual_loop loop;
+  auto swallows = []() -> task<int> {
+    try {
+      co_await sleep_for(1h);
+    } catch (const cancelled&) {
+    }
+    co_return 1;
+  };
+  EXPECT_EQ(loop.run(timeout(1s, swallows())), 1);
+}
+
+TEST(timeout, after_one_that_fired_the_next_wait_is_not_cancelled) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    try {
+      co_await timeout(1s, sleeps(2000ms));
+    } catch (const timed_out&) {
+    }
+    co_await sleep_for(1s);
+  };
+  loop.run(main());
+}
+
+TEST(timeout, sleep_orders_by_time_and_ties_by_arrival) {
+  virtual_loop loop;
+  std::vector<int> order;
+  auto at = [](std::vector<int>& log, std::chrono::milliseconds when, int id) -> task<> {
+    co_await sleep_for(when);
+    log.push_back(id);
+  };
+  auto main = [&]() -> task<> {
+    spawn(at, std::ref(order), 30ms, 4);
+    spawn(at, std::ref(order), 10ms, 1);
+    spawn(at, std::ref(order), 20ms, 2);
+    spawn(at, std::ref(order), 20ms, 3);
+    co_await sleep_for(1s);
+  };
+  loop.run(main());
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 3, 4}));
+}
+
+}  // namespace
+}  // namespace brigade
