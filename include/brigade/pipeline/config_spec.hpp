@@ -42,7 +42,8 @@ class config_error : public std::runtime_error {
 using field_value = std::variant<std::string, std::int64_t, bool, std::chrono::milliseconds,
                                  std::vector<std::string>, std::map<std::string, std::string>>;
 
-/// The checked values of one component: types are right, defaults filled in.
+/// The checked values of one component: types are right, defaults filled in. A field without a
+/// value and a default is not there; `text_or_list` is always a list.
 /// Asking for a field its spec does not have, or for another type, is a misuse (asserted).
 class settings {
  public:

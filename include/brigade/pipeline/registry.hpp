@@ -1,16 +1,16 @@
 /// The components a program knows, by name: what `check`, `list` and `run` look up.
 #pragma once
+#include <brigade/pipeline/config_spec.hpp>
+#include <brigade/pipeline/sink.hpp>
+#include <brigade/pipeline/source.hpp>
+#include <brigade/pipeline/stage.hpp>
+
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <brigade/pipeline/config_spec.hpp>
-#include <brigade/pipeline/sink.hpp>
-#include <brigade/pipeline/source.hpp>
-#include <brigade/pipeline/stage.hpp>
 
 namespace brigade {
 
@@ -29,6 +29,7 @@ struct component {
   std::string name;  ///< the key in the pipeline file
   std::string doc;
   std::vector<field_spec> fields;
+  std::string shorthand = {};  ///< the field a value standing alone means, where none is required
   std::vector<std::string> refuses = {};  ///< reserved keys that make no sense here (`timeout`)
   std::chrono::milliseconds timeout_default{0};
   /// Exactly one of the three is set. They open nothing; they throw `config_error`.

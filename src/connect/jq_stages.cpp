@@ -1,0 +1,103 @@
+#include "connect/json_text.hpp"
+
+#include <brigade/connect/jq.hpp>
+#include <brigade/connect/record.hpp>
+#include <brigade/pipeline/registry.hpp>
+
+#include <stdexcept>
+
+namespace brigade {
+namespace {
+
+class jq_stage final : public stage_body {
+ public:
+  explicit jq_stage(jq_program program) : program_(std::move(program)) {}
+
+  [[nodiscard]] bool immediate() const override { return true; }
+
+  attempt_result run_now(payload& item, const attempt_info&) override {
+    const std::string json = item.get<record>().json_text();
+    if (auto objection = changed_by_jq(json)) throw permanent_error(*objection);
+    std::vector<std::string> outputs = program_.run(json);
+    for (const std::string& output : outputs) refuse_unprintable(output);
+    if (outputs.empty()) return attempt_result::filtered();
+    if (outputs.size() == 1) {
+      return attempt_result::passed(payload(record::json(std::move(outputs[0]))));
+    }
+    std::vector<payload> values;
+    values.reserve(outputs.size());
+    for (std::string& output : outputs) values.emplace_back(record::json(std::move(output)));
+    return attempt_result::split(std::move(values));
+  }
+
+ private:
+  // What is nested too deep libjq prints as a remark in the middle of the JSON.
+  static void refuse_unprintable(const std::string& output) {
+    if (output.find("<skipped: too deep>") == std::string::npos) return;
+    if (const auto problem = json_text::check(output)) {
+      throw permanent_error("the result of the jq program is nested too deep to be printed");
+    }
+  }
+
+  jq_program program_;
+};
+
+class filter_stage final : public stage_body {
+ public:
+  explicit filter_stage(condition passes) : passes_(std::move(passes)) {}
+
+  [[nodiscard]] bool immediate() const override { return true; }
+
+  attempt_result run_now(payload& item, const attempt_info&) override {
+    const record& value = item.get<record>();
+    const bool is_json = value.what() == record::shape::json;
+    const bool passes = is_json ? passes_.holds(value.raw()) : passes_.holds(value.json_text());
+    return passes ? attempt_result::unchanged() : attempt_result::filtered();
+  }
+
+ private:
+  condition passes_;
+};
+
+template <class Compiled>
+Compiled compile(const settings& given, const char* field) {
+  try {
+    return Compiled(given.text(field));
+  } catch (const std::invalid_argument& error) {
+    throw config_error(field, error.what());
+  }
+}
+
+}  // namespace
+
+void register_jq(registry& to) {
+  component jq;
+  jq.name = "jq";
+  jq.doc = "Changes items by a jq program: one output passes on, none is filtered, several split.";
+  jq.fields = {field_spec{.name = "program",
+                          .type = field_type::text,
+                          .fallback = {},
+                          .doc = "The program, as jq 1.6 understands it, e.g. '.total *= 1.2'.",
+                          .required = true}};
+  jq.refuses = {"timeout"};
+  jq.make_stage = [](const settings& given, const component_context&) {
+    return std::make_unique<jq_stage>(compile<jq_program>(given, "program"));
+  };
+  to.add(std::move(jq));
+
+  component filter;
+  filter.name = "filter";
+  filter.doc = "Lets items pass, unchanged, for which an expression is neither false nor null.";
+  filter.fields = {field_spec{.name = "expression",
+                              .type = field_type::text,
+                              .fallback = {},
+                              .doc = "A jq expression, e.g. '.status >= 500'.",
+                              .required = true}};
+  filter.refuses = {"timeout"};
+  filter.make_stage = [](const settings& given, const component_context&) {
+    return std::make_unique<filter_stage>(compile<condition>(given, "expression"));
+  };
+  to.add(std::move(filter));
+}
+
+}  // namespace brigade
