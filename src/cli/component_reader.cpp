@@ -76,11 +76,12 @@ field_value read_fallback(const field_spec& field) {
   return *value;
 }
 
-/// The field that the value after `component:` stands for when it is no mapping.
+/// The field that the value after `component:` stands for when it is no mapping: the component's
+/// single required one, or the one it names.
 const field_spec* shorthand_field(const component& what) {
   const field_spec* only = nullptr;
   for (const field_spec& field : what.fields) {
-    const bool counts = what.name == "parse" ? field.name == "format" : field.required;
+    const bool counts = what.shorthand.empty() ? field.required : field.name == what.shorthand;
     if (!counts) continue;
     if (only != nullptr) return nullptr;
     only = &field;

@@ -50,18 +50,22 @@ inline component fake(component_kind kind, std::string name, std::vector<field_s
   entry.kind = kind;
   entry.name = std::move(name);
   entry.fields = std::move(fields);
-  const bool finite = entry.name != "stdin";
-  entry.make_source = [finite](const settings&, const component_context&) {
-    return std::make_unique<fake_source>(finite);
-  };
-  entry.make_stage = [](const settings& values, const component_context&) {
-    refuse_bangs(values, "program");
-    refuse_bangs(values, "expression");
-    return std::make_unique<fake_stage>();
-  };
-  entry.make_sink = [](const settings&, const component_context&) {
-    return std::make_unique<fake_sink>();
-  };
+  if (kind == component_kind::source) {
+    const bool finite = entry.name != "stdin";
+    entry.make_source = [finite](const settings&, const component_context&) {
+      return std::make_unique<fake_source>(finite);
+    };
+  } else if (kind == component_kind::stage) {
+    entry.make_stage = [](const settings& values, const component_context&) {
+      refuse_bangs(values, "program");
+      refuse_bangs(values, "expression");
+      return std::make_unique<fake_stage>();
+    };
+  } else {
+    entry.make_sink = [](const settings&, const component_context&) {
+      return std::make_unique<fake_sink>();
+    };
+  }
   return entry;
 }
 
@@ -79,9 +83,11 @@ inline registry fake_registry() {
   component jq = fake(stage, "jq", {{"program", field_type::text, "", "", true}});
   jq.refuses = {"timeout"};
   known.add(jq);
-  known.add(fake(stage, "parse",
+  component parse = fake(stage, "parse",
                  {{"format", field_type::choice, "", "", false, {"json", "combined"}},
-                  {"keep_rest", field_type::boolean, "false", ""}}));
+                  {"keep_rest", field_type::boolean, "false", ""}});
+  parse.shorthand = "format";
+  known.add(parse);
   component exec = fake(stage, "exec",
                         {{"command", field_type::text_list, "", "", true},
                          {"in_flight", field_type::integer, "1", ""},
