@@ -4,25 +4,16 @@
 
 #include <fmt/format.h>
 
+#include "cli/plain_text.hpp"
+
 namespace brigade::cli {
 namespace {
 
 constexpr std::uint64_t shown_max = 10;
 constexpr double tick_seconds = 10;
 constexpr std::size_t kinds_max = 1000;  // errors with random text in them must not eat the memory
-constexpr std::size_t error_bytes_max = 500;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/// Errors come from anywhere; a terminal must not obey them.
-std::string one_line(std::string_view error) {
-  std::string line(error.substr(0, error_bytes_max));
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
-  }
-  if (error.size() > error_bytes_max) line += "...";
-  return line;
-}
 
 }  // namespace
 
@@ -56,7 +47,7 @@ failure_log::kind& failure_log::kind_of(const failure_event& event, const std::s
 }
 
 void failure_log::add(const failure_event& event) {
-  const std::string error = one_line(event.error);
+  const std::string error = plain_line(event.error);
   kind& alike = kind_of(event, error);
   if (++alike.count > shown_max) return;
   alike.counted = alike.count;
