@@ -36,8 +36,8 @@ std::string_view meaning_of_exit(int code) {
 
 std::string header(const report& of) {
   std::string text = fmt::format("{}, run {}: ", of.pipeline, of.run);
-  if (of.killed) {
-    text += "killed; what was recorded until then:";
+  if (of.state != run_state::ended) {
+    text += fmt::format("{}; recorded so far, in {:.1f} s:", to_string(of.state), of.seconds);
   } else {
     text += fmt::format("exit {}", of.exit_code);
     const std::string_view meaning = meaning_of_exit(of.exit_code);

@@ -51,7 +51,7 @@ TEST(report, names_what_is_in_flight_when_the_sum_needs_it) {
   running.taken = 1002;
   running.in_flight = 2;
   EXPECT_NE(running.line().find("returned 0 + in_flight 2; retries 7"), std::string::npos);
-  running.killed = true;
+  running.state = run_state::killed;
   EXPECT_TRUE(running.line().ends_with("; killed")) << running.line();
 }
 
