@@ -1,13 +1,13 @@
 // Three tiers, each only when the one before it is sound: what the file says, whether the parts fit
 // together, whether what they need is there. Warnings say where a promise is weaker than it looks.
-#include <ostream>
-#include <string>
-#include <vector>
+#include "cli/exit_code.hpp"
+#include "cli/verbs.hpp"
 
 #include <fmt/format.h>
 
-#include "cli/exit_code.hpp"
-#include "cli/verbs.hpp"
+#include <ostream>
+#include <string>
+#include <vector>
 
 namespace brigade::cli {
 namespace {
@@ -52,8 +52,8 @@ bool repeats_rows(const component_use& sink) {
                            has_field(what, "key", field_type::text_list) ||
                            has_field(what, "key", field_type::text_or_list);
   if (!can_replace || sink.values.has("key")) return false;
-  const bool skips = has_field(what, "dedupe", field_type::boolean) &&
-                     sink.values.has("dedupe") && sink.values.flag("dedupe");
+  const bool skips = has_field(what, "dedupe", field_type::boolean) && sink.values.has("dedupe") &&
+                     sink.values.flag("dedupe");
   return !skips;
 }
 
@@ -71,16 +71,19 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
     if (stage.use.what->name != "exec") continue;
     warn(stage.use.at, fmt::format("the handler of stage '{}' may be given an item again after a "
                                    "failure, a timeout or a kill: if it has side effects, it must "
-                                   "skip a 'key' it has done before", stage.use.context.name));
+                                   "skip a 'key' it has done before",
+                                   stage.use.context.name));
   }
   const component_use& sink = config.sink.use;
   if (sink.what->name == "stdout") {
-    warn(sink.at, "sink 'stdout' writes each item at least once: after a kill, the last ones may "
-                  "be written again");
+    warn(sink.at,
+         "sink 'stdout' writes each item at least once: after a kill, the last ones may "
+         "be written again");
   }
   if (repeats_rows(sink)) {
     warn(sink.at, fmt::format("sink '{}' has no 'key': a run with --fresh adds its rows a second "
-                              "time", sink.what->name));
+                              "time",
+                              sink.what->name));
   }
   return warnings;
 }

@@ -1,12 +1,12 @@
 #include "cli/command_line.hpp"
 
-#include <map>
-#include <sstream>
-#include <utility>
+#include "cli/exit_code.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include "cli/exit_code.hpp"
+#include <map>
+#include <sstream>
+#include <utility>
 
 namespace brigade::cli {
 namespace {
@@ -42,11 +42,12 @@ CLI::App* add_run(CLI::App& program, run_options& run) {
                                                              {"bar", progress_mode::bar},
                                                              {"log", progress_mode::log},
                                                              {"none", progress_mode::none}};
-  CLI::App* const verb = program.add_subcommand(
-      "run", "Run a pipeline; it goes on where it stopped");
+  CLI::App* const verb =
+      program.add_subcommand("run", "Run a pipeline; it goes on where it stopped");
   verb->add_option("FILE", run.file, "the pipeline file")->required();
-  verb->add_option("--set", run.sets, "path=value: set a value of the file, such as "
-                                      "stages.charge.workers=8; may be repeated")
+  verb->add_option("--set", run.sets,
+                   "path=value: set a value of the file, such as "
+                   "stages.charge.workers=8; may be repeated")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--report", run.report, "write the run's report there, as JSON");

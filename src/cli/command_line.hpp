@@ -1,12 +1,12 @@
 /// The command line, read: which verb, and what it was told.
 #pragma once
+#include "cli/execute.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <variant>
-
-#include "cli/execute.hpp"
 
 namespace brigade::cli {
 

@@ -1,13 +1,13 @@
+#include "cli/exit_code.hpp"
+#include "cli/plain_text.hpp"
+#include "cli/verbs.hpp"
+
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <ostream>
 #include <stdexcept>
 #include <utility>
-
-#include <fmt/format.h>
-
-#include "cli/exit_code.hpp"
-#include "cli/plain_text.hpp"
-#include "cli/verbs.hpp"
 
 namespace brigade::cli {
 namespace {

@@ -1,14 +1,14 @@
 /// Running what a pipeline file describes: where the program meets the engine.
 #pragma once
+#include "cli/pipeline_config.hpp"
+#include "cli/progress.hpp"
+
 #include <brigade/pipeline/ledger_reader.hpp>
 
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "cli/pipeline_config.hpp"
-#include "cli/progress.hpp"
 
 namespace brigade::cli {
 

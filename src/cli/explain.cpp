@@ -1,10 +1,10 @@
-#include <ostream>
-
-#include <fmt/format.h>
-
 #include "cli/exit_code.hpp"
 #include "cli/plain_text.hpp"
 #include "cli/verbs.hpp"
+
+#include <fmt/format.h>
+
+#include <ostream>
 
 namespace brigade::cli {
 namespace {
@@ -24,17 +24,16 @@ void show_outcome(const outcome_row& row, std::ostream& out) {
   if (!row.taken_at.empty()) out << "  taken        " << row.taken_at << '\n';
   if (!row.settled_at.empty()) out << "  settled      " << row.settled_at << '\n';
   for (const attempt_row& attempt : row.failed_attempts) {
-    const std::string number = attempt.number > 0 ? fmt::format("attempt {}", attempt.number)
-                                                  : std::string("not charged");
+    const std::string number =
+        attempt.number > 0 ? fmt::format("attempt {}", attempt.number) : std::string("not charged");
     out << fmt::format("  {:<11}  {}  stage '{}', worker {}: {}\n", number, attempt.at,
                        attempt.stage, attempt.worker, plain_line(attempt.error));
   }
 }
 
 void show_letter(const letter_row& letter, const explain_options& options, std::ostream& out) {
-  out << fmt::format("dead letter {}: {} at stage '{}', {}\n", letter.number,
-                     plain_line(letter.id), letter.stage,
-                     letter.replayed ? "replayed" : "not replayed");
+  out << fmt::format("dead letter {}: {} at stage '{}', {}\n", letter.number, plain_line(letter.id),
+                     letter.stage, letter.replayed ? "replayed" : "not replayed");
   if (letter.replayed) return;
   out << fmt::format("  see it:  brigade dlq show {} {}\n", options.ledger.string(), letter.id);
   if (!letter.replayable) return;
@@ -44,10 +43,14 @@ void show_letter(const letter_row& letter, const explain_options& options, std::
 /// For an item of which the ledger has no row.
 std::string_view state_text(position_state state) {
   switch (state) {
-    case position_state::unknown: return "the ledger has never heard of it";
-    case position_state::unfinished: return "unfinished: not taken yet, in work, or returned";
-    case position_state::finished: return "delivered at its first attempt; no row was kept of it";
-    case position_state::recovered: return "delivered: the sink had it when the program was killed";
+    case position_state::unknown:
+      return "the ledger has never heard of it";
+    case position_state::unfinished:
+      return "unfinished: not taken yet, in work, or returned";
+    case position_state::finished:
+      return "delivered at its first attempt; no row was kept of it";
+    case position_state::recovered:
+      return "delivered: the sink had it when the program was killed";
   }
   return {};
 }

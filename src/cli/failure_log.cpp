@@ -1,10 +1,10 @@
 #include "cli/failure_log.hpp"
 
-#include <cmath>
+#include "cli/plain_text.hpp"
 
 #include <fmt/format.h>
 
-#include "cli/plain_text.hpp"
+#include <cmath>
 
 namespace brigade::cli {
 namespace {

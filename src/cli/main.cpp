@@ -1,10 +1,10 @@
-#include <exception>
-#include <iostream>
-#include <variant>
-
 #include "cli/all_components.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/verbs.hpp"
+
+#include <exception>
+#include <iostream>
+#include <variant>
 
 namespace brigade::cli {
 namespace {

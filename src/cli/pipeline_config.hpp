@@ -6,6 +6,7 @@
 #include "cli/problems.hpp"
 #include "cli/yaml_document.hpp"
 
+#include <brigade/pipeline/ledger.hpp>
 #include <brigade/pipeline/policy.hpp>
 #include <brigade/pipeline/registry.hpp>
 
@@ -46,12 +47,6 @@ struct stage_config {
 struct sink_config {
   component_use use;
   sink_policy policy;
-};
-
-enum class ledger_mode : std::uint8_t {
-  full,      ///< a row for every item
-  failures,  ///< a row for what was not simply delivered, ranges for the rest
-  off,       ///< no rows of items; runs, marks and dead letters stay
 };
 
 struct ledger_config {

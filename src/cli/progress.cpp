@@ -1,14 +1,14 @@
 #include "cli/progress.hpp"
 
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
-
-#include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 namespace brigade::cli {
 namespace {
@@ -30,8 +30,7 @@ std::string rate_text(double rate) {
 /// The part of the source that is done; nothing when its size is unknown.
 std::optional<double> fraction_done(const progress_snapshot& now) {
   if (!now.bytes_total || *now.bytes_total == 0) return std::nullopt;
-  return std::min(1.0,
-                  static_cast<double>(now.bytes_done) / static_cast<double>(*now.bytes_total));
+  return std::min(1.0, static_cast<double>(now.bytes_done) / static_cast<double>(*now.bytes_total));
 }
 
 std::string bar_text(double fraction) {

@@ -1,7 +1,7 @@
-#include <ostream>
-
 #include "cli/exit_code.hpp"
 #include "cli/verbs.hpp"
+
+#include <ostream>
 
 namespace brigade::cli {
 

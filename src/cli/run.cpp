@@ -1,6 +1,6 @@
-#include <utility>
-
 #include "cli/verbs.hpp"
+
+#include <utility>
 
 namespace brigade::cli {
 

@@ -3,15 +3,15 @@
 /// They throw `invalid_pipeline` for a bad pipeline file, and other std::exceptions with one line
 /// for the user: `main` turns those into 78 and 1.
 #pragma once
-#include <iosfwd>
-
 #include "cli/command_line.hpp"
+
+#include <iosfwd>
 
 namespace brigade::cli {
 
 [[nodiscard]] int run_verb(const run_options& options, const registry& known);
-[[nodiscard]] int check_verb(const check_options& options, const registry& known,
-                             std::ostream& out, std::ostream& err);
+[[nodiscard]] int check_verb(const check_options& options, const registry& known, std::ostream& out,
+                             std::ostream& err);
 [[nodiscard]] int report_verb(const report_options& options, std::ostream& out);
 [[nodiscard]] int explain_verb(const explain_options& options, std::ostream& out,
                                std::ostream& err);

@@ -1,9 +1,9 @@
 #include "cli/failure_log.hpp"
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace brigade::cli {
 namespace {
@@ -40,8 +40,9 @@ TEST_F(failures, after_ten_of_a_kind_they_are_counted) {
   for (int i = 0; i < 130; ++i) fail("order " + std::to_string(i) + " declined");
   fail("another kind");
   ASSERT_EQ(lines_.size(), 11u);
-  EXPECT_EQ(lines_.at(9), "stage 'charge': main:8f3a:40960 dead-lettered after 5 attempts: order 9 "
-                          "declined (from now on, these are counted)");
+  EXPECT_EQ(lines_.at(9),
+            "stage 'charge': main:8f3a:40960 dead-lettered after 5 attempts: order 9 "
+            "declined (from now on, these are counted)");
   lines_.clear();
   log_.tick(9.9);
   EXPECT_TRUE(lines_.empty());
@@ -77,8 +78,9 @@ TEST_F(failures, errors_that_are_all_different_do_not_eat_the_memory) {
 
 TEST_F(failures, an_error_cannot_give_the_terminal_orders) {
   fail("bad\x1b[2J\nline");
-  EXPECT_EQ(lines_, std::vector<std::string>{"stage 'charge': main:8f3a:40960 dead-lettered after 5 "
-                                             "attempts: bad [2J line"});
+  EXPECT_EQ(lines_,
+            std::vector<std::string>{"stage 'charge': main:8f3a:40960 dead-lettered after 5 "
+                                     "attempts: bad [2J line"});
 }
 
 TEST(error_shape, is_the_error_without_its_numbers) {

@@ -84,8 +84,8 @@ inline registry fake_registry() {
   jq.refuses = {"timeout"};
   known.add(jq);
   component parse = fake(stage, "parse",
-                 {{"format", field_type::choice, "", "", false, {"json", "combined"}},
-                  {"keep_rest", field_type::boolean, "false", ""}});
+                         {{"format", field_type::choice, "", "", false, {"json", "combined"}},
+                          {"keep_rest", field_type::boolean, "false", ""}});
   parse.shorthand = "format";
   known.add(parse);
   component exec = fake(stage, "exec",

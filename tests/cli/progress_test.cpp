@@ -1,9 +1,9 @@
 #include "cli/progress.hpp"
 
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace brigade::cli {
 namespace {
@@ -79,9 +79,8 @@ TEST(progress, the_live_line_is_redrawn_in_place_and_cleared) {
     display.log("something happened");
   }
   const std::string bar = progress_bar("orders", half_way(), 79);
-  EXPECT_EQ(shown.writes,
-            (std::vector<std::string>{"\r\x1b[K" + bar,
-                                      "\r\x1b[Ksomething happened\n" + bar, "\r\x1b[K"}));
+  EXPECT_EQ(shown.writes, (std::vector<std::string>{
+                              "\r\x1b[K" + bar, "\r\x1b[Ksomething happened\n" + bar, "\r\x1b[K"}));
 }
 
 TEST(progress, without_a_terminal_there_is_a_line_every_ten_seconds) {
