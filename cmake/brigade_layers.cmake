@@ -1,11 +1,13 @@
-# brigade_layer(NAME DEPENDS... [PRIVATE ...]): the library of src/NAME, headers in include/brigade/NAME.
+# brigade_layer(NAME [PUBLIC libs...] [PRIVATE libs...]): the library of src/NAME, with its headers
+# in include/brigade/NAME.
 function(brigade_layer name)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   brigade_library(brigade_${name} SOURCES ${sources} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
 endfunction()
 
-# brigade_connector(SYSTEM [PRIVATE libs...]): src/connect/SYSTEM_*.cpp and SYSTEM.cpp, a library of its own.
+# brigade_connector(SYSTEM [PUBLIC libs...] [PRIVATE libs...]): src/connect/SYSTEM.cpp and
+# SYSTEM_*.cpp, a library of its own.
 function(brigade_connector system)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/connect/${system}.cpp
