@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Each rule of tidy.py, seen failing on a tree with one thing wrong."""
 
+import contextlib
+import io
 import tempfile
 import unittest
 from pathlib import Path
@@ -165,7 +167,9 @@ class WholeTree(unittest.TestCase):
             (Path(folder) / "build/out.py").write_text("\tx\n")
             (Path(folder) / "bad.py").write_text("x = 1 \n")
             self.assertEqual([file.path for file in tidy.read_tree(Path(folder))], ["bad.py"])
-            self.assertEqual(tidy.main([folder]), 1)
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                self.assertEqual(tidy.main([folder]), 1)
+            self.assertIn("bad.py:1: space at the end of the line", said.getvalue())
 
 
 if __name__ == "__main__":
