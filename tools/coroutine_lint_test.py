@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The lint against the hazard cases: it finds every shape that breaks, and leaves the others alone."""
+"""The lint against the hazard cases: it finds each shape that breaks, and only those."""
 
 import re
 import shutil
