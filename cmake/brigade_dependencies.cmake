@@ -1,13 +1,13 @@
 # Everything brigade links, all of it packaged by Debian 12; scripts/setup installs it.
 #
-# The program needs everything. A project that takes in the libraries alone (BRIGADE_PROGRAM off)
+# The program needs everything. A project that takes in the libraries alone (BRIGADE_CLI off)
 # needs what `pipeline` needs; a connector whose library is missing is then left out, with a line.
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(SQLite3 REQUIRED)
 find_package(fmt REQUIRED)
 
-if(BRIGADE_PROGRAM)
+if(BRIGADE_CLI)
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
   find_library(JQ_LIBRARY jq REQUIRED)  # Debian's libjq-dev has neither CMake config nor .pc
