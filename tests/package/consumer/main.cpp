@@ -1,5 +1,4 @@
-#include <brigade/async/loop.hpp>
-#include <brigade/async/task.hpp>
+#include <brigade/async.hpp>
 
 namespace {
 brigade::task<int> answer() { co_return 42; }
