@@ -23,7 +23,9 @@ CLANG_QUERY = "clang-query-19"
 ROOT = Path(__file__).resolve().parent.parent
 NOT_AVAILABLE = 77
 
-OWN_LAMBDA_OR_LIST = "cxxBindTemporaryExpr(has(expr(anyOf(lambdaExpr(), initListExpr()))))"
+IN_A_LAMBDA_OF_IT = 'hasAncestor(lambdaExpr(hasAncestor(coawaitExpr(equalsBoundNode("await")))))'
+OWN_LAMBDA_OR_LIST = ("cxxBindTemporaryExpr(has(expr(anyOf(lambdaExpr(), initListExpr()))),"
+                      f" unless({IN_A_LAMBDA_OF_IT}))")
 IN_CONDITION = "hasCondition(expr(hasDescendant(coawaitExpr())))"
 NO_LOCAL_VARIABLE = ("hasAncestor(functionDecl(unless(hasDescendant("
                      "varDecl(unless(isImplicit()), unless(parmVarDecl()))))))")
@@ -37,7 +39,7 @@ SHAPES = (
      " hasAncestor(expr(anyOf(coawaitExpr(), exprWithCleanups(hasDescendant(coawaitExpr()))))),"
      " unless(hasAncestor(lambdaExpr(hasDescendant(coawaitExpr())))))"),
     ("an owning lambda or braced aggregate in a co_await: name it first",
-     f"coawaitExpr(HERE, hasDescendant({OWN_LAMBDA_OR_LIST}))"),
+     f'coawaitExpr(HERE, stmt().bind("await"), hasDescendant({OWN_LAMBDA_OR_LIST}))'),
     ("?: of class type with co_await: use if and else",
      "conditionalOperator(HERE, hasType(hasUnqualifiedDesugaredType(recordType())),"
      " anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr())))"),
@@ -51,7 +53,7 @@ SHAPES = (
      " hasDescendant(cxxBindTemporaryExpr()))"),
     ("co_await in a capture: await into a local first",
      "varDecl(HERE, hasInitializer(hasDescendant(lambdaExpr(hasAnyCapture(lambdaCapture("
-     "capturesVar(varDecl(hasInitializer(hasDescendant(coawaitExpr()))))))))))"),
+     "capturesVar(varDecl(isInitCapture(), hasInitializer(hasDescendant(coawaitExpr()))))))))))"),
     ("a temporary before && or || and co_await behind it: split the line",
      "binaryOperator(HERE, hasAnyOperatorName(\"&&\",\"||\"),"
      " hasLHS(hasDescendant(cxxBindTemporaryExpr(unless(hasAncestor(coawaitExpr()))))),"

@@ -135,6 +135,17 @@ task<> lambda_with_reference_captures() {
   owner held;
   co_await call([&held] { expect(held.value() == 1); });
 }
+task<> owning_lambda_inside_a_lambda() {
+  co_await call([] {
+    auto inner = std::function<void()>([held = owner()] { expect(held.value() == 1); });
+    inner();
+  });
+}
+task<> captured_coroutine_lambda() {
+  auto inner = [](int n) -> task<> { expect(co_await number(n) == n); };
+  auto outer = [&] { return inner(3); };
+  co_await outer();
+}
 task<> options_with_a_constructor() { expect(co_await with_built(built_options(5)) == 1); }
 task<> trivial_aggregate() { expect(co_await with_plain({.attempts = 5}) == 5); }
 task<> named_aggregate() {
@@ -244,6 +255,8 @@ std::vector<hazard> all_hazards() {
           CASE(named_callable),
           CASE(named_task),
           CASE(lambda_with_reference_captures),
+          CASE(owning_lambda_inside_a_lambda),
+          CASE(captured_coroutine_lambda),
           CASE(options_with_a_constructor),
           CASE(trivial_aggregate),
           CASE(named_aggregate),
