@@ -23,9 +23,8 @@ CLANG_QUERY = "clang-query-19"
 ROOT = Path(__file__).resolve().parent.parent
 NOT_AVAILABLE = 77
 
-IN_A_LAMBDA_OF_IT = 'hasAncestor(lambdaExpr(hasAncestor(coawaitExpr(equalsBoundNode("await")))))'
-OWN_LAMBDA_OR_LIST = ("cxxBindTemporaryExpr(has(expr(anyOf(lambdaExpr(), initListExpr()))),"
-                      f" unless({IN_A_LAMBDA_OF_IT}))")
+# In a whole expression ("it"), but not in a lambda within it, which is another function.
+AT_ITS_LEVEL = 'unless(hasAncestor(lambdaExpr(hasAncestor(exprWithCleanups(equalsBoundNode("it"))))))'
 IN_CONDITION = "hasCondition(expr(hasDescendant(coawaitExpr())))"
 NO_LOCAL_VARIABLE = ("hasAncestor(functionDecl(unless(hasDescendant("
                      "varDecl(unless(isImplicit()), unless(parmVarDecl()))))))")
@@ -35,11 +34,9 @@ SHAPES = (
      f"stmt(HERE, anyOf(ifStmt({IN_CONDITION}), whileStmt({IN_CONDITION}), doStmt({IN_CONDITION}),"
      f" switchStmt({IN_CONDITION})), {NO_LOCAL_VARIABLE})"),
     ("an owning lambda or braced aggregate in an expression with co_await: name it first",
-     "cxxBindTemporaryExpr(HERE, has(expr(anyOf(lambdaExpr(), initListExpr()))),"
-     " hasAncestor(expr(anyOf(coawaitExpr(), exprWithCleanups(hasDescendant(coawaitExpr()))))),"
-     " unless(hasAncestor(lambdaExpr(hasDescendant(coawaitExpr())))))"),
-    ("an owning lambda or braced aggregate in a co_await: name it first",
-     f'coawaitExpr(HERE, stmt().bind("await"), hasDescendant({OWN_LAMBDA_OR_LIST}))'),
+     'exprWithCleanups(HERE, stmt().bind("it"),'
+     f" hasDescendant(coawaitExpr({AT_ITS_LEVEL})), hasDescendant(cxxBindTemporaryExpr("
+     f"has(expr(anyOf(lambdaExpr(), initListExpr()))), {AT_ITS_LEVEL})))"),
     ("?: of class type with co_await: use if and else",
      "conditionalOperator(HERE, hasType(hasUnqualifiedDesugaredType(recordType())),"
      " anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr())))"),
@@ -52,8 +49,8 @@ SHAPES = (
      "varDecl(HERE, hasDescendant(initListExpr(hasDescendant(coawaitExpr()))),"
      " hasDescendant(cxxBindTemporaryExpr()))"),
     ("co_await in a capture: await into a local first",
-     "varDecl(HERE, hasInitializer(hasDescendant(lambdaExpr(hasAnyCapture(lambdaCapture("
-     "capturesVar(varDecl(isInitCapture(), hasInitializer(hasDescendant(coawaitExpr()))))))))))"),
+     "lambdaExpr(HERE, hasAnyCapture(lambdaCapture(capturesVar(varDecl(isInitCapture(),"
+     " hasInitializer(expr(anyOf(coawaitExpr(), hasDescendant(coawaitExpr())))))))))"),
     ("a temporary before && or || and co_await behind it: split the line",
      "binaryOperator(HERE, hasAnyOperatorName(\"&&\",\"||\"),"
      " hasLHS(hasDescendant(cxxBindTemporaryExpr(unless(hasAncestor(coawaitExpr()))))),"
