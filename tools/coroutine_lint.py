@@ -23,31 +23,37 @@ CLANG_QUERY = "clang-query-19"
 ROOT = Path(__file__).resolve().parent.parent
 NOT_AVAILABLE = 77
 
-# In a whole expression ("it"), but not in a lambda within it, which is another function.
-AT_ITS_LEVEL = 'unless(hasAncestor(lambdaExpr(hasAncestor(exprWithCleanups(equalsBoundNode("it"))))))'
 IN_CONDITION = "hasCondition(expr(hasDescendant(coawaitExpr())))"
 NO_LOCAL_VARIABLE = ("hasAncestor(functionDecl(unless(hasDescendant("
                      "varDecl(unless(isImplicit()), unless(parmVarDecl()))))))")
-# What to say of a hit, and its matcher; HERE stands for "in a file of ours".
+# Of a whole expression ("it"), but not of a lambda within it, which is another function.
+ITS_OWN = 'unless(hasAncestor(lambdaExpr(hasAncestor(exprWithCleanups(equalsBoundNode("it"))))))'
+AWAITS = f"hasDescendant(coawaitExpr({ITS_OWN}))"
+
+
+def beside_an_await(node, *conditions):
+    """A node in an expression that has a co_await of its own; HERE: in a file of ours."""
+    inner = ", ".join([ITS_OWN, *conditions])
+    return f'exprWithCleanups(HERE, stmt().bind("it"), {AWAITS}, hasDescendant({node}({inner})))'
+
+
+# What to say of a hit, and its matcher.
 SHAPES = (
     ("co_await in a condition, in a coroutine without a local variable",
      f"stmt(HERE, anyOf(ifStmt({IN_CONDITION}), whileStmt({IN_CONDITION}), doStmt({IN_CONDITION}),"
      f" switchStmt({IN_CONDITION})), {NO_LOCAL_VARIABLE})"),
     ("an owning lambda or braced aggregate in an expression with co_await: name it first",
-     'exprWithCleanups(HERE, stmt().bind("it"),'
-     f" hasDescendant(coawaitExpr({AT_ITS_LEVEL})), hasDescendant(cxxBindTemporaryExpr("
-     f"has(expr(anyOf(lambdaExpr(), initListExpr()))), {AT_ITS_LEVEL})))"),
+     beside_an_await("cxxBindTemporaryExpr", "has(expr(anyOf(lambdaExpr(), initListExpr())))")),
     ("?: of class type with co_await: use if and else",
-     "conditionalOperator(HERE, hasType(hasUnqualifiedDesugaredType(recordType())),"
-     " anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr())))"),
+     beside_an_await("conditionalOperator", "hasType(hasUnqualifiedDesugaredType(recordType()))",
+                     "anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr()))")),
     ("co_await in a throw: await into a local first",
      "cxxThrowExpr(HERE, hasDescendant(coawaitExpr()))"),
     ("an initializer list with co_await: await into locals, or name the list",
-     "cxxStdInitializerListExpr(HERE,"
-     " anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr())))"),
+     beside_an_await("cxxStdInitializerListExpr",
+                     "anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr()))")),
     ("co_await inside the braces of an aggregate: await into a local first",
-     "varDecl(HERE, hasDescendant(initListExpr(hasDescendant(coawaitExpr()))),"
-     " hasDescendant(cxxBindTemporaryExpr()))"),
+     beside_an_await("initListExpr", AWAITS)),
     ("co_await in a capture: await into a local first",
      "lambdaExpr(HERE, hasAnyCapture(lambdaCapture(capturesVar(varDecl(isInitCapture(),"
      " hasInitializer(expr(anyOf(coawaitExpr(), hasDescendant(coawaitExpr())))))))))"),

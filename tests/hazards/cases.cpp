@@ -141,6 +141,18 @@ task<> owning_lambda_inside_a_lambda() {
     inner();
   });
 }
+task<> choice_inside_a_lambda() {
+  bool first = alive == 0;
+  co_await call([&] {
+    const owner got = first ? owner(1) : owner(2);
+    expect(got.value() == 1);
+  });
+}
+task<> table_of_coroutine_lambdas() {
+  std::vector<std::function<task<>()>> table{[]() -> task<> { expect(co_await number(1) == 1); },
+                                             []() -> task<> { expect(co_await number(2) == 2); }};
+  for (auto& entry : table) co_await entry();
+}
 task<> captured_coroutine_lambda() {
   auto inner = [](int n) -> task<> { expect(co_await number(n) == n); };
   auto outer = [&] { return inner(3); };
@@ -256,6 +268,8 @@ std::vector<hazard> all_hazards() {
           CASE(named_task),
           CASE(lambda_with_reference_captures),
           CASE(owning_lambda_inside_a_lambda),
+          CASE(choice_inside_a_lambda),
+          CASE(table_of_coroutine_lambdas),
           CASE(captured_coroutine_lambda),
           CASE(options_with_a_constructor),
           CASE(trivial_aggregate),
