@@ -384,6 +384,7 @@ class LedgerTest(brigade_e2e.BrigadeTest):
         wait_until(lambda: list(self.folder.glob("started.*")) or not first.is_running(), 20,
                    "the first to be at work")
         self.assertTrue(first.kill())
+        self.assert_no_process_is_left()  # the handler waits at its gate, and must not outlive it
         self.write("gate", "")
         self.run_pipeline(expect=0)
         self.assert_rows_exactly_once(self.folder / "out.db", "numbers", range(1, 6))
