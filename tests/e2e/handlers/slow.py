@@ -1,7 +1,10 @@
-"""A handler that takes its time: slow.py FOLDER [--seconds S] [--gate] [--never [N]] [--ignore-term]
+"""A handler that takes its time.
 
-Touches FOLDER/started.N when it takes item N. With --gate it answers once FOLDER/gate exists,
-with --never not at all, or not item N. With --ignore-term it touches FOLDER/term.PID on SIGTERM and lives on.
+    slow.py FOLDER [--seconds S] [--gate] [--never [N]] [--ignore-term]
+
+Touches FOLDER/started.N when it takes item N, and answers S seconds later. With --gate it waits
+until FOLDER/gate exists; with --never it does not answer at all, or not item N. With --ignore-term
+it touches FOLDER/term.PID on SIGTERM and lives on.
 """
 import argparse
 import json
