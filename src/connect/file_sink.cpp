@@ -1,6 +1,5 @@
 #include "connect/file_sink.hpp"
 
-#include <brigade/async/cancel.hpp>
 #include <brigade/async/thread.hpp>
 #include <brigade/pipeline/config_spec.hpp>
 
@@ -10,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <optional>
@@ -19,9 +17,6 @@
 
 namespace brigade {
 namespace {
-
-// How long a cancelled write may still take; longer than a disk needs, shorter than the watchdog.
-constexpr std::chrono::seconds write_deadline{2};
 
 bool is_no_room(int error) { return error == ENOSPC || error == EDQUOT; }
 
@@ -63,13 +58,12 @@ void cut(const recorded& wanted) {
   }
 }
 
-std::shared_ptr<growing_file> open_file(const std::string& path, const std::string& token) {
-  return std::make_shared<growing_file>(path, token);
+std::shared_ptr<guarded<growing_file>> open_file(const std::string& path,
+                                                 const std::string& token) {
+  return std::make_shared<guarded<growing_file>>(path, token);
 }
 
-void append(const std::shared_ptr<growing_file>& file, const std::string& text) {
-  file->append(text, true);
-}
+void append(growing_file& file, const std::string& text) { file.append(text, true); }
 
 }  // namespace
 
@@ -147,15 +141,14 @@ task<write_result> file_sink::write(std::span<const sink_item> batch,
                                     std::span<const partition_mark>) {
   rows made = make_rows(options_.format, batch);
   if (options_.fsync) {
-    auto call = to_thread(&append, file_, std::move(made.text));
-    auto guarded = shielded(write_deadline, std::move(call));
-    co_await std::move(guarded);
+    auto call = call_guarded(file_, &append, std::move(made.text));
+    co_await std::move(call);
   } else {
-    file_->append(made.text, false);
+    file_->object.append(made.text, false);
   }
   write_result result;
   result.failures = std::move(made.failures);
-  result.token = file_->token();
+  result.token = file_->object.token();
   co_return result;
 }
 
@@ -164,6 +157,6 @@ task<> file_sink::close() {
   co_return;
 }
 
-std::string file_sink::first_token() const { return file_ ? file_->token() : std::string{}; }
+std::string file_sink::first_token() const { return file_ ? file_->object.token() : std::string{}; }
 
 }  // namespace brigade

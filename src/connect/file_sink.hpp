@@ -2,6 +2,7 @@
 #pragma once
 #include "connect/file_handle.hpp"
 #include "connect/file_rows.hpp"
+#include "connect/guarded.hpp"
 
 #include <brigade/pipeline/sink.hpp>
 
@@ -49,7 +50,7 @@ class file_sink final : public sink {
 
  private:
   file_sink_options options_;
-  std::shared_ptr<growing_file> file_;
+  std::shared_ptr<guarded<growing_file>> file_;
 };
 
 /// Writes rows to a descriptor from threads, one call at a time.

@@ -62,7 +62,8 @@ std::string report::line() const {
   // At an end nothing is in flight; in the account of a run that goes on, the sum needs it.
   if (in_flight > 0) text += fmt::format(" + in_flight {}", in_flight);
   text += fmt::format("; retries {}; {:.1f} s; ", retries, seconds);
-  return text + (killed ? std::string("killed") : fmt::format("exit {}", exit_code));
+  if (state != run_state::ended) return text + std::string(to_string(state));
+  return text + fmt::format("exit {}", exit_code);
 }
 
 std::string report::json() const {

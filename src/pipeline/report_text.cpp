@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <map>
 
 namespace brigade {
 namespace {
@@ -36,8 +37,8 @@ std::string_view meaning_of_exit(int code) {
 
 std::string header(const report& of) {
   std::string text = fmt::format("{}, run {}: ", of.pipeline, of.run);
-  if (of.killed) {
-    text += "killed; what was recorded until then:";
+  if (of.state != run_state::ended) {
+    text += fmt::format("{}; recorded so far, in {:.1f} s:", to_string(of.state), of.seconds);
   } else {
     text += fmt::format("exit {}", of.exit_code);
     const std::string_view meaning = meaning_of_exit(of.exit_code);
@@ -152,7 +153,11 @@ std::vector<failure_group> group(const std::vector<dead_letter_report>& letters)
       ++same->items;
     }
   }
-  std::ranges::stable_sort(groups, std::greater{}, &failure_group::items);
+  // Most first; alike ones stay in their order.
+  std::multimap<std::uint64_t, failure_group, std::greater<>> sorted;
+  for (failure_group& each : groups) sorted.emplace(each.items, std::move(each));
+  groups.clear();
+  for (auto& [items, each] : sorted) groups.push_back(std::move(each));
   return groups;
 }
 

@@ -4,7 +4,7 @@ namespace brigade {
 
 std::optional<std::string> source::decode(payload&) const { return std::nullopt; }
 
-void source::acknowledge(std::uint32_t, const mark&) {}
+void source::acknowledge(std::uint32_t, const watermark&) {}
 
 task<> source::close() { co_return; }
 

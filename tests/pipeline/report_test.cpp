@@ -51,7 +51,7 @@ TEST(report, names_what_is_in_flight_when_the_sum_needs_it) {
   running.taken = 1002;
   running.in_flight = 2;
   EXPECT_NE(running.line().find("returned 0 + in_flight 2; retries 7"), std::string::npos);
-  running.killed = true;
+  running.state = run_state::killed;
   EXPECT_TRUE(running.line().ends_with("; killed")) << running.line();
 }
 
@@ -84,7 +84,8 @@ TEST(report, writes_json_with_its_keys_in_order) {
       R"("retries": 7, "seconds": 12.340, "stages": [)"
       R"({"name": "charge", "in": 1000, "born": 0, "passed": 997, "filtered": 0, )"
       R"("dead_lettered": 3, "dropped": 0, "returned": 0, "in_flight": 0, "retries": 7, )"
-      R"("workers": [{"id": 0, "items": 501, "failed": 9}, {"id": 1, "items": 499, "failed": 0}]}, )"
+      R"("workers": [{"id": 0, "items": 501, "failed": 9}, )"
+      R"({"id": 1, "items": 499, "failed": 0}]}, )"
       R"({"name": "receipts", "in": 997, "born": 0, "passed": 997, "filtered": 0, )"
       R"("dead_lettered": 0, "dropped": 0, "returned": 0, "in_flight": 0, "retries": 0, )"
       R"("workers": []}], "dead_letters": [)"

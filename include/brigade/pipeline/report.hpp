@@ -9,9 +9,17 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace brigade {
+
+/// Of a run that has not ended, the numbers are of what was recorded until now.
+enum class run_state : std::uint8_t { ended, running, killed };
+[[nodiscard]] constexpr std::string_view to_string(run_state state) {
+  constexpr std::array<std::string_view, 3> names = {"ended", "running", "killed"};
+  return names[static_cast<std::size_t>(state)];
+}
 
 struct worker_report {
   int id = 0;
@@ -62,7 +70,7 @@ struct report {
   std::vector<failure_group> failures;  ///< of all dead letters, when known (from a ledger);
                                         ///< empty: `text` groups `dead_letters`
   std::string error;                    ///< why the run failed or stopped early; empty: it did not
-  bool killed = false;  ///< it has no end record: the numbers are of what was recorded
+  run_state state = run_state::ended;
 
   [[nodiscard]] std::uint64_t count(outcome result) const {
     return settled[static_cast<std::size_t>(result)];

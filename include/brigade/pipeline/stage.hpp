@@ -91,6 +91,10 @@ class stage_body {
   /// How many items one worker may have in work at once (a child process with `in_flight: 64`).
   [[nodiscard]] virtual int in_flight_per_worker() const { return 1; }
 
+  /// True: `run` minds the attempt timeout itself, for it knows when the work on an item begins
+  /// (a handler that is restarted begins again); the engine sets no timer.
+  [[nodiscard]] virtual bool minds_timeout() const { return false; }
+
   /// True: `run_now` is the whole work, does not wait, and is called instead of `run`.
   [[nodiscard]] virtual bool immediate() const { return false; }
   /// One attempt that does not wait. An exception is a retryable failure with its text, except

@@ -1,0 +1,267 @@
+#include "connect/exec_desk.hpp"
+
+#include "connect/exec_protocol.hpp"
+
+#include <brigade/async/assert.hpp>
+#include <brigade/connect/record.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace brigade::exec {
+
+std::string duration_text(milliseconds duration) {
+  if (duration.count() % 1000 == 0) return fmt::format("{}s", duration.count() / 1000);
+  return fmt::format("{}ms", duration.count());
+}
+
+desk::desk(port& outside, int in_flight, milliseconds timeout)
+    : port_(outside), timeout_(timeout), seats_(static_cast<std::size_t>(in_flight)) {
+  BRIGADE_ASSERT(in_flight > 0, "a desk needs room for one order");
+  for (std::size_t index = seats_.size(); index > 0; --index) free_seats_.push_back(index - 1);
+}
+
+void desk::submit(order& wanted, time_point now) {
+  waiting_.push_back(&wanted);
+  if (handler_ == handler::none) {
+    handler_ = handler::wanted;
+    port_.handler_wanted();
+  }
+  send_waiting(now);
+}
+
+void desk::withdraw(order& unwanted) {
+  if (const auto found = std::ranges::find(waiting_, &unwanted); found != waiting_.end()) {
+    waiting_.erase(found);
+    clear_suspicion(unwanted);
+    return;
+  }
+  const auto taken = std::ranges::find(seats_, &unwanted, &seat::taken_by);
+  if (taken == seats_.end()) return;
+  clear_suspicion(unwanted);
+  std::vector<seat> neighbours = take_all_out();
+  std::erase_if(neighbours, [&](const seat& one) { return one.taken_by == &unwanted; });
+  wait_again(neighbours);
+  condemn("an attempt it worked on was cancelled: the handler is replaced", true);
+}
+
+void desk::handler_began(time_point now) {
+  BRIGADE_ASSERT(out_count_ == 0, "a handler began while orders were out to another");
+  handler_ = handler::running;
+  answered_ = false;
+  bytes_queued_ = bytes_written_ = 0;
+  output_.clear();
+  send_waiting(now);
+}
+
+void desk::handler_ended(const handler_end& end) {
+  const bool by_itself = handler_ == handler::running;
+  condemnation_.clear();
+  handler_ = handler::none;
+  if (by_itself && end.never_started && !answered_) {
+    cannot_start("the handler could not be started (" + end.how + ")" +
+                 (end.last_words.empty() ? "" : ": " + end.last_words));
+    return;
+  }
+  if (by_itself) blame(end);
+  if (!waiting_.empty()) {
+    handler_ = handler::wanted;
+    port_.handler_wanted();
+  }
+}
+
+void desk::blame(const handler_end& end) {
+  std::vector<seat> out = take_all_out();
+  if (bytes_written_ > 0) {  // what never reached the pipe cannot have killed anybody
+    const auto innocent = std::ranges::partition_point(
+        out, [&](const seat& one) { return one.begins_at_byte < bytes_written_; });
+    wait_again({innocent, out.end()});
+    out.erase(innocent, out.end());
+  }
+  if (out.size() > 1) {
+    suspect_all(out);
+  } else if (out.size() == 1) {
+    failure why(verdict::retryable, "handler ended (" + end.how + ") before it answered" +
+                                        (end.last_words.empty() ? "" : ": " + end.last_words));
+    why.killed_handler = true;
+    end_hunt();
+    settle(*out.front().taken_by, attempt_result::failed(std::move(why)));
+  }
+}
+
+void desk::cannot_start(const std::string& why) {
+  wait_again(take_all_out());
+  handler_ = handler::none;
+  end_hunt();
+  while (!waiting_.empty()) {
+    order& next = *waiting_.front();
+    waiting_.pop_front();
+    settle(next, attempt_result::failed(failure(verdict::fatal, why)));
+  }
+}
+
+void desk::line_came(std::string_view line, time_point now) {
+  if (handler_ != handler::running) return;
+  if (line.size() > line_bytes_max) return line_too_long();
+  std::variant<answer, rubbish> said = decode_answer(line);
+  if (const rubbish* const wrong = std::get_if<rubbish>(&said)) return broke_protocol(wrong->why);
+  answer& got = std::get<answer>(said);
+  seat* const asked = seat_of(got.id);
+  if (asked == nullptr) {
+    return broke_protocol(fmt::format("an answer with the unknown id {}", got.id));
+  }
+  if (asked->taken_by == nullptr || asked->number != got.id) {
+    return broke_protocol(fmt::format("a second answer for id {}", got.id));
+  }
+  answered_ = true;
+  order& done = *std::exchange(asked->taken_by, nullptr);
+  free_seats_.push_back(static_cast<std::size_t>(asked - seats_.data()));
+  --out_count_;
+  if (got.error) {
+    settle(done, attempt_result::failed(std::move(*got.error)));
+  } else {
+    settle(done, attempt_result::passed(payload(record::json(std::string(got.value)))));
+  }
+  send_waiting(now);
+}
+
+void desk::line_too_long() {
+  if (handler_ != handler::running) return;
+  broke_protocol(fmt::format("an answer longer than {} bytes", line_bytes_max));
+}
+
+std::string desk::take_output(std::string spare) {
+  spare.clear();
+  return std::exchange(output_, std::move(spare));
+}
+
+std::optional<desk::time_point> desk::next_deadline() const {
+  if (timeout_.count() == 0 || out_count_ == 0) return std::nullopt;
+  time_point oldest = time_point::max();
+  for (const seat& one : seats_) {
+    if (one.taken_by != nullptr) oldest = std::min(oldest, one.sent_at);
+  }
+  return oldest + timeout_;
+}
+
+void desk::time_passed(time_point now) {
+  const std::optional<time_point> deadline = next_deadline();
+  if (!deadline || now < *deadline) return;
+  std::vector<seat> out = take_all_out();
+  order& late = *out.front().taken_by;
+  out.erase(out.begin());
+  std::string why = "no answer within " + duration_text(timeout_);
+  if (!answered_) {
+    why +=
+        "; the handler has answered nothing so far: its stdout may be buffered, flush it after "
+        "each answer";
+  }
+  wait_again(out);
+  condemn(why + ": the handler is replaced", false);
+  settle(late, attempt_result::failed(failure(verdict::retryable, why)));
+}
+
+std::string_view desk::only_item() const {
+  if (out_count_ != 1) return {};
+  for (const seat& one : seats_) {
+    if (one.taken_by != nullptr) return one.taken_by->id;
+  }
+  return {};
+}
+
+void desk::send_waiting(time_point now) {
+  while (handler_ == handler::running && !waiting_.empty()) {
+    const std::size_t room = suspects_ > 0 ? 1 : seats_.size();
+    if (out_count_ >= room) return;
+    order& next = *waiting_.front();
+    waiting_.pop_front();
+    send(next, now);
+  }
+}
+
+void desk::send(order& next, time_point now) {
+  const std::size_t index = free_seats_.back();
+  free_seats_.pop_back();
+  seat& place = seats_[index];
+  // A seat's numbers are its index plus multiples of the number of seats: found again at once.
+  place.number = place.number == 0 ? index + 1 : place.number + seats_.size();
+  place.taken_by = &next;
+  place.begins_at_byte = bytes_queued_;
+  place.sent_at = now;
+  const std::size_t before = output_.size();
+  append_request(output_, place.number, next.key, next.attempt, next.item);
+  bytes_queued_ += output_.size() - before;
+  if (out_count_++ == 0) port_.order_out();
+  if (before == 0) port_.output_ready();
+}
+
+void desk::settle(order& done, attempt_result result) {
+  clear_suspicion(done);
+  done.result.emplace(std::move(result));
+  done.settled();
+}
+
+void desk::clear_suspicion(order& cleared) {
+  if (std::exchange(cleared.suspect_, false)) --suspects_;
+}
+
+desk::seat* desk::seat_of(std::uint64_t number) {
+  if (number == 0) return nullptr;
+  seat& place = seats_[(number - 1) % seats_.size()];
+  return number <= place.number ? &place : nullptr;
+}
+
+std::vector<desk::seat> desk::take_all_out() {
+  std::vector<seat> out;
+  for (seat& one : seats_) {
+    if (one.taken_by == nullptr) continue;
+    out.push_back(one);
+    one.taken_by = nullptr;
+    free_seats_.push_back(static_cast<std::size_t>(&one - seats_.data()));
+  }
+  out_count_ = 0;
+  std::ranges::sort(out, {}, &seat::begins_at_byte);
+  return out;
+}
+
+void desk::wait_again(const std::vector<seat>& orders) {
+  for (auto one = orders.rbegin(); one != orders.rend(); ++one) {
+    waiting_.push_front(one->taken_by);
+  }
+}
+
+void desk::condemn(std::string why, bool gently) {
+  handler_ = handler::condemned;
+  condemnation_ = std::move(why);
+  gently_ = gently;
+  output_.clear();
+  port_.condemned();
+}
+
+void desk::broke_protocol(const std::string& why) {
+  const std::string text = "the handler broke the protocol and is replaced: " + why;
+  const std::vector<seat> out = take_all_out();
+  condemn(text, false);
+  if (out.size() > 1) {
+    suspect_all(out);
+  } else if (out.size() == 1) {
+    end_hunt();
+    settle(*out.front().taken_by, attempt_result::failed(failure(verdict::retryable, text)));
+  }
+}
+
+void desk::suspect_all(const std::vector<seat>& orders) {
+  wait_again(orders);
+  for (const seat& one : orders) {
+    if (!std::exchange(one.taken_by->suspect_, true)) ++suspects_;
+  }
+}
+
+void desk::end_hunt() {
+  for (order* const one : waiting_) clear_suspicion(*one);
+}
+
+}  // namespace brigade::exec

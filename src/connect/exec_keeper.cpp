@@ -1,0 +1,198 @@
+#include "connect/exec_keeper.hpp"
+
+#include "connect/exec_protocol.hpp"
+
+#include <brigade/async/error.hpp>
+#include <brigade/async/loop.hpp>
+#include <brigade/async/timeout.hpp>
+
+#include <signal.h>
+
+#include <exception>
+#include <system_error>
+#include <utility>
+
+namespace brigade::exec {
+
+namespace {
+
+constexpr milliseconds finish_time{500};       // between the end of its input and TERM
+constexpr milliseconds end_time{2000};         // between TERM and KILL
+constexpr milliseconds last_words_time{1000};  // for what a dead handler left in its pipes
+constexpr int exit_not_executable = 126;
+constexpr int exit_not_found = 127;
+
+task<> wait_for(event& flag) { co_await flag.wait(); }
+
+}  // namespace
+
+keeper::keeper(keeper_options options)
+    : options_(std::move(options)),
+      desk_(*this, options_.in_flight, options_.timeout),
+      log_(options_.label) {}
+
+void keeper::close() noexcept {
+  closing_ = true;
+  wanted_.set();
+  attention_.set();
+}
+
+task<> keeper::keep() {
+  for (;;) {
+    co_await wanted_.wait();
+    wanted_.clear();
+    if (closing_) co_return;
+    std::string trouble;
+    try {
+      process child = co_await process::start(options_.program);
+      co_await serve(child);
+      report_end(child);
+    } catch (const std::exception& error) {
+      trouble = error.what();
+    }
+    if (!trouble.empty()) desk_.cannot_start(trouble);
+  }
+}
+
+task<> keeper::serve(process& child) {
+  if (!closing_) attention_.clear();
+  output_.clear();
+  exited_.clear();
+  drained_.clear();
+  log_.forget();
+  streams_open_ = 2;
+  desk_.handler_began(loop::current().now());
+  co_await with_group([&](task_group& group) { return attend(group, child); });
+}
+
+task<> keeper::attend(task_group& group, process& child) {
+  group.spawn(&keeper::read_answers, this, std::ref(child));
+  group.spawn(&keeper::read_errors, this, std::ref(child));
+  group.spawn(&keeper::write_requests, this, std::ref(child));
+  group.spawn(&keeper::mind_clock, this);
+  group.spawn(&keeper::watch, this, std::ref(child));
+  co_await attention_.wait();
+  co_await end_child(child);
+  try {
+    co_await timeout(last_words_time, wait_for(drained_));
+  } catch (const timed_out&) {
+    log_line(log_.label(), "something outside the handler's process group keeps its output open");
+  }
+  group.cancel("the handler has ended");
+}
+
+task<> keeper::end_child(process& child) {
+  const bool condemned = !desk_.condemnation().empty();
+  if (condemned) log_line(log_.label(), desk_.condemnation());
+  if (condemned && !desk_.condemned_gently()) {
+    child.kill_group();
+  } else {
+    if (writing_ != nullptr) writing_->cancel("the handler's input is closed");
+    bool ended = exited_.is_set();
+    if (!ended && !condemned) ended = co_await ended_within(finish_time);
+    if (!ended) {
+      child.signal_group(SIGTERM);
+      ended = co_await ended_within(end_time);
+    }
+    if (!ended) child.kill_group();
+  }
+  co_await exited_.wait();
+}
+
+task<bool> keeper::ended_within(milliseconds limit) {
+  bool ended = true;
+  try {
+    co_await timeout(limit, wait_for(exited_));
+  } catch (const timed_out&) {
+    ended = false;
+  }
+  co_return ended;
+}
+
+task<> keeper::watch(process& child) {
+  static_cast<void>(co_await child.wait());
+  exited_.set();
+  attention_.set();
+}
+
+task<> keeper::write_requests(process& child) {
+  cancel_scope scope;
+  writing_ = &scope;
+  try {
+    co_await write_all(child);
+  } catch (const cancelled&) {
+    writing_ = nullptr;
+    if (!scope.caused_cancellation()) throw;
+  } catch (const std::system_error&) {  // it reads no more; what it has answered still counts
+    writing_ = nullptr;
+    attention_.set();
+  }
+  child.input().close();
+}
+
+task<> keeper::write_all(process& child) {
+  std::string bytes;
+  for (;;) {
+    co_await output_.wait();
+    output_.clear();
+    bytes = desk_.take_output(std::move(bytes));
+    std::string_view left = bytes;
+    while (!left.empty()) {
+      const std::size_t count = co_await child.input().write_some(left);
+      desk_.wrote(count);
+      left.remove_prefix(count);
+    }
+  }
+}
+
+task<> keeper::read_answers(process& child) {
+  line_buffer lines;
+  for (;;) {
+    const std::size_t count = co_await child.output().read_some(lines.space());
+    if (count == 0) break;
+    lines.filled(count);
+    const auto now = loop::current().now();
+    while (const std::optional<std::string_view> line = lines.next()) desk_.line_came(*line, now);
+    if (lines.rest().size() > line_bytes_max) {
+      desk_.line_too_long();
+      lines.drop_rest();
+    }
+    co_await yield();  // the attempts go on, and their next requests become one write
+  }
+  attention_.set();  // what came without a newline is half an answer: none
+  if (--streams_open_ == 0) drained_.set();
+}
+
+task<> keeper::read_errors(process& child) {
+  std::function<std::string_view()> item = [this]() -> std::string_view {
+    return options_.in_flight == 1 ? desk_.only_item() : std::string_view{};
+  };
+  co_await log_.copy(child.errors(), std::move(item));
+  if (--streams_open_ == 0) drained_.set();
+}
+
+task<> keeper::mind_clock() {
+  for (;;) {
+    const auto deadline = desk_.next_deadline();
+    if (deadline) {
+      co_await sleep_until(*deadline);
+      desk_.time_passed(loop::current().now());
+    } else {
+      order_out_.clear();
+      co_await order_out_.wait();
+    }
+  }
+}
+
+void keeper::report_end(const process& child) {
+  const exit_status status = *child.status();
+  handler_end end;
+  end.how = to_string(status);
+  end.last_words = log_.last_line();
+  end.never_started = status.code() == exit_not_executable || status.code() == exit_not_found;
+  const bool unexpected = desk_.condemnation().empty() && !closing_;
+  if (unexpected) log_line(log_.label(), "handler ended (" + end.how + ")");
+  desk_.handler_ended(end);
+}
+
+}  // namespace brigade::exec

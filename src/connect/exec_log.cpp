@@ -1,0 +1,54 @@
+#include "connect/exec_log.hpp"
+
+#include "connect/exec_protocol.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+namespace brigade::exec {
+
+void log_line(std::string_view label, std::string_view text) {
+  std::string line(label);
+  line += ": ";
+  line += text;
+  line += '\n';
+  std::string_view left = line;
+  while (!left.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, left.data(), left.size());
+    if (written < 0 && errno != EINTR) return;  // a log that cannot be written stops no work
+    if (written > 0) left.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+task<> error_log::copy(descriptor& from, std::function<std::string_view()> item) {
+  line_buffer lines;
+  bool skipping = false;  // the rest of a line that was cut
+  for (;;) {
+    const std::size_t count = co_await from.read_some(lines.space());
+    if (count == 0) break;
+    lines.filled(count);
+    while (const std::optional<std::string_view> line = lines.next()) {
+      if (!std::exchange(skipping, false)) take(*line, item());
+    }
+    if (lines.rest().size() > line_bytes_max) {
+      if (!std::exchange(skipping, true)) take(lines.rest(), item());
+      lines.drop_rest();
+    }
+  }
+  if (!skipping && !lines.rest().empty()) take(lines.rest(), item());
+}
+
+void error_log::take(std::string_view line, std::string_view item) {
+  std::string text = one_line(line, line_bytes_max);
+  if (item.empty()) {
+    log_line(label_, text);
+  } else {
+    log_line(label_, std::string(item) + ": " + text);
+  }
+  if (!text.empty()) last_line_ = std::move(text);
+}
+
+}  // namespace brigade::exec

@@ -1,0 +1,36 @@
+/// What a child writes to its standard error, line by line into ours.
+#pragma once
+#include <brigade/async/descriptor.hpp>
+#include <brigade/async/task.hpp>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace brigade::exec {
+
+/// One line of the log, written in one piece.
+void log_line(std::string_view label, std::string_view text);
+
+class error_log {
+ public:
+  static constexpr std::size_t line_bytes_max = 4096;  ///< what is longer is cut
+
+  /// `label` stands before each line: "charge[worker 1]".
+  explicit error_log(std::string label) : label_(std::move(label)) {}
+
+  /// Completes:  at the end of the stream. `item` gives the id to name, or nothing.
+  task<> copy(descriptor& from, std::function<std::string_view()> item);
+  /// The last line that was not blank.
+  [[nodiscard]] const std::string& last_line() const { return last_line_; }
+  void forget() { last_line_.clear(); }
+  [[nodiscard]] const std::string& label() const { return label_; }
+
+ private:
+  void take(std::string_view line, std::string_view item);
+
+  std::string label_;
+  std::string last_line_;
+};
+
+}  // namespace brigade::exec
