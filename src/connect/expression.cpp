@@ -6,6 +6,7 @@
 
 #include <charconv>
 #include <compare>
+#include <limits>
 
 namespace brigade {
 namespace {
@@ -30,14 +31,9 @@ long double number_of(std::string_view text) {
       return negative ? -value : value;
     }
   }
-  double value = 0;
-  if (std::from_chars(text.data(), end, value).ec == std::errc::result_out_of_range) {
-    const std::size_t exponent = text.find_first_of("eE");
-    const bool tiny = exponent != std::string_view::npos && text.substr(exponent + 1)[0] == '-';
-    value = tiny ? 0 : 1.7976931348623157e308;
-    if (text.starts_with('-')) value = -value;
-  }
-  return value;
+  // What is larger than any double is the largest to jq.
+  constexpr double largest = std::numeric_limits<double>::max();
+  return json_text::to_double(text).value_or(text.starts_with('-') ? -largest : largest);
 }
 
 std::weak_ordering order(std::string_view left, std::string_view right) {

@@ -280,6 +280,16 @@ std::optional<std::int64_t> to_int64(std::string_view number) {
   return value;
 }
 
+std::optional<double> to_double(std::string_view number) {
+  double value = 0;
+  const auto read = std::from_chars(number.data(), number.data() + number.size(), value);
+  if (read.ec == std::errc{}) return value;
+  const std::size_t exponent = number.find_first_of("eE");
+  if (exponent == std::string_view::npos) return std::nullopt;
+  // Out of range: too near to zero for a double, or too far from it.
+  return number.substr(exponent + 1).starts_with('-') ? std::optional<double>(0) : std::nullopt;
+}
+
 bool is_integer(std::string_view number) {
   return number.find_first_of(".eE") == std::string_view::npos;
 }

@@ -72,6 +72,8 @@ class array_reader {
 [[nodiscard]] bool survives_double(std::string_view number);
 /// A number's value where it is an integer that fits.
 [[nodiscard]] std::optional<std::int64_t> to_int64(std::string_view number);
+/// The nearest double; nothing when the number is larger than any.
+[[nodiscard]] std::optional<double> to_double(std::string_view number);
 /// True when a JSON number is written without a point and an exponent.
 [[nodiscard]] bool is_integer(std::string_view number);
 

@@ -170,7 +170,8 @@ TEST(filter_stage, passes_the_item_as_it_is_or_filters_it) {
   EXPECT_EQ(attempt(*native, record::json(R"({"total": 12345678901234567890})")), "unchanged");
   EXPECT_EQ(attempt(*native, record::json(R"({"total": null})")), "filtered");
   EXPECT_EQ(attempt(*native, record::json("{}")), "filtered");
-  EXPECT_EQ(attempt(*native, record::json("7")), "permanent: Cannot index number with string \"total\"");
+  EXPECT_EQ(attempt(*native, record::json("7")),
+            "permanent: Cannot index number with string \"total\"");
   const auto libjq = filter(".tags | any(. == \"x\")");
   EXPECT_EQ(attempt(*libjq, record::json(R"({"tags":["y","x"],"n":12345678901234567890})")),
             "unchanged");

@@ -145,6 +145,14 @@ TEST(survives_double, tells_what_a_double_would_change) {
   }
 }
 
+TEST(to_double, tells_the_too_small_from_the_too_large) {
+  EXPECT_EQ(to_double("1.5e2"), 150.0);
+  EXPECT_EQ(to_double("1e-400"), 0.0);
+  EXPECT_EQ(to_double("1E400"), std::nullopt);
+  EXPECT_EQ(to_double("-1e+400"), std::nullopt);
+  EXPECT_EQ(to_double(std::string(400, '9')), std::nullopt);
+}
+
 TEST(to_int64, takes_only_what_fits) {
   EXPECT_EQ(to_int64("-9223372036854775808"), INT64_MIN);
   EXPECT_EQ(to_int64("9223372036854775808"), std::nullopt);

@@ -30,13 +30,14 @@ std::unique_ptr<stage_body> regex(const std::string& pattern, table types = {}) 
 }
 
 TEST(parse_combined, gives_the_fields_an_apache_user_expects) {
-  EXPECT_EQ(attempt(*format("combined"),
-                    record::line(R"(83.149.9.216 - frank [17/May/2015:10:05:03 +0000] )"
-                                 R"("GET /a?b=c HTTP/1.1" 200 203023 "http://r/" "Mozilla/5.0 X")")),
-            R"({"host":"83.149.9.216","ident":null,"user":"frank",)"
-            R"("time":"17/May/2015:10:05:03 +0000","method":"GET","path":"/a?b=c",)"
-            R"("protocol":"HTTP/1.1","status":200,"bytes":203023,"referer":"http://r/",)"
-            R"("agent":"Mozilla/5.0 X"})");
+  EXPECT_EQ(
+      attempt(*format("combined"),
+              record::line(R"(83.149.9.216 - frank [17/May/2015:10:05:03 +0000] )"
+                           R"("GET /a?b=c HTTP/1.1" 200 203023 "http://r/" "Mozilla/5.0 X")")),
+      R"({"host":"83.149.9.216","ident":null,"user":"frank",)"
+      R"("time":"17/May/2015:10:05:03 +0000","method":"GET","path":"/a?b=c",)"
+      R"("protocol":"HTTP/1.1","status":200,"bytes":203023,"referer":"http://r/",)"
+      R"("agent":"Mozilla/5.0 X"})");
 }
 
 TEST(parse_combined, takes_a_dash_for_null) {

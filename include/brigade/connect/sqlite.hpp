@@ -1,0 +1,24 @@
+/// SQLite: the sink `sqlite`, exactly once.
+///
+/// A row an item, from its top-level fields: numbers, texts, true and false as 1 and 0, null, and
+/// nested values as JSON text. The table is made with the types of the first batch, and columns are
+/// added as they appear; after that SQLite's own rules of affinity say how a value is stored. Names
+/// that differ only in case are one column. An integer that does not fit 64 bits fails its item.
+///
+/// Rows and marks are committed in one transaction: table `_brigade_marks(pipeline, source, epoch,
+/// low, above)` is what a restart resumes from, so no row is lost or repeated. With `dedupe` the
+/// items' keys are kept in `_brigade_keys`, in that transaction, and a key that is there already is
+/// not written again (also after `--fresh`). The database is in WAL mode, synchronous FULL.
+///
+/// An item that its row cannot be made of, or that breaks a constraint, fails for good. A database
+/// that is locked for more than 5 s, full or unreachable is an outage.
+#pragma once
+
+namespace brigade {
+
+class registry;
+
+/// Adds the sink `sqlite`.
+void register_sqlite(registry& to);
+
+}  // namespace brigade

@@ -1,0 +1,135 @@
+#include "connect/sqlite_database.hpp"
+
+#include <sqlite3.h>
+
+namespace brigade::sqlite {
+namespace {
+
+constexpr int busy_timeout_ms = 5000;
+
+int primary(int extended_code) { return extended_code & 0xFF; }
+
+}  // namespace
+
+bool error::is_outage() const {
+  if (code_ == SQLITE_IOERR_FSYNC || code_ == SQLITE_IOERR_DIR_FSYNC) {
+    return false;  // what was not synced once is never sure to be synced later
+  }
+  switch (primary(code_)) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_NOMEM:
+    case SQLITE_PROTOCOL:
+    case SQLITE_READONLY: return true;
+    default: return false;
+  }
+}
+
+bool error::is_about_the_row() const {
+  switch (primary(code_)) {
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
+    case SQLITE_RANGE:
+    case SQLITE_ERROR: return true;
+    default: return false;
+  }
+}
+
+void statement::closes::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+
+statement::statement(database& in, const std::string& sql) {
+  sqlite3_stmt* prepared = nullptr;
+  const int result = sqlite3_prepare_v2(in.handle(), sql.c_str(), static_cast<int>(sql.size()),
+                                        &prepared, nullptr);
+  statement_.reset(prepared);
+  if (result != SQLITE_OK) {
+    throw error(sqlite3_extended_errcode(in.handle()), sqlite3_errmsg(in.handle()));
+  }
+}
+
+void statement::check(int result) const {
+  if (result == SQLITE_OK) return;
+  throw error(result, sqlite3_errmsg(sqlite3_db_handle(statement_.get())));
+}
+
+void statement::bind_null(int at) { check(sqlite3_bind_null(statement_.get(), at)); }
+void statement::bind(int at, std::int64_t value) {
+  check(sqlite3_bind_int64(statement_.get(), at, value));
+}
+void statement::bind(int at, double value) {
+  check(sqlite3_bind_double(statement_.get(), at, value));
+}
+void statement::bind(int at, std::string_view text) {
+  // A null pointer would be NULL, and an empty view may have one.
+  const char* const bytes = text.empty() ? "" : text.data();
+  check(sqlite3_bind_text64(statement_.get(), at, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8));
+}
+
+bool statement::step() {
+  const int result = sqlite3_step(statement_.get());
+  if (result == SQLITE_ROW) return true;
+  if (result == SQLITE_DONE) return false;
+  sqlite3* const database = sqlite3_db_handle(statement_.get());
+  throw error(sqlite3_extended_errcode(database), sqlite3_errmsg(database));
+}
+
+void statement::run() {
+  try {
+    while (step()) {
+    }
+  } catch (...) {
+    reset();
+    throw;
+  }
+  reset();
+}
+
+void statement::reset() noexcept {
+  sqlite3_reset(statement_.get());
+  sqlite3_clear_bindings(statement_.get());
+}
+
+std::int64_t statement::integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string statement::text(int column) const {
+  const auto* const bytes =
+      reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  if (bytes == nullptr) return {};
+  return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+void database::closes::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+
+database::database(const std::string& path) {
+  sqlite3* opened = nullptr;
+  const int result = sqlite3_open_v2(path.c_str(), &opened,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  database_.reset(opened);
+  if (opened == nullptr) throw error(SQLITE_NOMEM, "out of memory");
+  if (result != SQLITE_OK) throw error(sqlite3_extended_errcode(opened), sqlite3_errmsg(opened));
+  sqlite3_extended_result_codes(opened, 1);
+  sqlite3_busy_timeout(opened, busy_timeout_ms);
+}
+
+void database::run(const std::string& sql) { statement(*this, sql).run(); }
+
+int database::changes() const { return sqlite3_changes(database_.get()); }
+
+bool database::in_transaction() const { return sqlite3_get_autocommit(database_.get()) == 0; }
+
+std::string quoted_name(std::string_view name) {
+  std::string text = "\"";
+  for (const char c : name) {
+    if (c == '"') text.push_back('"');
+    text.push_back(c);
+  }
+  return text + "\"";
+}
+
+}  // namespace brigade::sqlite
