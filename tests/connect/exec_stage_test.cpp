@@ -21,7 +21,8 @@ for line in sys.stdin:
     request = json.loads(line)
     assert request["key"] == "orders:main:8f3a:40960" and request["attempt"] == 1
     total = request["item"]["total"]
-    print('{"id": %d, "ok": {"total":%d,  "big":12345678901234567890}}' % (request["id"], 2 * total))
+    answer = '{"id": %d, "ok": {"total":%d,  "big":12345678901234567890}}'
+    print(answer % (request["id"], 2 * total))
 )"};
   EXPECT_EQ(one_by_one(wanted, {R"({"total": 21})", R"({"total": 4})"}),
             (texts{R"(ok {"total":42,  "big":12345678901234567890})",
