@@ -1,11 +1,22 @@
 # Everything brigade links, all of it packaged by Debian 12; scripts/setup installs it.
+#
+# The program needs everything. A project that takes in the libraries alone (BRIGADE_CLI off)
+# needs what `pipeline` needs; a connector whose library is missing is then left out, with a line.
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(SQLite3 REQUIRED)
-find_package(PkgConfig REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
-find_package(yaml-cpp REQUIRED)
-find_package(CLI11 REQUIRED)
-pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
-find_library(JQ_LIBRARY jq REQUIRED)   # Debian's libjq-dev ships neither CMake config nor .pc
+
+if(BRIGADE_CLI)
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+  find_library(JQ_LIBRARY jq REQUIRED)  # Debian's libjq-dev has neither CMake config nor .pc
+  find_package(yaml-cpp REQUIRED)
+  find_package(CLI11 REQUIRED)
+else()
+  find_package(PkgConfig)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(PCRE2 IMPORTED_TARGET libpcre2-8)
+  endif()
+  find_library(JQ_LIBRARY jq)
+endif()

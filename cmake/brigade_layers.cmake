@@ -1,13 +1,20 @@
-# brigade_layer(NAME DEPENDS... [PRIVATE ...]): the library of src/NAME, headers in include/brigade/NAME.
+# brigade_layer(NAME [PUBLIC libs...] [PRIVATE libs...]): the library of src/NAME, with its headers
+# in include/brigade/NAME.
 function(brigade_layer name)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   brigade_library(brigade_${name} SOURCES ${sources} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
 endfunction()
 
-# brigade_connector(SYSTEM [PRIVATE libs...]): src/connect/SYSTEM_*.cpp and SYSTEM.cpp, a library of its own.
+# brigade_connector(SYSTEM [NEEDS variable] [PUBLIC libs...] [PRIVATE libs...]):
+# src/connect/SYSTEM.cpp and SYSTEM_*.cpp, a library of its own; left out when what it needs was not
+# found.
 function(brigade_connector system)
-  cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "" "NEEDS" "PUBLIC;PRIVATE" ${ARGN})
+  if(arg_NEEDS AND NOT ${arg_NEEDS})
+    message(STATUS "brigade: connector '${system}' is left out: its library was not found")
+    return()
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/connect/${system}.cpp
        ${PROJECT_SOURCE_DIR}/src/connect/${system}_*.cpp)
   if(sources)

@@ -90,6 +90,14 @@ void loop::bury() noexcept {
   }
 }
 
+void loop::kill(detail::task_state& record) noexcept {
+  BRIGADE_ASSERT(running_ != &record, "a task cannot be killed while it runs");
+  if (record.done()) return;
+  record.destroy_frame();
+  retire(record);
+  if (running_ == nullptr) bury();
+}
+
 detail::waiter& loop::pick() {
   detail::link* node = ready_.front();
   for (std::size_t i = driver_->choose(ready_count_); i > 0; --i) node = node->next;
@@ -149,9 +157,7 @@ void loop::found_deadlock() {
     auto* record = static_cast<detail::task_state*>(node);
     node = node->next;
     if (record->group_ == nullptr) {
-      record->destroy_frame();
-      retire(*record);
-      bury();
+      kill(*record);
       return;
     }
   }
@@ -192,9 +198,7 @@ void loop::end_leftovers() {
     std::fprintf(stderr, "brigade: task '%s' did not end when the loop did: %s\n",
                  record->name().c_str(),
                  record->waiting_on() ? record->waiting_on()->describe().c_str() : "running");
-    record->destroy_frame();
-    retire(*record);
-    bury();
+    kill(*record);
   }
 }
 

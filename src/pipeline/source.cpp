@@ -2,7 +2,7 @@
 
 namespace brigade {
 
-void source::acknowledge(std::uint32_t, const mark&) {}
+void source::acknowledge(std::uint32_t, const watermark&) {}
 
 task<> source::close() { co_return; }
 

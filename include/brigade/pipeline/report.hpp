@@ -3,15 +3,23 @@
 ///   taken = delivered + filtered + dead_lettered + dropped + returned + in_flight
 ///   per stage: in + born = passed + filtered + dead_lettered + dropped + returned + in_flight
 #pragma once
+#include <brigade/pipeline/outcome.hpp>
+
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include <brigade/pipeline/outcome.hpp>
-
 namespace brigade {
+
+/// Of a run that has not ended, the numbers are of what was recorded until now.
+enum class run_state : std::uint8_t { ended, running, killed };
+[[nodiscard]] constexpr std::string_view to_string(run_state state) {
+  constexpr std::array<std::string_view, 3> names = {"ended", "running", "killed"};
+  return names[static_cast<std::size_t>(state)];
+}
 
 struct worker_report {
   int id = 0;
@@ -38,6 +46,14 @@ struct dead_letter_report {
   int attempts = 0;
 };
 
+/// Dead letters alike: one stage, one error.
+struct failure_group {
+  std::string stage;
+  std::string error;
+  std::uint64_t items = 0;
+  std::string example;  ///< id of one of them
+};
+
 struct report {
   static constexpr std::size_t dead_letters_max = 100;
 
@@ -49,9 +65,12 @@ struct report {
   std::uint64_t in_flight = 0;
   std::uint64_t retries = 0;
   double seconds = 0;
-  std::vector<stage_report> stages;  ///< in order; the sink is the last
+  std::vector<stage_report> stages;              ///< in order; the sink is the last
   std::vector<dead_letter_report> dead_letters;  ///< the first hundred
-  std::string error;  ///< why the run failed or stopped early; empty: it did not
+  std::vector<failure_group> failures;  ///< of all dead letters, when known (from a ledger);
+                                        ///< empty: `text` groups `dead_letters`
+  std::string error;                    ///< why the run failed or stopped early; empty: it did not
+  run_state state = run_state::ended;
 
   [[nodiscard]] std::uint64_t count(outcome result) const {
     return settled[static_cast<std::size_t>(result)];
@@ -60,7 +79,7 @@ struct report {
   [[nodiscard]] bool adds_up() const;
   /// `orders: taken 1000 = delivered 997 + ...; retries 7; 12.3 s; exit 3`
   [[nodiscard]] std::string line() const;
-  /// What `--report FILE` writes.
+  /// What `--report FILE` writes. Text that is not UTF-8 has U+FFFD in its place.
   [[nodiscard]] std::string json() const;
   /// For a person: the stages with their workers, the failures grouped by stage and error.
   [[nodiscard]] std::string text() const;

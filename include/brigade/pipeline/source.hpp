@@ -3,15 +3,16 @@
 /// The source is the buffer: what it gave is acknowledged only once its final outcome is durable,
 /// and a source that is asked again gives again what was never acknowledged.
 #pragma once
+#include <brigade/async/task.hpp>
+#include <brigade/pipeline/mark.hpp>
+#include <brigade/pipeline/payload.hpp>
+#include <brigade/pipeline/watermark.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <brigade/async/task.hpp>
-#include <brigade/pipeline/mark.hpp>
-#include <brigade/pipeline/payload.hpp>
 
 namespace brigade {
 
@@ -37,8 +38,8 @@ class source {
   /// The next items, at most `items_max`, as soon as there are any; none: the source is at its end.
   /// Gives no item that `resume` called finished. Cancelled: loses nothing; the next call goes on.
   virtual task<std::vector<source_item>> read(std::size_t items_max) = 0;
-  /// What is finished, durably; called as it advances.
-  virtual void acknowledge(std::uint32_t partition, const mark& at);
+  /// What is finished, durably; called as it advances. `at.at()` is its mark.
+  virtual void acknowledge(std::uint32_t partition, const watermark& at);
   virtual task<> close();
 
   /// The partitions seen so far, in the order of their index: `<source>:<token>`. Grows only.

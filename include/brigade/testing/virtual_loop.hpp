@@ -10,7 +10,10 @@
 #include <brigade/async/loop.hpp>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <utility>
 
 namespace brigade::testing {
 
@@ -38,11 +41,14 @@ class virtual_time final : public detail::driver {
  public:
   virtual_time() = default;
   explicit virtual_time(std::uint64_t seed) : random_(random_source(seed)) {}
+  /// Called before each step: where invariants are checked.
+  std::function<void()> before_step;
   [[nodiscard]] detail::time_point now() override { return now_; }
   void poll() override {}
   void wait_until(detail::time_point deadline) override;
   void wake() noexcept override {}
   std::size_t choose(std::size_t ready) override {
+    if (before_step) before_step();
     return random_ ? static_cast<std::size_t>(random_->below(ready)) : 0;
   }
 
@@ -56,6 +62,9 @@ class virtual_loop : public loop {
   /// First in, first out.
   virtual_loop() : loop(std::make_unique<virtual_time>()) {}
   explicit virtual_loop(std::uint64_t seed) : loop(std::make_unique<virtual_time>(seed)) {}
+  void before_each_step(std::function<void()> check) {
+    static_cast<virtual_time&>(world()).before_step = std::move(check);
+  }
 };
 
 }  // namespace brigade::testing

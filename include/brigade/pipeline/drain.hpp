@@ -1,0 +1,36 @@
+/// The stop protocol of a process: signals drain a running engine, and a watchdog sees to its end.
+///
+///   first SIGTERM or SIGINT   drain, until `stop_timeout`
+///   SIGINT after that         the deadline is now; a third ends the process at once, exit 130
+///   SIGTERM after that        changes nothing (supervisors repeat it)
+///   deadline + 4 s            the watchdog ends the process, exit 1, whatever still spins
+///
+/// Ending the process at any instant is safe: what is not durable is taken again.
+/// Thread safety: construct before other threads are started, on the thread that runs the loop.
+#pragma once
+#include <brigade/async/loop.hpp>
+#include <brigade/pipeline/engine.hpp>
+
+#include <chrono>
+#include <memory>
+
+namespace brigade {
+
+class stop_signals {
+ public:
+  explicit stop_signals(std::chrono::milliseconds stop_timeout);
+  ~stop_signals();
+  stop_signals(const stop_signals&) = delete;
+  stop_signals& operator=(const stop_signals&) = delete;
+
+  /// From now on signals reach this engine; one that came before does so now. The engine runs on
+  /// `where` and outlives the next `detach`.
+  void attach(loop& where, engine& target);
+  void detach();
+
+ private:
+  class implementation;
+  std::unique_ptr<implementation> impl_;
+};
+
+}  // namespace brigade

@@ -1,0 +1,132 @@
+/// The engine: takes items from a source through stages into a sink, and accounts for each.
+///
+/// One engine serves the typed builder and the program. It owns every item from the moment it is
+/// taken until its outcome is recorded; the source is told only after the record is durable.
+///
+/// Items in work are bounded by the window. A stage's failure is its item's own: retried, then
+/// dead- lettered. A sink that is down is nobody's fault: its batch is tried again and intake
+/// pauses by itself, the window being full.
+///
+/// Stop: `drain` ends intake and finishes what is under way until `stop_timeout`; at the deadline
+/// (or at once, by `stop_now`) the work is cancelled and what is unfinished is returned.
+///
+/// Thread safety: the loop's thread. Lifetime: outlives the task that `execute` gives.
+#pragma once
+#include <brigade/async/task.hpp>
+#include <brigade/pipeline/journal.hpp>
+#include <brigade/pipeline/mark.hpp>
+#include <brigade/pipeline/policy.hpp>
+#include <brigade/pipeline/report.hpp>
+#include <brigade/pipeline/sink.hpp>
+#include <brigade/pipeline/source.hpp>
+#include <brigade/pipeline/stage.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace brigade {
+
+struct stage_plan {
+  std::string name;
+  std::unique_ptr<stage_body> body;
+  stage_policy policy;
+};
+
+/// A failed attempt, as it happens.
+struct attempt_failure {
+  std::string_view id;
+  std::string_view stage;
+  std::string_view error;
+  int attempt = 0;
+  bool final = false;  ///< the item is a dead letter now
+};
+
+struct progress {
+  std::uint64_t taken = 0;
+  std::array<std::uint64_t, outcome_count> settled{};
+  std::uint64_t in_flight = 0;
+  std::uint64_t retrying = 0;
+  std::uint64_t units_done = 0;   ///< of the source: bytes
+  std::uint64_t units_total = 0;  ///< 0: not known
+  double seconds = 0;
+};
+
+/// Who watches a run. Everything is called on the loop's thread and must return soon.
+struct run_observer {
+  milliseconds progress_every{200};
+  std::function<void(const progress&)> on_progress;
+  std::function<void(const attempt_failure&)> on_failure;
+  std::function<void(std::string_view line)> on_notice;  ///< pauses, outages, the drain
+};
+
+/// Where a replayed letter goes on, and what it was.
+struct replay_entry {
+  int stage_index = 0;  ///< -1: at the source's payload, through all stages
+  std::string id;       ///< the letter's item
+  std::string source_payload;
+};
+
+struct pipeline_plan {
+  std::string name;
+  std::string source_name = "source";
+  std::unique_ptr<source> from;
+  std::vector<stage_plan> stages;
+  std::string sink_name = "sink";
+  std::unique_ptr<sink> to;
+  sink_policy sink_rules;
+  run_policy rules;
+  /// The item's own id, beside its position; empty: none.
+  std::function<std::string(const payload&)> business_id;
+  /// For replays: by position. Empty in an ordinary run.
+  std::function<const replay_entry*(std::uint64_t begin)> replay;
+  run_observer observer;
+};
+
+/// What a run continues from.
+struct engine_resume {
+  std::vector<partition_mark> accounted;  ///< has its outcome in the journal: the source skips it
+  std::vector<partition_mark> finished;   ///< is finished, recorded or not: no work is done on it
+};
+
+class engine {
+ public:
+  /// `account` may be null: outcomes are then in the report alone.
+  engine(pipeline_plan plan, journal* account);
+  ~engine();
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  [[nodiscard]] pipeline_plan& plan();
+
+  /// Runs to the source's end or a stop; the sink must be open. Gives the account, with exit code;
+  /// what goes wrong in the run stands in it, nothing is thrown but `cancelled` and `deadlock`.
+  task<report> execute(engine_resume resume);
+
+  /// First signal: no new items; what is under way is finished until `stop_timeout`.
+  void drain();
+  /// Second signal: the deadline is now.
+  void deadline_now();
+  /// Cancels the work and returns what is unfinished. The first reason stands.
+  void stop_now(int exit_code, std::string why);
+
+  /// The account so far; `in_flight` is counted by walking queues, slots and retries.
+  [[nodiscard]] report account() const;
+  [[nodiscard]] progress look() const;
+
+  class implementation;
+
+ private:
+  std::unique_ptr<implementation> impl_;
+};
+
+/// Ends the process by SIGKILL when the environment variable BRIGADE_DIE_AT names this point
+/// (`point` or `point:N` for its Nth passing): how the recovery tests choose the instant.
+void fault_point(std::string_view point);
+
+}  // namespace brigade

@@ -1,0 +1,311 @@
+/// The typed builder: your functions, your types, one account.
+///
+///   report r = pipeline("orders").from(orders).stage("charge", charge, {.workers = 4})
+///                                .to("receipts", store).run();
+///
+/// A stage is a plain function, a callable or a coroutine that takes what the stage before it
+/// gives, by const reference or by value. It gives the next stage's input; `void` passes the item
+/// on as it is, an empty `std::optional` filters it. It throws to fail: `permanent_error` and
+/// `fatal_error` say more, anything else is tried again by the stage's retry policy and then
+/// dead-lettered; the other items go on. The sink is called once an item, in order of arrival.
+///
+/// Thread safety: the loop's thread; `stop` from any. Lifetime: callables are copied in; what they
+/// refer to must outlive the run.
+#pragma once
+#include <brigade/async/loop.hpp>
+#include <brigade/async/task.hpp>
+#include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/policy.hpp>
+#include <brigade/pipeline/report.hpp>
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace brigade {
+
+static_assert(std::is_trivially_destructible_v<stage_policy>, "g++ 12 and braced temporaries");
+static_assert(std::is_trivially_destructible_v<sink_policy>, "g++ 12 and braced temporaries");
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+/// What is left of a callable's result without `task` and `optional` around it.
+template <class T>
+struct plain_result {
+  using type = T;
+};
+template <class T>
+struct plain_result<task<T>> : plain_result<T> {};
+template <class T>
+struct plain_result<std::optional<T>> : plain_result<T> {};
+
+template <class T>
+attempt_result as_result(T&& value) {
+  if constexpr (is_optional<std::remove_cvref_t<T>>) {
+    if (!value) return attempt_result::filtered();
+    return attempt_result::passed(payload(std::move(*value)));
+  } else {
+    return attempt_result::passed(payload(std::forward<T>(value)));
+  }
+}
+
+/// A user's function as a stage.
+template <class In, class F>
+class function_stage final : public stage_body {
+ public:
+  using given = std::invoke_result_t<F&, const In&>;
+  explicit function_stage(F work) : work_(std::move(work)) {}
+  [[nodiscard]] bool immediate() const override { return !is_task<given>; }
+
+  attempt_result run_now(payload& item, const attempt_info&) override {
+    if constexpr (is_task<given>) {
+      return attempt_result::unchanged();
+    } else if constexpr (std::is_void_v<given>) {
+      std::invoke(work_, std::as_const(item.get<In>()));
+      return attempt_result::unchanged();
+    } else {
+      return as_result(std::invoke(work_, std::as_const(item.get<In>())));
+    }
+  }
+  task<attempt_result> run(payload& item, const attempt_info& info) override {
+    if constexpr (!is_task<given>) {
+      co_return run_now(item, info);
+    } else if constexpr (std::same_as<given, task<void>>) {
+      co_await std::invoke(work_, std::as_const(item.get<In>()));
+      co_return attempt_result::unchanged();
+    } else {
+      auto value = co_await std::invoke(work_, std::as_const(item.get<In>()));
+      co_return as_result(std::move(value));
+    }
+  }
+
+ private:
+  F work_;
+};
+
+/// A user's predicate as a stage.
+template <class In, class F>
+class filter_stage final : public stage_body {
+ public:
+  explicit filter_stage(F keep) : keep_(std::move(keep)) {}
+  [[nodiscard]] bool immediate() const override { return true; }
+  attempt_result run_now(payload& item, const attempt_info&) override {
+    const bool kept = std::invoke(keep_, std::as_const(item.get<In>()));
+    return kept ? attempt_result::unchanged() : attempt_result::filtered();
+  }
+
+ private:
+  F keep_;
+};
+
+/// Positions are 0, 1, 2, ...; what is in memory cannot be asked for again after a crash.
+class memory_source : public source {
+ public:
+  explicit memory_source(const std::string& name) : partitions_{name + ":0"} {}
+  task<> open(std::vector<partition_mark> resume) final;
+  [[nodiscard]] const std::vector<std::string>& partitions() const final { return partitions_; }
+  [[nodiscard]] bool finite() const final { return true; }
+  [[nodiscard]] std::string fingerprint() const final { return "memory"; }
+
+ protected:
+  [[nodiscard]] source_item next(payload value) {
+    const std::uint64_t at = position_++;
+    return source_item(std::move(value), 0, at, at + 1);
+  }
+
+ private:
+  std::vector<std::string> partitions_;
+  std::uint64_t position_ = 0;
+};
+
+template <class Range>
+class range_source final : public memory_source {
+ public:
+  using value = std::ranges::range_value_t<Range>;
+  range_source(const std::string& name, Range items)
+      : memory_source(name), items_(std::move(items)), at_(std::ranges::begin(items_)) {}
+  task<std::vector<source_item>> read(std::size_t items_max) override {
+    std::vector<source_item> batch;
+    for (; batch.size() < items_max && at_ != std::ranges::end(items_); ++at_) {
+      batch.push_back(next(payload(value(*at_))));
+    }
+    co_return batch;
+  }
+
+ private:
+  Range items_;
+  std::ranges::iterator_t<Range> at_;
+};
+
+/// Calls a function until it gives nothing.
+template <class F>
+class generator_source final : public memory_source {
+ public:
+  using given = std::invoke_result_t<F&>;
+  generator_source(const std::string& name, F generate)
+      : memory_source(name), generate_(std::move(generate)) {}
+  task<std::vector<source_item>> read(std::size_t items_max) override {
+    std::vector<source_item> batch;
+    if constexpr (is_task<given>) {
+      auto one = co_await std::invoke(generate_);
+      if (one) batch.push_back(next(payload(std::move(*one))));
+    } else {
+      while (batch.size() < items_max) {
+        auto one = std::invoke(generate_);
+        if (!one) break;
+        batch.push_back(next(payload(std::move(*one))));
+      }
+    }
+    co_return batch;
+  }
+
+ private:
+  F generate_;
+};
+
+/// A user's function as a sink, called for each item.
+template <class In, class F>
+class function_sink final : public sink {
+ public:
+  explicit function_sink(F deliver) : deliver_(std::move(deliver)) {}
+  task<std::vector<partition_mark>> open(const sink_resume&) override {
+    co_return std::vector<partition_mark>{};
+  }
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark>) override {
+    write_result result;
+    result.failures.resize(batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      try {
+        if constexpr (is_task<std::invoke_result_t<F&, const In&>>) {
+          co_await std::invoke(deliver_, batch[i].value->get<In>());
+        } else {
+          std::invoke(deliver_, batch[i].value->get<In>());
+        }
+      } catch (const permanent_error& why) {
+        result.failures[i].emplace(verdict::permanent, why.what());
+      } catch (const std::exception& why) {
+        result.failures[i].emplace(verdict::retryable, why.what());
+      }
+    }
+    co_return result;
+  }
+
+ private:
+  F deliver_;
+};
+
+}  // namespace detail
+
+/// A pipeline ready to run, once.
+class ready_pipeline {
+ public:
+  explicit ready_pipeline(pipeline_plan plan) : plan_(std::move(plan)) {}
+
+  ready_pipeline& rules(const run_policy& policy) {
+    plan_.rules = policy;
+    return *this;
+  }
+  ready_pipeline& observe(run_observer observer) {
+    plan_.observer = std::move(observer);
+    return *this;
+  }
+  /// Keeps the account in this SQLite file; without it the account is the report alone.
+  ready_pipeline& ledger(std::string path) {
+    ledger_path_ = std::move(path);
+    return *this;
+  }
+  /// SIGINT and SIGTERM drain the run, a second SIGINT ends the drain, a third the process.
+  ready_pipeline& stop_on_signals() {
+    signals_ = true;
+    return *this;
+  }
+
+  /// Runs on a loop of its own in this thread. Throws ledger_error and `deadlock`.
+  report run();
+  /// The plan, for an engine of one's own.
+  [[nodiscard]] pipeline_plan take_plan() { return std::move(plan_); }
+
+ private:
+  pipeline_plan plan_;
+  std::string ledger_path_;
+  bool signals_ = false;
+};
+
+/// A pipeline whose last stage gives `T`.
+template <class T>
+class pipeline_builder {
+ public:
+  explicit pipeline_builder(pipeline_plan plan) : plan_(std::move(plan)) {}
+
+  template <class F>
+  auto stage(std::string name, F work, const stage_policy& policy = {}) && {
+    static_assert(std::invocable<F&, const T&>,
+                  "this stage's function does not take what the stage before it gives");
+    using given = std::invoke_result_t<F&, const T&>;
+    using plain = typename detail::plain_result<given>::type;
+    add(std::move(name), std::make_unique<detail::function_stage<T, F>>(std::move(work)), policy);
+    using next = std::conditional_t<std::is_void_v<plain>, T, plain>;
+    return pipeline_builder<next>(std::move(plan_));
+  }
+  template <class F>
+  pipeline_builder filter(std::string name, F keep, const stage_policy& policy = {}) && {
+    static_assert(std::predicate<F&, const T&>,
+                  "a filter takes what the stage before it gives and answers true or false");
+    add(std::move(name), std::make_unique<detail::filter_stage<T, F>>(std::move(keep)), policy);
+    return std::move(*this);
+  }
+  template <class F>
+  ready_pipeline to(std::string name, F deliver, const sink_policy& policy = {}) && {
+    static_assert(std::invocable<F&, const T&>,
+                  "this sink's function does not take what the last stage gives");
+    plan_.sink_name = std::move(name);
+    plan_.to = std::make_unique<detail::function_sink<T, F>>(std::move(deliver));
+    plan_.sink_rules = policy;
+    return ready_pipeline(std::move(plan_));
+  }
+
+ private:
+  void add(std::string name, std::unique_ptr<stage_body> body, const stage_policy& policy) {
+    plan_.stages.push_back(stage_plan{std::move(name), std::move(body), policy});
+  }
+  pipeline_plan plan_;
+};
+
+/// Where a pipeline begins.
+class pipeline {
+ public:
+  explicit pipeline(std::string name) { plan_.name = std::move(name); }
+
+  /// The elements of a range, which is moved or copied in; each is copied out of it.
+  template <std::ranges::input_range Range>
+  auto from(Range items) && {
+    using value = std::ranges::range_value_t<Range>;
+    plan_.from = std::make_unique<detail::range_source<Range>>("items", std::move(items));
+    return pipeline_builder<value>(std::move(plan_));
+  }
+  /// A function, or coroutine, that gives `std::optional<T>`: nothing ends the stream.
+  template <class F>
+    requires std::invocable<F&>
+  auto from(F generate) && {
+    using value = typename detail::plain_result<std::invoke_result_t<F&>>::type;
+    plan_.from = std::make_unique<detail::generator_source<F>>("items", std::move(generate));
+    return pipeline_builder<value>(std::move(plan_));
+  }
+
+ private:
+  pipeline_plan plan_;
+};
+
+}  // namespace brigade

@@ -1,0 +1,24 @@
+#include "cli/all_components.hpp"
+
+#include <brigade/connect/exec.hpp>
+#include <brigade/connect/file.hpp>
+#include <brigade/connect/jq.hpp>
+#include <brigade/connect/parse.hpp>
+#include <brigade/connect/sqlite.hpp>
+
+namespace brigade::cli {
+
+const registry& all_components() {
+  static const registry components = [] {
+    registry made;
+    register_file(made);
+    register_exec(made);
+    register_jq(made);
+    register_parse(made);
+    register_sqlite(made);
+    return made;
+  }();
+  return components;
+}
+
+}  // namespace brigade::cli

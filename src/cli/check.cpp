@@ -1,0 +1,109 @@
+// Three tiers, each only when the one before it is sound: what the file says, whether the parts fit
+// together, whether what they need is there. Warnings say where a promise is weaker than it looks.
+#include "cli/exit_code.hpp"
+#include "cli/verbs.hpp"
+
+#include <fmt/format.h>
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace brigade::cli {
+namespace {
+
+std::string with_workers(const stage_config& stage) {
+  const std::string& name = stage.use.context.name;
+  return stage.policy.workers == 1 ? name
+                                   : fmt::format("{} ({} workers)", name, stage.policy.workers);
+}
+
+std::string flow_of(const pipeline_config& config) {
+  std::string flow = config.source.context.name;
+  for (const stage_config& stage : config.stages) flow += " -> " + with_workers(stage);
+  return flow + " -> " + config.sink.use.context.name;
+}
+
+bool is_pattern(std::string_view path) { return path.find_first_of("*?[") != path.npos; }
+
+bool has_field(const component& what, std::string_view name, field_type type) {
+  for (const field_spec& field : what.fields) {
+    if (field.name == name && field.type == type) return true;
+  }
+  return false;
+}
+
+void check_files(const pipeline_config& config, problem_list& problems) {
+  const component_use& source = config.source;
+  if (!has_field(*source.what, "path", field_type::text_or_list)) return;
+  for (const std::string& path : source.values.list("path")) {
+    const std::filesystem::path file = config.folder / path;
+    if (is_pattern(path) || std::filesystem::exists(file)) continue;
+    const auto place = source.places.find("path");
+    problems.add(place == source.places.end() ? source.at : place->second,
+                 fmt::format("there is no file {}", file.lexically_normal().string()));
+  }
+}
+
+/// True for a sink that can tell a row it has from a new one, and is not told how.
+bool repeats_rows(const component_use& sink) {
+  const component& what = *sink.what;
+  const bool can_replace = has_field(what, "key", field_type::text) ||
+                           has_field(what, "key", field_type::text_list) ||
+                           has_field(what, "key", field_type::text_or_list);
+  if (!can_replace || sink.values.has("key")) return false;
+  const bool skips = has_field(what, "dedupe", field_type::boolean) && sink.values.has("dedupe") &&
+                     sink.values.flag("dedupe");
+  return !skips;
+}
+
+std::vector<std::string> warnings_of(const pipeline_config& config, const pipeline_parts& parts) {
+  std::vector<std::string> warnings;
+  const auto warn = [&](position at, const std::string& text) {
+    warnings.push_back(fmt::format("{}: warning: {}", config.where(at), text));
+  };
+  if (!parts.source->replayable()) {
+    warn(config.source.at, fmt::format("what source '{}' gave cannot be asked for again: items in "
+                                       "flight when the process is killed are lost",
+                                       config.source.what->name));
+  }
+  for (const stage_config& stage : config.stages) {
+    if (stage.use.what->name != "exec") continue;
+    warn(stage.use.at, fmt::format("the handler of stage '{}' may be given an item again after a "
+                                   "failure, a timeout or a kill: if it has side effects, it must "
+                                   "skip a 'key' it has done before",
+                                   stage.use.context.name));
+  }
+  const component_use& sink = config.sink.use;
+  if (sink.what->name == "stdout") {
+    warn(sink.at,
+         "sink 'stdout' writes each item at least once: after a kill, the last ones may "
+         "be written again");
+  }
+  if (repeats_rows(sink)) {
+    warn(sink.at, fmt::format("sink '{}' has no 'key': a run with --fresh adds its rows a second "
+                              "time",
+                              sink.what->name));
+  }
+  return warnings;
+}
+
+}  // namespace
+
+int check_verb(const check_options& options, const registry& known, std::ostream& out,
+               std::ostream& err) {
+  pipeline_config config = load_pipeline(options.file, {}, known);
+  out << options.file << ": fields ok\n";
+  const pipeline_parts parts = make_parts(config, known);
+  out << options.file << ": topology ok: " << flow_of(config) << '\n';
+
+  problem_list problems;
+  if (!options.offline) check_files(config, problems);
+  for (const std::string& warning : warnings_of(config, parts)) out << warning << '\n';
+  for (const std::string& line : problems.lines(config.where)) err << line << '\n';
+  if (!problems.empty()) return exit_invalid_pipeline;
+  if (!options.offline) out << options.file << ": environment ok\n";
+  return exit_ok;
+}
+
+}  // namespace brigade::cli

@@ -1,0 +1,143 @@
+#include "cli/command_line.hpp"
+
+#include "cli/exit_code.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <sstream>
+#include <utility>
+
+namespace brigade::cli {
+namespace {
+
+constexpr const char* exit_codes =
+    "Exit codes: 0 all delivered or filtered; 1 the run failed; 2 usage; 3 some dead-lettered or\n"
+    "dropped; 4 stopped by fail_fast; 5 stopped before the source's end; 78 the pipeline file is\n"
+    "absent or invalid; 130 third interrupt.";
+
+/// Everything the options of all verbs write to; the verb that was given says which part counts.
+struct options {
+  run_options run;
+  check_options check;
+  report_options report;
+  explain_options explain;
+  dlq_list_options list;
+  dlq_show_options show;
+  replay_options replay;
+};
+
+void add_ledger(CLI::App& verb, std::filesystem::path& ledger) {
+  verb.add_option("LEDGER", ledger, "the pipeline's ledger, STATE/NAME.ledger.db")->required();
+}
+
+void add_letter_filter(CLI::App& verb, letter_filter& which) {
+  verb.add_option("--stage", which.stage, "only letters that failed at this stage");
+  verb.add_option("--error", which.error, "only letters with this text in their error");
+  verb.add_option("ID", which.ids, "only these items, by position id or business id");
+}
+
+CLI::App* add_run(CLI::App& program, run_options& run) {
+  static const std::map<std::string, progress_mode> modes = {{"auto", progress_mode::automatic},
+                                                             {"bar", progress_mode::bar},
+                                                             {"log", progress_mode::log},
+                                                             {"none", progress_mode::none}};
+  CLI::App* const verb =
+      program.add_subcommand("run", "Run a pipeline; it goes on where it stopped");
+  verb->add_option("FILE", run.file, "the pipeline file")->required();
+  verb->add_option("--set", run.sets,
+                   "path=value: set a value of the file, such as "
+                   "stages.charge.workers=8; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  verb->add_option("--report", run.report, "write the run's report there, as JSON");
+  verb->add_flag("--fresh", run.fresh, "begin again at the start of the source");
+  verb->add_option("--progress", run.progress, "auto, bar, log or none [auto]")
+      ->transform(CLI::CheckedTransformer(modes).description(""));
+  return verb;
+}
+
+CLI::App* add_check(CLI::App& program, check_options& check) {
+  CLI::App* const verb = program.add_subcommand("check", "Check a pipeline file and run nothing");
+  verb->add_option("FILE", check.file, "the pipeline file")->required();
+  verb->add_flag("--offline", check.offline, "leave the environment out: look at no other file");
+  return verb;
+}
+
+CLI::App* add_report(CLI::App& program, report_options& report) {
+  CLI::App* const verb = program.add_subcommand("report", "Show the account of a run");
+  add_ledger(*verb, report.ledger);
+  verb->add_option("--run", report.run, "its number [the last]");
+  return verb;
+}
+
+CLI::App* add_explain(CLI::App& program, explain_options& explain) {
+  CLI::App* const verb = program.add_subcommand("explain", "Show an item's whole history");
+  add_ledger(*verb, explain.ledger);
+  verb->add_option("ITEM", explain.item, "its position id or business id")->required();
+  return verb;
+}
+
+struct dlq_verbs {
+  CLI::App* list;
+  CLI::App* show;
+  CLI::App* replay;
+};
+
+dlq_verbs add_dlq(CLI::App& program, options& into) {
+  CLI::App* const dlq = program.add_subcommand("dlq", "Look at dead letters, and replay them");
+  dlq->require_subcommand(1);
+  dlq_verbs verbs{};
+  verbs.list = dlq->add_subcommand("ls", "List dead letters that were not replayed");
+  add_ledger(*verbs.list, into.list.ledger);
+  add_letter_filter(*verbs.list, into.list.which);
+  verbs.show = dlq->add_subcommand("show", "Show dead letters with their payload");
+  add_ledger(*verbs.show, into.show.ledger);
+  add_letter_filter(*verbs.show, into.show.which);
+  verbs.replay = dlq->add_subcommand("replay", "Run dead letters again, from where they failed");
+  add_ledger(*verbs.replay, into.replay.ledger);
+  verbs.replay->add_option("--pipeline", into.replay.pipeline,
+                           "the pipeline file [the one that the ledger names]");
+  verbs.replay->add_flag("--from-start", into.replay.from_start,
+                         "through all stages, from the item as the source gave it");
+  add_letter_filter(*verbs.replay, into.replay.which);
+  return verbs;
+}
+
+/// CLI11 has codes of its own for every mistake; here all are 2.
+answer answer_to(CLI::App& program, const CLI::ParseError& error) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const int code = program.exit(error, out, err);
+  return code == 0 ? answer{exit_ok, out.str()} : answer{exit_usage, err.str()};
+}
+
+}  // namespace
+
+command read_command_line(int argc, const char* const* argv) {
+  CLI::App program("brigade works through a stream of items and loses none.", "brigade");
+  program.set_version_flag("--version", "brigade " BRIGADE_VERSION);
+  program.footer(exit_codes);
+  options given;
+  CLI::App* const run = add_run(program, given.run);
+  CLI::App* const check = add_check(program, given.check);
+  CLI::App* const report = add_report(program, given.report);
+  CLI::App* const explain = add_explain(program, given.explain);
+  const dlq_verbs dlq = add_dlq(program, given);
+  program.require_subcommand(0, 1);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return answer_to(program, error);
+  }
+  if (run->parsed()) return std::move(given.run);
+  if (check->parsed()) return std::move(given.check);
+  if (report->parsed()) return std::move(given.report);
+  if (explain->parsed()) return std::move(given.explain);
+  if (dlq.list->parsed()) return std::move(given.list);
+  if (dlq.show->parsed()) return std::move(given.show);
+  if (dlq.replay->parsed()) return std::move(given.replay);
+  return answer{exit_usage, program.help()};
+}
+
+}  // namespace brigade::cli

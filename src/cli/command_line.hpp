@@ -1,0 +1,50 @@
+/// The command line, read: which verb, and what it was told.
+#pragma once
+#include "cli/execute.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace brigade::cli {
+
+struct check_options {
+  std::string file;
+  bool offline = false;
+};
+
+struct report_options {
+  std::filesystem::path ledger;
+  std::optional<std::uint64_t> run;
+};
+
+struct explain_options {
+  std::filesystem::path ledger;
+  std::string item;
+};
+
+struct dlq_list_options {
+  std::filesystem::path ledger;
+  letter_filter which;
+};
+
+struct dlq_show_options {
+  std::filesystem::path ledger;
+  letter_filter which;
+};
+
+/// Nothing to do but to say something: help, the version, or what is wrong with the command.
+struct answer {
+  int exit_code = 0;
+  std::string text;  ///< with its last newline; for stdout when the exit code is 0
+};
+
+using command = std::variant<answer, run_options, check_options, report_options, explain_options,
+                             dlq_list_options, dlq_show_options, replay_options>;
+
+/// Never throws for what a user can get wrong: that is an `answer` with exit code 2.
+[[nodiscard]] command read_command_line(int argc, const char* const* argv);
+
+}  // namespace brigade::cli

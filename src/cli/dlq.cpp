@@ -1,0 +1,93 @@
+#include "cli/exit_code.hpp"
+#include "cli/plain_text.hpp"
+#include "cli/verbs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+#include <stdexcept>
+#include <utility>
+
+namespace brigade::cli {
+namespace {
+
+void show_list(const std::vector<letter_row>& letters, std::ostream& out) {
+  constexpr std::size_t error_bytes_max = 120;
+  std::size_t id_width = std::string_view("id").size();
+  std::size_t stage_width = std::string_view("stage").size();
+  for (const letter_row& letter : letters) {
+    id_width = std::max(id_width, letter.id.size());
+    stage_width = std::max(stage_width, letter.stage.size());
+  }
+  out << fmt::format("{:<{}}  {:<{}}  attempts  error\n", "id", id_width, "stage", stage_width);
+  for (const letter_row& letter : letters) {
+    out << fmt::format("{:<{}}  {:<{}}  {:>8}  {}\n", plain_line(letter.id), id_width,
+                       plain_line(letter.stage), stage_width, letter.attempts,
+                       plain_line(letter.error, error_bytes_max));
+  }
+}
+
+void show_whole(const letter_row& letter, std::ostream& out) {
+  constexpr std::size_t payload_bytes_max = 64 * 1024;
+  const auto line = [&out](std::string_view label, std::string_view text) {
+    out << fmt::format("  {:<12} {}\n", label, text);
+  };
+  out << plain_line(letter.id) << '\n';
+  if (!letter.business_id.empty()) line("business id", plain_line(letter.business_id));
+  line("stage", fmt::format("{}, {} attempt{}", plain_line(letter.stage), letter.attempts,
+                            letter.attempts == 1 ? "" : "s"));
+  line("error", plain_line(letter.error));
+  line("failed", fmt::format("{}, run {}", letter.at, letter.run));
+  if (!letter.replay_of.empty()) line("replay of", plain_line(letter.replay_of));
+  if (letter.replayed) line("replayed", "yes");
+  if (!letter.replayable) line("replayable", "no: its payload has no text that reads back");
+  line("payload", plain_line(letter.payload, payload_bytes_max));
+  if (letter.source_payload != letter.payload) {
+    line("at source", plain_line(letter.source_payload, payload_bytes_max));
+  }
+}
+
+std::string pipeline_file(const replay_options& options) {
+  if (options.pipeline) return *options.pipeline;
+  const std::filesystem::path named = ledger_reader(options.ledger).pipeline_file();
+  if (named.empty()) {
+    throw std::runtime_error(fmt::format("{} names no pipeline file: say which by --pipeline FILE",
+                                         options.ledger.string()));
+  }
+  return named.string();
+}
+
+}  // namespace
+
+int dlq_list_verb(const dlq_list_options& options, std::ostream& out) {
+  const auto letters = ledger_reader(options.ledger).dead_letters(options.which);
+  if (letters.empty()) {
+    out << "no dead letters\n";
+  } else {
+    show_list(letters, out);
+  }
+  return exit_ok;
+}
+
+int dlq_show_verb(const dlq_show_options& options, std::ostream& out) {
+  letter_filter which = options.which;
+  which.include_replayed = !which.ids.empty();  // who names a letter wants to see it
+  const ledger_reader reader(options.ledger);
+  const auto letters = reader.dead_letters(which);
+  if (letters.empty()) out << "no dead letters\n";
+  for (const letter_row& letter : letters) show_whole(reader.letter(letter.number), out);
+  return exit_ok;
+}
+
+int dlq_replay_verb(const replay_options& options, const registry& known, std::ostream& err) {
+  pipeline_config config = load_pipeline(pipeline_file(options), {}, known);
+  pipeline_parts parts = make_parts(config, known);
+  if (ledger_reader(options.ledger).dead_letters(options.which).empty()) {
+    err << config.name << ": no dead letters to replay\n";
+    return exit_ok;
+  }
+  return replay_letters(config, std::move(parts), options);
+}
+
+}  // namespace brigade::cli

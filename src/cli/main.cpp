@@ -1,0 +1,48 @@
+#include "cli/all_components.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/verbs.hpp"
+
+#include <exception>
+#include <iostream>
+#include <variant>
+
+namespace brigade::cli {
+namespace {
+
+class dispatcher {
+ public:
+  int operator()(const answer& given) const {
+    (given.exit_code == exit_ok ? std::cout : std::cerr) << given.text;
+    return given.exit_code;
+  }
+  int operator()(const run_options& given) const { return run_verb(given, all_components()); }
+  int operator()(const check_options& given) const {
+    return check_verb(given, all_components(), std::cout, std::cerr);
+  }
+  int operator()(const report_options& given) const { return report_verb(given, std::cout); }
+  int operator()(const explain_options& given) const {
+    return explain_verb(given, std::cout, std::cerr);
+  }
+  int operator()(const dlq_list_options& given) const { return dlq_list_verb(given, std::cout); }
+  int operator()(const dlq_show_options& given) const { return dlq_show_verb(given, std::cout); }
+  int operator()(const replay_options& given) const {
+    return dlq_replay_verb(given, all_components(), std::cerr);
+  }
+};
+
+int run_program(int argc, char** argv) {
+  try {
+    return std::visit(dispatcher(), read_command_line(argc, argv));
+  } catch (const invalid_pipeline& error) {
+    std::cerr << error.what() << '\n';
+    return exit_invalid_pipeline;
+  } catch (const std::exception& error) {
+    std::cerr << "brigade: " << error.what() << '\n';
+    return exit_failed;
+  }
+}
+
+}  // namespace
+}  // namespace brigade::cli
+
+int main(int argc, char** argv) { return brigade::cli::run_program(argc, argv); }

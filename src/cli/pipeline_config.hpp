@@ -1,0 +1,110 @@
+/// A pipeline file, checked: every value has its type and its default, every component is known.
+///
+/// `load_pipeline` opens nothing but the file itself. Relative paths stay as written; they are
+/// relative to `folder`. Thread safety: plain data.
+#pragma once
+#include "cli/problems.hpp"
+#include "cli/yaml_document.hpp"
+
+#include <brigade/pipeline/ledger.hpp>
+#include <brigade/pipeline/policy.hpp>
+#include <brigade/pipeline/registry.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace brigade::cli {
+
+/// A jq expression of the file, not yet compiled.
+struct located_text {
+  std::string text;
+  position at;
+};
+
+/// A component and what the file says to it.
+struct component_use {
+  const component* what = nullptr;  ///< of the registry given, which must outlive this
+  settings values;
+  component_context context;
+  position at;                               ///< of the component's key
+  std::map<std::string, position> places{};  ///< of the fields that the file gives
+  bool complete = false;                     ///< nothing was wrong with its fields
+};
+
+struct stage_config {
+  component_use use;
+  stage_policy policy;
+  std::optional<located_text> when;
+};
+
+struct sink_config {
+  component_use use;
+  sink_policy policy;
+};
+
+struct ledger_config {
+  ledger_mode mode = ledger_mode::full;  ///< the default depends on the source
+  std::optional<milliseconds> keep{};    ///< how long finished runs stay
+  std::optional<std::uint64_t> bytes_max{};
+};
+
+struct pipeline_config {
+  explicit pipeline_config(place_names names) : where(std::move(names)) {}
+
+  std::string name;
+  std::filesystem::path file;    ///< absolute
+  std::filesystem::path folder;  ///< absolute: the file's
+  std::filesystem::path state;   ///< absolute; need not exist
+  component_use source;
+  std::optional<located_text> id;
+  std::vector<stage_config> stages;
+  sink_config sink;
+  run_policy run;
+  bool gives_up_after_default = true;  ///< `give_up_after` is not in the file
+  ledger_config ledger;
+  place_names where;  ///< for messages about positions in it
+
+  [[nodiscard]] std::filesystem::path ledger_path() const;
+};
+
+/// What a pipeline runs with. Nothing is open yet.
+struct pipeline_parts {
+  std::unique_ptr<brigade::source> source;
+  std::vector<std::unique_ptr<stage_body>> stages;
+  std::unique_ptr<brigade::sink> sink;
+};
+
+/// A file as read.
+struct pipeline_text {
+  std::string text;
+  std::string shown;              ///< the file's name in messages: as the user wrote it
+  std::filesystem::path file;     ///< absolute
+  std::vector<std::string> sets;  ///< `--set`, in order
+  environment lookup;
+};
+
+/// Throws `invalid_pipeline` with everything that is wrong.
+[[nodiscard]] pipeline_config read_pipeline(const pipeline_text& input, const registry& known);
+
+/// The same from a file and this process's environment. An absent file is `invalid_pipeline` too.
+[[nodiscard]] pipeline_config load_pipeline(const std::string& file,
+                                            const std::vector<std::string>& sets,
+                                            const registry& known);
+
+/// Makes the components, and tries `id` and every `when` as a filter would. Throws
+/// `invalid_pipeline` with what the components refuse. Opens nothing. Sets the part of `run` that
+/// only the source can tell: how long its run waits for a sink.
+[[nodiscard]] pipeline_parts make_parts(pipeline_config& config, const registry& known);
+
+/// Makes and drops what can be made of a file that has other problems, to add the components' own:
+/// people want to hear of all of them at once.
+void try_parts(const pipeline_config& config, const registry& known, problem_list& problems);
+
+}  // namespace brigade::cli

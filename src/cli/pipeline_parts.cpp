@@ -1,0 +1,74 @@
+// From a checked file to the components it names, none of them open.
+#include "cli/pipeline_config.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <exception>
+
+namespace brigade::cli {
+namespace {
+
+/// Calls a component's factory; what it throws becomes a problem at the field it is about.
+template <class Make>
+auto made(const Make& make, const component_use& use, problem_list& problems)
+    -> decltype(make(use.values, use.context)) {
+  try {
+    return make(use.values, use.context);
+  } catch (const config_error& error) {
+    const auto place = use.places.find(error.field());
+    problems.add(place == use.places.end() ? use.at : place->second, error.what());
+  } catch (const std::exception& error) {
+    problems.add(use.at, fmt::format("'{}': {}", use.what->name, error.what()));
+  }
+  return nullptr;
+}
+
+/// `id` and `when` are written as a `filter` is, so a filter can tell what is wrong with them.
+void try_expression(const located_text& expression, const component_context& context,
+                    const registry& known, problem_list& problems) {
+  const component* const filter = known.find(component_kind::stage, "filter");
+  if (filter == nullptr || filter->fields.empty()) return;
+  component_use use;
+  use.what = filter;
+  use.at = expression.at;
+  use.context = context;
+  use.values.set(filter->fields.front().name, expression.text);
+  static_cast<void>(made(filter->make_stage, use, problems));
+}
+
+/// What is made is null where something is wrong.
+pipeline_parts make_all(const pipeline_config& config, const registry& known,
+                        problem_list& problems) {
+  pipeline_parts parts;
+  const component_use& source = config.source;
+  if (source.complete) parts.source = made(source.what->make_source, source, problems);
+  if (config.id) try_expression(*config.id, source.context, known, problems);
+  for (const auto& [use, policy, when] : config.stages) {
+    if (when) try_expression(*when, use.context, known, problems);
+    parts.stages.push_back(use.complete ? made(use.what->make_stage, use, problems) : nullptr);
+  }
+  const component_use& sink = config.sink.use;
+  if (sink.complete) parts.sink = made(sink.what->make_sink, sink, problems);
+  return parts;
+}
+
+}  // namespace
+
+pipeline_parts make_parts(pipeline_config& config, const registry& known) {
+  problem_list problems;
+  pipeline_parts parts = make_all(config, known, problems);
+  problems.raise(config.where);
+  if (config.gives_up_after_default) {
+    constexpr std::chrono::minutes finite_limit{5};
+    config.run.give_up_after =
+        parts.source->finite() ? milliseconds(finite_limit) : milliseconds(0);
+  }
+  return parts;
+}
+
+void try_parts(const pipeline_config& config, const registry& known, problem_list& problems) {
+  static_cast<void>(make_all(config, known, problems));
+}
+
+}  // namespace brigade::cli

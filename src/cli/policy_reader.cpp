@@ -1,0 +1,258 @@
+#include "cli/policy_reader.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace brigade::cli {
+namespace {
+
+constexpr std::array<std::string_view, 9> stage_keys = {
+    "name", "workers", "timeout", "deadline", "retry", "on_error", "queue", "rate", "when"};
+constexpr std::array<std::string_view, 5> sink_keys = {"name", "timeout", "retry", "rate", "batch"};
+constexpr std::array<std::string_view, 1> source_keys = {"name"};
+
+constexpr std::int64_t workers_max = 10'000;
+constexpr std::int64_t items_max = 10'000'000;
+constexpr std::int64_t attempts_max = 1'000'000;
+
+void not_yet(value_reader& reader, position at, std::string_view what) {
+  reader.problem(at, not_available(what));
+}
+
+void read_retry(value_reader& reader, const yaml_entry& entry, const std::string& owner,
+                retry_policy& policy) {
+  static constexpr std::array<std::string_view, 2> keys = {"attempts", "backoff"};
+  if (!reader.is_map("retry", entry.value)) return;
+  reader.keys_are_known(entry.value, keys, "'retry' of " + owner);
+  if (const yaml_entry* const attempts = entry.value.find("attempts")) {
+    const auto count = reader.integer("attempts", attempts->value, 1, attempts_max);
+    if (count) policy.attempts_max = static_cast<int>(*count);
+  }
+  if (const yaml_entry* const backoff = entry.value.find("backoff")) {
+    if (const auto range = reader.range("backoff", backoff->value)) {
+      policy.backoff_min = range->min;
+      policy.backoff_max = range->max;
+    }
+  }
+}
+
+void read_workers(value_reader& reader, const yaml_node& value, stage_policy& policy) {
+  const bool is_range =
+      value.what == yaml_node::kind::map ||
+      (value.what == yaml_node::kind::scalar && value.text.find("..") != std::string::npos);
+  if (is_range) {
+    not_yet(reader, value.at, "a range of 'workers'");
+  } else if (const auto count = reader.integer("workers", value, 1, workers_max)) {
+    policy.workers = static_cast<int>(*count);
+  }
+}
+
+void read_queue(value_reader& reader, const yaml_entry& entry, const std::string& owner,
+                stage_policy& policy) {
+  static constexpr std::array<std::string_view, 3> keys = {"size", "kind", "when_full"};
+  static constexpr std::array<std::string_view, 2> kinds = {"fifo", "lifo"};
+  static constexpr std::array<std::string_view, 3> answers = {"wait", "drop_oldest", "drop_newest"};
+  if (!reader.is_map("queue", entry.value)) return;
+  reader.keys_are_known(entry.value, keys, "'queue' of " + owner);
+  if (const yaml_entry* const size = entry.value.find("size")) {
+    const auto count = reader.integer("size", size->value, 1, items_max);
+    if (count) policy.queue_items_max = static_cast<std::size_t>(*count);
+  }
+  if (const yaml_entry* const kind = entry.value.find("kind")) {
+    const bool by_priority =
+        kind->value.what == yaml_node::kind::map && kind->value.find("priority") != nullptr;
+    if (by_priority) {
+      not_yet(reader, kind->value.at, "queue kind 'priority'");
+    } else if (reader.choice("kind", kind->value, kinds) == "lifo") {
+      not_yet(reader, kind->value.at, "queue kind 'lifo'");
+    }
+  }
+  if (const yaml_entry* const full = entry.value.find("when_full")) {
+    const auto answer = reader.choice("when_full", full->value, answers);
+    if (answer && *answer != "wait") {
+      not_yet(reader, full->value.at, fmt::format("'when_full: {}'", *answer));
+    }
+  }
+}
+
+void read_tolerance(value_reader& reader, const yaml_node& value, const std::string& owner) {
+  static constexpr std::array<std::string_view, 2> keys = {"tolerate", "then"};
+  if (!reader.keys_are_known(value, keys, "'on_error' of " + owner)) return;
+  const yaml_entry* const budget = value.find("tolerate");
+  if (budget == nullptr) {
+    reader.problem(value.at, "'on_error' must be isolate, fail_fast or { tolerate: 5% }");
+    return;
+  }
+  if (!budget->value.text.empty() && budget->value.text.back() == '%') {
+    try {
+      static_cast<void>(parse_percentage(budget->value.text));
+    } catch (const unit_error& error) {
+      reader.problem(budget->value.at, fmt::format("'tolerate': {}", error.what()));
+      return;
+    }
+  } else if (!reader.integer("tolerate", budget->value, 1)) {
+    return;
+  }
+  not_yet(reader, budget->at, "'on_error: tolerate'");
+}
+
+void read_on_error(value_reader& reader, const yaml_node& value, const std::string& owner,
+                   stage_policy& policy) {
+  static constexpr std::array<std::string_view, 2> choices = {"isolate", "fail_fast"};
+  if (value.what == yaml_node::kind::map) {
+    read_tolerance(reader, value, owner);
+  } else if (const auto answer = reader.choice("on_error", value, choices)) {
+    policy.failure = *answer == "fail_fast" ? on_error::fail_fast : on_error::isolate;
+  }
+}
+
+void read_rate(value_reader& reader, const yaml_entry& entry) {
+  const auto text = reader.text("rate", entry.value);
+  if (!text) return;
+  try {
+    static_cast<void>(parse_rate(*text));
+    not_yet(reader, entry.at, "'rate'");
+  } catch (const unit_error& error) {
+    reader.problem(entry.value.at, fmt::format("'rate': {}", error.what()));
+  }
+}
+
+void read_batch(value_reader& reader, const yaml_entry& entry, const std::string& owner,
+                sink_policy& policy) {
+  static constexpr std::array<std::string_view, 3> keys = {"count", "within", "bytes"};
+  if (!reader.is_map("batch", entry.value)) return;
+  reader.keys_are_known(entry.value, keys, "'batch' of " + owner);
+  if (const yaml_entry* const count = entry.value.find("count")) {
+    const auto items = reader.integer("count", count->value, 1, items_max);
+    if (items) policy.batch_items_max = static_cast<std::size_t>(*items);
+  }
+  if (const yaml_entry* const within = entry.value.find("within")) {
+    if (const auto age = reader.duration("within", within->value)) policy.batch_age_max = *age;
+  }
+  if (const yaml_entry* const bytes = entry.value.find("bytes")) {
+    not_yet(reader, bytes->at, "'bytes' of a batch");
+  }
+}
+
+void read_window(value_reader& reader, const yaml_entry& entry, run_policy& policy) {
+  static constexpr std::array<std::string_view, 2> keys = {"items", "bytes"};
+  if (!reader.is_map("window", entry.value)) return;
+  reader.keys_are_known(entry.value, keys, "'window'");
+  if (const yaml_entry* const items = entry.value.find("items")) {
+    const auto count = reader.integer("items", items->value, 1, items_max);
+    if (count) policy.window_items_max = static_cast<std::size_t>(*count);
+  }
+  if (const yaml_entry* const bytes = entry.value.find("bytes")) {
+    const auto size = reader.size_above_zero("bytes", bytes->value);
+    if (size) policy.window_bytes_max = static_cast<std::size_t>(*size);
+  }
+}
+
+void read_ledger_mode(value_reader& reader, const yaml_node& value, ledger_config& ledger) {
+  static constexpr std::array<std::string_view, 3> modes = {"full", "failures", "off"};
+  const auto mode = reader.choice("mode", value, modes);
+  if (!mode) return;
+  ledger.mode = *mode == "full"       ? ledger_mode::full
+                : *mode == "failures" ? ledger_mode::failures
+                                      : ledger_mode::off;
+}
+
+void read_ledger(value_reader& reader, const yaml_entry& entry, ledger_config& ledger) {
+  static constexpr std::array<std::string_view, 3> keys = {"mode", "keep", "max"};
+  if (entry.value.what == yaml_node::kind::scalar) {
+    read_ledger_mode(reader, entry.value, ledger);
+    return;
+  }
+  if (!reader.is_map("ledger", entry.value)) return;
+  reader.keys_are_known(entry.value, keys, "'ledger'");
+  if (const yaml_entry* const mode = entry.value.find("mode")) {
+    read_ledger_mode(reader, mode->value, ledger);
+  }
+  if (const yaml_entry* const keep = entry.value.find("keep")) {
+    ledger.keep = reader.duration("keep", keep->value);
+  }
+  if (const yaml_entry* const max = entry.value.find("max")) {
+    ledger.bytes_max = reader.size_above_zero("max", max->value);
+  }
+}
+
+void read_planned(value_reader& reader, const yaml_node& root) {
+  static constexpr std::array<std::string_view, 7> planned = {
+      "order_by", "order", "after_dead_letter", "dead_letters", "admin", "then", "tests"};
+  for (const std::string_view key : planned) {
+    if (const yaml_entry* const entry = root.find(key)) {
+      not_yet(reader, entry->at, fmt::format("'{}'", key));
+    }
+  }
+  if (const yaml_entry* const threads = root.find("threads")) {
+    const auto count = reader.integer("threads", threads->value, 1);
+    if (count && *count > 1) not_yet(reader, threads->value.at, "'threads' above 1");
+  }
+}
+
+}  // namespace
+
+std::span<const std::string_view> reserved_keys(component_kind kind) {
+  switch (kind) {
+    case component_kind::source:
+      return source_keys;
+    case component_kind::stage:
+      return stage_keys;
+    case component_kind::sink:
+      return sink_keys;
+  }
+  return {};
+}
+
+void read_stage_policy(value_reader& reader, const yaml_node& stage, const std::string& owner,
+                       stage_policy& policy) {
+  for (const yaml_entry& entry : stage.entries) {
+    const yaml_node& value = entry.value;
+    if (entry.key == "workers") read_workers(reader, value, policy);
+    if (entry.key == "retry") read_retry(reader, entry, owner, policy.retry);
+    if (entry.key == "on_error") read_on_error(reader, value, owner, policy);
+    if (entry.key == "queue") read_queue(reader, entry, owner, policy);
+    if (entry.key == "rate") read_rate(reader, entry);
+    if (entry.key == "timeout") {
+      policy.attempt_timeout =
+          reader.duration_or("none", "timeout", value).value_or(milliseconds(0));
+    }
+    if (entry.key == "deadline") {
+      policy.item_deadline =
+          reader.duration_or("none", "deadline", value).value_or(milliseconds(0));
+    }
+  }
+}
+
+void read_sink_policy(value_reader& reader, const yaml_node& sink, const std::string& owner,
+                      sink_policy& policy) {
+  for (const yaml_entry& entry : sink.entries) {
+    if (entry.key == "retry") read_retry(reader, entry, owner, policy.retry);
+    if (entry.key == "rate") read_rate(reader, entry);
+    if (entry.key == "batch") read_batch(reader, entry, owner, policy);
+    if (entry.key == "timeout") {
+      policy.attempt_timeout =
+          reader.duration_or("none", "timeout", entry.value).value_or(milliseconds(0));
+    }
+  }
+}
+
+void read_run_keys(value_reader& reader, const yaml_node& root, pipeline_config& config) {
+  for (const yaml_entry& entry : root.entries) {
+    if (entry.key == "window") read_window(reader, entry, config.run);
+    if (entry.key == "ledger") read_ledger(reader, entry, config.ledger);
+    if (entry.key == "give_up_after") {
+      const auto limit = reader.duration_or("never", "give_up_after", entry.value);
+      config.run.give_up_after = limit.value_or(milliseconds(0));
+      config.gives_up_after_default = false;
+    }
+    if (entry.key == "stop_timeout") {
+      const auto limit = reader.duration("stop_timeout", entry.value);
+      if (limit) config.run.stop_timeout = *limit;
+    }
+  }
+  read_planned(reader, root);
+}
+
+}  // namespace brigade::cli

@@ -1,0 +1,164 @@
+// Batches of items into the sink, and what the sink says of each.
+#include "pipeline/engine_state.hpp"
+
+#include <brigade/async/timeout.hpp>
+
+#include <algorithm>
+
+namespace brigade {
+
+using namespace std::chrono_literals;
+using detail::item;
+using detail::run_phase;
+
+namespace {
+constexpr auto write_shield = 24h;
+constexpr auto outage_retry_min = 200ms;
+constexpr auto outage_retry_max = 10s;
+}  // namespace
+
+task<> engine::implementation::deliver() {
+  stage_run& stage = *stages_.back();
+  std::vector<item*>& batch = stage.slots.front().children;
+  for (;;) {
+    co_await gather_batch(batch);
+    if (batch.empty()) co_return;
+    while (!batch.empty()) co_await write_batch(batch);
+  }
+}
+
+// At least one item, at most a batch; waits for more only while more may come.
+task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
+  stage_run& stage = *stages_.back();
+  {
+    auto first = co_await stage.input.take();
+    if (!first) co_return;
+    batch.push_back(*first);
+  }
+  loop_->refresh_now();
+  const detail::time_point flush_at = loop_->now() + plan.sink_rules.batch_age_max;
+  const std::size_t full = plan.sink_rules.batch_items_max;
+  while (batch.size() < full) {
+    if (auto next = stage.input.try_take()) {
+      batch.push_back(**next);
+      continue;
+    }
+    // While draining, and when no more can come, nothing waits for company.
+    if (phase_ != run_phase::running || stage.upstream_done) co_return;
+    loop_->refresh_now();
+    if (loop_->now() >= flush_at) co_return;
+    deadline_scope patience(flush_at - loop_->now());
+    auto next = co_await stage.input.take(on_cancel::end);
+    if (!next) co_return;
+    batch.push_back(*next);
+  }
+}
+
+task<> engine::implementation::write_batch(std::vector<item*>& batch) {
+  for (item* work : batch) {
+    if (work->tries++ != 0) ++stages_.back()->retries;
+  }
+  std::optional<write_result> result = co_await write_once(batch);
+  if (!result) {
+    for (item* work : batch) --work->tries;
+    co_return;
+  }
+  if (outage_since_) notice("sink '" + plan.sink_name + "' is back");
+  outage_since_.reset();
+  sort_out(batch, std::move(*result));
+}
+
+// Nothing when the sink was down: the batch is as it was, and some time has passed.
+task<std::optional<write_result>> engine::implementation::write_once(
+    const std::vector<item*>& batch) {
+  std::vector<sink_item> rows;
+  rows.reserve(batch.size());
+  for (const item* work : batch) rows.push_back(sink_item{work->id(), work->key, &work->value});
+  std::vector<partition_mark> marks;
+  if (plan.to->transactional()) marks = marks_with(batch);
+  std::string down;
+  try {
+    auto write = plan.to->write(rows, marks);
+    if (plan.sink_rules.attempt_timeout.count() != 0) {
+      write = timeout(plan.sink_rules.attempt_timeout, std::move(write));
+    }
+    // Out of reach of the stop, which destroys it when it does not end in its grace.
+    auto whole = shielded(write_shield, std::move(write));
+    write_result result = co_await std::move(whole);
+    fault_point("after_sink_commit");
+    co_return result;
+  } catch (const sink_down& outage) {
+    down = outage.what();
+  } catch (const timed_out& late) {
+    down = late.what();
+  }
+  co_await wait_out_outage(down);
+  co_return std::nullopt;
+}
+
+task<> engine::implementation::wait_out_outage(const std::string& error) {
+  loop_->refresh_now();
+  if (!outage_since_) {
+    outage_since_ = loop_->now();
+    notice("sink '" + plan.sink_name + "' is down, intake pauses: " + error);
+  }
+  const auto down_for = loop_->now() - *outage_since_;
+  if (plan.rules.give_up_after.count() != 0 && down_for >= plan.rules.give_up_after) {
+    stop_now(1, "sink '" + plan.sink_name + "' was down for too long: " + error);
+  }
+  const auto pause =
+      std::clamp<std::chrono::nanoseconds>(down_for / 2, outage_retry_min, outage_retry_max);
+  co_await sleep_for(pause);
+}
+
+// Leaves in `batch` what is to be written again at once.
+void engine::implementation::sort_out(std::vector<item*>& batch, write_result result) {
+  stage_run& stage = *stages_.back();
+  BRIGADE_ASSERT(result.failures.size() == batch.size(), "a sink answered for too few items");
+  const bool any_failed = std::any_of(result.failures.begin(), result.failures.end(),
+                                      [](const auto& entry) { return entry.has_value(); });
+  const bool rolled_back = any_failed && plan.to->transactional();
+  worker_report& worker = stage.workers.front();
+  std::vector<item*> again;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    item& work = *batch[i];
+    if (result.failures[i]) continue;
+    if (rolled_back) {
+      again.push_back(&work);
+      --work.tries;
+    } else {
+      ++worker.items;
+      settle(work, outcome::delivered, stage.name, {});
+    }
+  }
+  if (!rolled_back) flush(std::move(result.token));
+  std::vector<item*> failed;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (result.failures[i]) failed.push_back(batch[i]);
+  }
+  batch = std::move(again);
+  std::size_t at = 0;
+  for (const auto& why : result.failures) {
+    if (why) attempt_failed(stage, *failed[at++], 0, *why);
+  }
+}
+
+std::vector<partition_mark> engine::implementation::marks_with(
+    const std::vector<item*>& batch) const {
+  std::vector<std::vector<std::uint64_t>> slots(partitions_.size());
+  std::vector<std::vector<watermark::slot_part>> parts(partitions_.size());
+  for (const item* work : batch) {
+    if (work->is_child()) {
+      parts[work->partition].push_back({work->slot, work->part});
+    } else {
+      slots[work->partition].push_back(work->slot);
+    }
+  }
+  std::vector<partition_mark> marks;
+  for (std::size_t n = 0; n < partitions_.size(); ++n) {
+    marks.push_back({partitions_[n], watermarks_[n].at_with(slots[n], parts[n])});
+  }
+  return marks;
+}
+
+}  // namespace brigade

@@ -1,0 +1,127 @@
+// The shutdown order, top to bottom:
+//
+//   drain          intake ends; batches flush now; retries due before the deadline run once
+//   every 5 s      one line: what is in flight where, the oldest, what stuck workers wait on
+//   the deadline   the work is cancelled; handler processes are ended by their stages
+//   + 3 s          what still does not end is destroyed where it waits
+//   after that     the rest is returned, outcomes become durable, source and sink are closed
+//
+// The watchdog of a process that never gets here is the program's (its signal thread).
+#include "pipeline/engine_state.hpp"
+
+#include <brigade/async/timeout.hpp>
+
+#include <algorithm>
+
+namespace brigade {
+
+using namespace std::chrono_literals;
+using detail::item;
+using detail::run_phase;
+
+namespace {
+constexpr auto drain_line_every = 5s;
+constexpr auto cancel_grace = 3s;
+}  // namespace
+
+void engine::implementation::drain() {
+  if (phase_ != run_phase::running) return;
+  phase_ = run_phase::draining;
+  loop_->refresh_now();
+  stop_deadline_ = loop_->now() + plan.rules.stop_timeout;
+  if (intake_scope_ != nullptr) intake_scope_->cancel("stopping");
+  return_late_retries();
+  if (helpers_ != nullptr) {
+    helpers_->spawn_named("drain", [this] { return watch_the_drain(); }).set_background();
+  }
+}
+
+void engine::implementation::deadline_now() {
+  if (phase_ == run_phase::running) drain();
+  if (phase_ != run_phase::draining) return;
+  loop_->refresh_now();
+  stop_deadline_ = loop_->now();
+  deadline_moved_.set();
+}
+
+void engine::implementation::stop_now(int exit_code, std::string why) {
+  if (stop_code_ == 0 || (exit_code != 0 && exit_code < stop_code_)) {
+    stop_code_ = exit_code;
+    if (!why.empty()) stop_reason_ = why;
+  }
+  if (phase_ >= run_phase::stopping) return;
+  phase_ = run_phase::stopping;
+  if (work_group_ != nullptr) work_group_->cancel(why.empty() ? "stopped" : why);
+  if (helpers_ != nullptr) {
+    helpers_->spawn_named("last resort", [this] { return kill_the_stuck(); }).set_background();
+  }
+}
+
+task<> engine::implementation::watch_the_drain() {
+  auto next_line = loop_->now() + drain_line_every;
+  while (phase_ == run_phase::draining) {
+    loop_->refresh_now();
+    if (loop_->now() >= stop_deadline_) {
+      notice("stop deadline: the work is cancelled, the rest is returned");
+      stop_now(0, "");
+      co_return;
+    }
+    if (loop_->now() >= next_line) {
+      notice(drain_line());
+      next_line += drain_line_every;
+    }
+    deadline_moved_.clear();
+    deadline_scope until(std::min(next_line, stop_deadline_) - loop_->now());
+    try {
+      co_await deadline_moved_.wait();
+    } catch (const cancelled&) {
+      if (!until.caused_cancellation()) throw;
+    }
+  }
+}
+
+task<> engine::implementation::kill_the_stuck() {
+  co_await sleep_for(cancel_grace);
+  for (task_handle<>& work : work_tasks_) {
+    if (work.done()) continue;
+    notice("task '" + work.name() + "' did not end when cancelled; it is destroyed");
+    loop_->kill(work.record());
+  }
+}
+
+void engine::implementation::return_late_retries() {
+  for (auto& stage : stages_) {
+    for (detail::link* node = stage->retrying.front(); node != stage->retrying.end();) {
+      item& work = *static_cast<item::hook*>(node)->self;
+      node = node->next;
+      if (work.retry_due() <= stop_deadline_) continue;
+      work.disarm_retry();
+      settle(work, outcome::returned, stage->name, "stopped before its next attempt");
+    }
+  }
+}
+
+std::string engine::implementation::drain_line() const {
+  std::string line = "stopping:";
+  detail::time_point oldest = loop_->now();
+  for (const auto& stage : stages_) {
+    line += " " + stage->name + " " + std::to_string(stage->walk());
+  }
+  for (const detail::link* node = live_.front(); node != live_.end(); node = node->next) {
+    oldest = std::min(oldest, static_cast<const item::hook*>(node)->self->taken);
+  }
+  const auto seconds = [](auto span) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(span).count()) + " s";
+  };
+  line += " in flight; oldest " + seconds(loop_->now() - oldest);
+  line += "; " + seconds(stop_deadline_ - loop_->now()) + " left";
+  for (const task_handle<>& work : work_tasks_) {
+    auto& record = const_cast<task_handle<>&>(work).record();
+    const auto* wait = work.done() ? nullptr : record.waiting_on();
+    if (wait == nullptr || !wait->outside()) continue;
+    line += "; " + work.name() + " waits: " + wait->describe();
+  }
+  return line;
+}
+
+}  // namespace brigade

@@ -1,0 +1,257 @@
+#include "pipeline/engine_state.hpp"
+
+#include <brigade/async/timeout.hpp>
+#include <brigade/pipeline/engine.hpp>
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <random>
+
+namespace brigade {
+
+using detail::run_phase;
+
+engine::engine(pipeline_plan made, journal* account)
+    : impl_(std::make_unique<implementation>(std::move(made), account)) {}
+engine::~engine() = default;
+pipeline_plan& engine::plan() { return impl_->plan; }
+task<report> engine::execute(engine_resume resume) { return impl_->execute(std::move(resume)); }
+void engine::drain() { impl_->drain(); }
+void engine::deadline_now() { impl_->deadline_now(); }
+void engine::stop_now(int exit_code, std::string why) {
+  impl_->stop_now(exit_code, std::move(why));
+}
+report engine::account() const { return impl_->account(); }
+progress engine::look() const { return impl_->look(); }
+
+namespace detail {
+
+stage_run::stage_run(int index_, stage_plan plan)
+    : index(index_),
+      name(std::move(plan.name)),
+      body(std::move(plan.body)),
+      policy(plan.policy),
+      immediate(body != nullptr && body->immediate()),
+      per_worker(body != nullptr ? body->in_flight_per_worker() : 1),
+      input(policy.queue_items_max, name),
+      slots(static_cast<std::size_t>(policy.workers) * static_cast<std::size_t>(per_worker)) {
+  for (int id = 0; id < policy.workers; ++id) workers.push_back(worker_report{id, 0, 0});
+}
+
+std::uint64_t stage_run::walk_retries() const {
+  std::uint64_t count = requeued != nullptr ? 1 : 0;
+  for (const link* node = retrying.front(); node != retrying.end(); node = node->next) ++count;
+  for (const link* node = due.front(); node != due.end(); node = node->next) ++count;
+  return count;
+}
+
+std::uint64_t stage_run::walk() const {
+  std::uint64_t count = input.size() + walk_retries();
+  for (const work_slot& slot : slots) {
+    count += (slot.current != nullptr ? 1 : 0) + slot.children.size();
+  }
+  return count;
+}
+
+}  // namespace detail
+
+engine::implementation::implementation(pipeline_plan made, journal* account)
+    : plan(std::move(made)), journal_(account), random_state_(std::random_device{}()) {
+  int index = 0;
+  for (stage_plan& stage : plan.stages) {
+    stages_.push_back(std::make_unique<stage_run>(index++, std::move(stage)));
+  }
+  stage_plan sink_stage;
+  sink_stage.name = plan.sink_name;
+  sink_stage.policy.retry = plan.sink_rules.retry;
+  sink_stage.policy.attempt_timeout = plan.sink_rules.attempt_timeout;
+  sink_stage.policy.queue_items_max = plan.sink_rules.batch_items_max;
+  stages_.push_back(std::make_unique<stage_run>(index, std::move(sink_stage)));
+}
+
+engine::implementation::~implementation() {
+  while (!live_.empty()) {
+    item* left = static_cast<item::hook*>(live_.front())->self;
+    if (left->retry_armed() && loop::current_if_any() != nullptr) left->disarm_retry();
+    left->live.unlink();
+    delete left;
+  }
+}
+
+task<report> engine::implementation::execute(engine_resume resume) {
+  loop_ = &loop::current();
+  loop_->refresh_now();
+  started_ = loop_->now();
+  resume_ = std::move(resume);
+  if (journal_ != nullptr) {
+    auto box = loop_->mailbox();
+    journal_->on_durable = [this, box](std::uint64_t number) {
+      box->post([this, number] { durable_up_to(number); });
+    };
+    journal_->on_failed = [this, box](const std::string& error) {
+      box->post([this, error] { journal_failed(error); });
+    };
+    journal_->on_full = [this, box](bool full) {
+      box->post([this, full] {
+        notice(full ? "the ledger's disk is full: waiting for room, nothing is lost"
+                    : "the ledger's disk has room again");
+      });
+    };
+  }
+  auto course = [this](task_group& helpers) -> task<> {
+    helpers_ = &helpers;
+    helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
+    helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
+    co_await work();
+    phase_ = run_phase::closing;
+    return_the_rest();
+    flush({});
+    co_await all_durable();
+    co_await close_all();
+    helpers_ = nullptr;
+    helpers.cancel("the run is over");
+  };
+  try {
+    co_await with_group(course);
+  } catch (...) {
+    return_the_rest();  // nothing may point into a loop that is gone
+    throw;
+  }
+  report result = account();
+  result.exit_code = exit_code();
+  co_return result;
+}
+
+task<> engine::implementation::open_all() {
+  for (auto& stage : stages_) {
+    if (stage->body) co_await stage->body->open(stage->policy.workers);
+  }
+  co_await plan.from->open(resume_.accounted);
+  learn_partitions();
+}
+
+task<> engine::implementation::work() {
+  std::exception_ptr failed;
+  try {
+    co_await open_all();
+    auto body = [this](task_group& group) { spawn_work(group); };
+    co_await with_group(body);
+  } catch (const std::exception&) {
+    failed = std::current_exception();
+  }
+  work_group_ = nullptr;
+  if (failed) stop_now(1, error_text(failed));
+}
+
+void engine::implementation::spawn_work(task_group& group) {
+  work_group_ = &group;
+  if (phase_ == run_phase::stopping) group.cancel(stop_reason_);
+  auto keep = [this](task_handle<> handle) { work_tasks_.push_back(std::move(handle)); };
+  keep(group.spawn_named("intake", [this] { return intake(); }));
+  for (auto& stage : stages_) {
+    stage_run* run = stage.get();
+    keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
+    if (!run->body) continue;
+    for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
+      keep(group.spawn_named(run->name + " worker " + std::to_string(slot),
+                             [this, run, slot] { return worker(*run, slot); }));
+    }
+  }
+  keep(group.spawn_named(stages_.back()->name + " delivery", [this] { return deliver(); }));
+}
+
+task<> engine::implementation::close_all() {
+  for (auto& stage : stages_) {
+    if (stage->body) co_await stage->body->close();
+  }
+  std::string error;
+  try {
+    const std::vector<partition_mark> marks = marks_with({});
+    const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
+    if (told) co_await plan.to->commit_marks(marks);
+    co_await plan.to->close();
+    co_await plan.from->close();
+  } catch (const std::exception& failed) {
+    error = failed.what();
+  }
+  if (!error.empty()) stop_now(1, std::move(error));
+}
+
+int engine::implementation::exit_code() const {
+  const auto count = [&](outcome result) { return settled_[static_cast<std::size_t>(result)]; };
+  if (stop_code_ != 0) return stop_code_;
+  const bool cut_short = plan.from->finite() && !source_ended_;
+  if (cut_short || count(outcome::returned) != 0) return 5;
+  if (count(outcome::dead_lettered) != 0 || count(outcome::dropped) != 0) return 3;
+  return 0;
+}
+
+void engine::implementation::notice(std::string_view line) const {
+  if (plan.observer.on_notice) plan.observer.on_notice(line);
+}
+
+task<> engine::implementation::report_progress() {
+  if (!plan.observer.on_progress) co_return;
+  for (;;) {
+    co_await sleep_for(plan.observer.progress_every);
+    plan.observer.on_progress(look());
+  }
+}
+
+report engine::implementation::account() const {
+  report result;
+  result.pipeline = plan.name;
+  result.taken = taken_;
+  result.settled = settled_;
+  for (const detail::link* node = live_.front(); node != live_.end(); node = node->next) {
+    if (!static_cast<const item::hook*>(node)->self->is_child()) ++result.in_flight;
+  }
+  result.seconds = std::chrono::duration<double>(loop_->now() - started_).count();
+  for (const auto& stage : stages_) {
+    stage_report line;
+    line.name = stage->name;
+    line.in = stage->in;
+    line.born = stage->born;
+    line.passed = stage->passed;
+    line.settled = stage->settled;
+    line.in_flight = stage->walk();
+    line.retries = stage->retries;
+    line.workers = stage->workers;
+    result.retries += stage->retries;
+    result.stages.push_back(std::move(line));
+  }
+  result.dead_letters = dead_letters_;
+  result.error = stop_reason_;
+  return result;
+}
+
+progress engine::implementation::look() const {
+  progress result;
+  result.taken = taken_;
+  result.settled = settled_;
+  std::uint64_t done = 0;
+  for (const std::uint64_t count : settled_) done += count;
+  result.in_flight = taken_ - done;
+  for (const auto& stage : stages_) result.retrying += stage->walk_retries();
+  result.units_done = units_taken_;
+  result.units_total = plan.from->size_total().value_or(0);
+  result.seconds = std::chrono::duration<double>(loop_->now() - started_).count();
+  return result;
+}
+
+void fault_point(std::string_view point) {
+  static const char* const chosen = std::getenv("BRIGADE_DIE_AT");
+  if (chosen == nullptr) return;
+  std::string_view name = chosen;
+  int nth = 1;
+  if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
+    nth = std::atoi(chosen + colon + 1);
+    name = name.substr(0, colon);
+  }
+  static int passed = 0;
+  if (name == point && ++passed == nth) ::kill(::getpid(), SIGKILL);
+}
+
+}  // namespace brigade

@@ -1,0 +1,262 @@
+// What the parts of the engine share: items on their way, stages at work, the account so far.
+//
+// An item is at one place at a time: in the hands of the intake, in a stage's queue, in a worker's
+// slot, waiting for a retry, due for one, or in the sink's batch. Each place can be walked; that is
+// how what is in flight is counted.
+#pragma once
+#include <brigade/async/cancel.hpp>
+#include <brigade/async/detail/frame_pool.hpp>
+#include <brigade/async/detail/timer.hpp>
+#include <brigade/async/event.hpp>
+#include <brigade/async/group.hpp>
+#include <brigade/async/loop.hpp>
+#include <brigade/async/queue.hpp>
+#include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/watermark.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace brigade::detail {
+
+struct stage_run;
+
+inline constexpr std::uint64_t no_slot = static_cast<std::uint64_t>(-1);
+
+struct item final : pooled, private timer {
+  struct hook : link {
+    explicit hook(item& self_) : self(&self_) {}
+    item* self;
+  };
+  explicit item(payload value_) : value(std::move(value_)) {}
+
+  payload value;
+  payload origin;  ///< as it was at the source, once a stage has changed it
+  std::string key;
+  std::uint16_t key_prefix = 0;  ///< the pipeline's name and a colon; behind it is the id
+  std::string business_id;
+  std::uint32_t partition = 0;
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::uint64_t slot = no_slot;  ///< in its partition's watermark
+  std::size_t bytes = 0;         ///< what it takes of the window
+  wall_time taken_at;
+  time_point taken;  ///< the loop's clock; for deadlines and ages
+  int stage = -1;
+  int attempts = 0;  ///< completed, at this stage
+  int tries = 0;     ///< begun, at this stage, whatever they were charged
+  int kills = 0;
+  const replay_entry* replay = nullptr;
+  std::vector<attempt_record> failed_attempts;
+
+  item* parent = nullptr;
+  std::string part;  ///< its path, for a child
+  std::size_t children_open = 0;
+  outcome worst_child = outcome::filtered;
+
+  hook live{*this};   ///< in the list of all unsettled items
+  hook place{*this};  ///< in its stage's list of retries, armed or due
+
+  [[nodiscard]] std::string_view id() const { return std::string_view(key).substr(key_prefix); }
+  [[nodiscard]] bool is_child() const { return parent != nullptr; }
+
+  /// Its stage puts it among the due ones when the time has come.
+  void arm_retry(stage_run& where, time_point due);
+  void disarm_retry();
+  [[nodiscard]] bool retry_armed() const { return armed(); }
+  [[nodiscard]] time_point retry_due() const { return due_; }
+
+ private:
+  void fire() noexcept override;
+  stage_run* retry_at_ = nullptr;
+  time_point due_;
+};
+
+/// One worker's hands.
+struct work_slot {
+  item* current = nullptr;
+  std::vector<item*> children;  ///< of a split, not yet passed on
+};
+
+struct stage_run {
+  stage_run(int index_, stage_plan plan);
+
+  int index;
+  std::string name;
+  std::unique_ptr<stage_body> body;  ///< none: the sink
+  stage_policy policy;
+  bool immediate = false;
+  int per_worker = 1;
+  queue<item*> input;
+  std::vector<work_slot> slots;
+  std::vector<worker_report> workers;
+  link_list retrying;  ///< timers armed
+  link_list due;       ///< waiting for room in the queue
+  item* requeued = nullptr;
+  event due_arrived{"retry due"};
+  bool upstream_done = false;
+  std::uint64_t inside = 0;  ///< decides when the queue closes; the account walks instead
+
+  std::uint64_t in = 0;
+  std::uint64_t born = 0;
+  std::uint64_t passed = 0;
+  std::array<std::uint64_t, outcome_count> settled{};
+  std::uint64_t retries = 0;
+
+  [[nodiscard]] std::uint64_t walk() const;
+  [[nodiscard]] std::uint64_t walk_retries() const;
+};
+
+enum class run_phase : std::uint8_t {
+  running,   ///< items come in
+  draining,  ///< intake has ended by a stop; the rest is finished until the deadline
+  stopping,  ///< the work is cancelled; the rest is returned
+  closing,   ///< nothing works any more; outcomes become durable
+};
+
+/// What the journal has and has not yet called durable.
+struct journaled {
+  std::uint64_t number = 0;
+  struct entry {
+    std::uint32_t partition;
+    std::uint64_t slot;
+    std::size_t bytes;
+    outcome result;
+    bool child;
+    std::string part;
+  };
+  std::vector<entry> entries;
+};
+
+}  // namespace brigade::detail
+
+namespace brigade {
+
+class engine::implementation {
+ public:
+  using item = detail::item;
+  using stage_run = detail::stage_run;
+
+  implementation(pipeline_plan made, journal* account);
+  ~implementation();
+
+  task<report> execute(engine_resume resume);
+  void drain();
+  void deadline_now();
+  void stop_now(int exit_code, std::string why);
+  [[nodiscard]] report account() const;
+  [[nodiscard]] progress look() const;
+
+  pipeline_plan plan;
+
+ private:
+  // engine.cpp: the course of a run
+  task<> open_all();
+  task<> work();
+  void spawn_work(task_group& group);
+  task<> close_all();
+  [[nodiscard]] int exit_code() const;
+  task<> report_progress();
+  void notice(std::string_view line) const;
+
+  // intake.cpp: from the source into the first queue
+  task<> intake();
+  task<bool> take_some();
+  [[nodiscard]] item* receive(source_item taken);
+  void learn_partitions();
+  [[nodiscard]] bool window_open() const;
+
+  // worker_pool.cpp: attempts, and what their results mean
+  task<> worker(stage_run& stage, std::size_t slot);
+  task<> requeue_due(stage_run& stage);
+  task<attempt_result> attempt(stage_run& stage, item& work, int worker_id);
+  attempt_result attempt_now(stage_run& stage, item& work, int worker_id);
+  task<attempt_result> bounded_attempt(stage_run& stage, item& work, const attempt_info& info);
+  void accept(item& work, payload value);
+  void pass(stage_run& from, item& work);
+  task<> pass_children(stage_run& stage, detail::work_slot& own, std::vector<payload> values);
+  void attempt_failed(stage_run& stage, item& work, int worker_id, const failure& why);
+  void retry_or_bury(stage_run& stage, item& work, const failure& why);
+  void bury(stage_run& stage, item& work, const std::string& error);
+  void upstream_ended(stage_run& stage);
+  void close_if_drained(stage_run& stage);
+
+  // delivery.cpp: batches into the sink
+  task<> deliver();
+  task<> gather_batch(std::vector<item*>& batch);
+  task<> write_batch(std::vector<item*>& batch);
+  task<std::optional<write_result>> write_once(const std::vector<item*>& batch);
+  task<> wait_out_outage(const std::string& error);
+  void sort_out(std::vector<item*>& batch, write_result result);
+  [[nodiscard]] std::vector<partition_mark> marks_with(const std::vector<item*>& batch) const;
+
+  // settlement.cpp: one outcome an item, recorded, then acknowledged
+  void settle(item& work, outcome result, std::string_view stage, std::string error,
+              std::unique_ptr<letter> dead = nullptr);
+  void settle_parent(item& parent);
+  void write_down(item& work, outcome result, std::string_view stage, std::string error,
+                  std::unique_ptr<letter> dead);
+  void count_at_stage(item& work, outcome result);
+  void release(item& work);
+  void flush(std::string sink_token);
+  task<> keep_books();
+  void durable_up_to(std::uint64_t number);
+  void journal_failed(const std::string& error);
+  task<> all_durable();
+  void return_the_rest();
+
+  // drain.cpp: the stop protocol
+  task<> watch_the_drain();
+  task<> kill_the_stuck();
+  void return_late_retries();
+  [[nodiscard]] std::string drain_line() const;
+
+  journal* journal_;
+  loop* loop_ = nullptr;
+  detail::run_phase phase_ = detail::run_phase::running;
+  std::vector<std::unique_ptr<stage_run>> stages_;  ///< the sink is the last
+  detail::link_list live_;
+  std::vector<source_item> in_hand_;  ///< read, not yet received; reversed
+  item* arriving_ = nullptr;          ///< received, on its way into the first queue
+
+  std::vector<std::string> partitions_;
+  std::vector<watermark> watermarks_;
+  std::vector<std::optional<mark>> finished_before_;
+  engine_resume resume_;
+  std::size_t window_items_ = 0;
+  std::size_t window_bytes_ = 0;
+  event window_moved_{"room in the window"};
+
+  std::vector<settlement> outbox_;
+  std::vector<detail::journaled::entry> outbox_entries_;
+  std::deque<detail::journaled> in_journal_;
+  event outbox_filled_{"something to record"};
+  event journal_idle_{"outcomes durable"};
+  bool journal_broken_ = false;
+  bool waits_for_journal_ = false;
+
+  std::uint64_t taken_ = 0;
+  std::uint64_t units_taken_ = 0;
+  std::array<std::uint64_t, outcome_count> settled_{};
+  std::vector<dead_letter_report> dead_letters_;
+  detail::time_point started_;
+  detail::time_point stop_deadline_;
+  std::optional<detail::time_point> outage_since_;
+  bool source_ended_ = false;
+  int stop_code_ = 0;
+  std::string stop_reason_;
+  std::uint64_t random_state_;
+
+  task_group* helpers_ = nullptr;
+  task_group* work_group_ = nullptr;
+  cancel_scope* intake_scope_ = nullptr;
+  std::vector<task_handle<>> work_tasks_;
+  event deadline_moved_{"deadline moved"};
+};
+
+}  // namespace brigade

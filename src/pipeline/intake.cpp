@@ -1,0 +1,151 @@
+// From the source into the first queue, as far as the window allows.
+#include "pipeline/engine_state.hpp"
+
+#include <brigade/async/timeout.hpp>
+
+#include <algorithm>
+
+namespace brigade {
+
+using detail::item;
+using detail::run_phase;
+
+namespace {
+// How many items are asked of the source at once: enough to pay for a read, few enough to stop
+// soon.
+constexpr std::size_t read_items_max = 512;
+}  // namespace
+
+task<> engine::implementation::intake() {
+  {
+    cancel_scope scope;
+    intake_scope_ = &scope;
+    if (phase_ != run_phase::running) scope.cancel("stopping");
+    std::exception_ptr failed;
+    try {
+      bool more = true;
+      while (more) more = co_await take_some();
+      source_ended_ = true;
+    } catch (const cancelled&) {
+      intake_scope_ = nullptr;
+      if (!scope.caused_cancellation()) throw;
+    } catch (const std::exception&) {
+      failed = std::current_exception();
+    }
+    intake_scope_ = nullptr;
+    if (failed) stop_now(1, "source '" + plan.source_name + "': " + error_text(failed));
+  }
+  // What was read but never put into the first queue has not been started: it goes back.
+  in_hand_.clear();
+  if (arriving_ != nullptr) {
+    settle(*std::exchange(arriving_, nullptr), outcome::returned, plan.source_name,
+           "stopped before it was started");
+  }
+  upstream_ended(*stages_.front());
+}
+
+task<bool> engine::implementation::take_some() {
+  while (!window_open()) {
+    window_moved_.clear();
+    co_await window_moved_.wait();
+  }
+  const std::size_t room = plan.rules.window_items_max - window_items_;
+  std::vector<source_item> taken = co_await plan.from->read(std::min(room, read_items_max));
+  if (taken.empty()) co_return false;
+  learn_partitions();
+  std::reverse(taken.begin(), taken.end());
+  in_hand_ = std::move(taken);
+  stage_run& first = *stages_.front();
+  while (!in_hand_.empty()) {
+    while (!window_open()) {
+      window_moved_.clear();
+      co_await window_moved_.wait();
+    }
+    source_item next = std::move(in_hand_.back());
+    in_hand_.pop_back();
+    arriving_ = receive(std::move(next));
+    if (arriving_ == nullptr) continue;
+    const int start = std::max(arriving_->stage, 0);
+    stage_run& entry =
+        arriving_->replay == nullptr ? first : *stages_[static_cast<std::size_t>(start)];
+    arriving_->stage = -1;
+    co_await entry.input.put(arriving_);
+    arriving_->stage = entry.index;
+    arriving_ = nullptr;
+    ++entry.in;
+    ++entry.inside;
+  }
+  co_return true;
+}
+
+bool engine::implementation::window_open() const {
+  return window_items_ < plan.rules.window_items_max && window_bytes_ < plan.rules.window_bytes_max;
+}
+
+void engine::implementation::learn_partitions() {
+  const std::vector<std::string>& known = plan.from->partitions();
+  const auto mark_of = [](const std::vector<partition_mark>& marks, const std::string& partition) {
+    for (const partition_mark& entry : marks) {
+      if (entry.partition == partition) return std::optional<mark>(entry.at);
+    }
+    return std::optional<mark>();
+  };
+  while (partitions_.size() < known.size()) {
+    const std::string& partition = known[partitions_.size()];
+    std::optional<mark> finished = mark_of(resume_.finished, partition);
+    const auto gaps = plan.replay ? watermark::gaps::stay : watermark::gaps::bridged;
+    watermarks_.emplace_back(finished.value_or(mark{}), gaps);
+    finished_before_.push_back(std::move(finished));
+    partitions_.push_back(partition);
+  }
+}
+
+// The item, or none when it is settled already.
+item* engine::implementation::receive(source_item taken) {
+  auto* made = new item(std::move(taken.value));
+  ++taken_;
+  units_taken_ += taken.end - taken.begin;
+  made->partition = taken.partition;
+  made->begin = taken.begin;
+  made->end = taken.end;
+  made->taken = loop_->now();
+  made->taken_at = std::chrono::system_clock::now();
+  made->bytes = made->value.bytes();
+  if (plan.replay) made->replay = plan.replay(taken.begin);
+  made->key.reserve(plan.name.size() + partitions_[taken.partition].size() + 24);
+  made->key.append(plan.name).append(1, ':');
+  made->key_prefix = static_cast<std::uint16_t>(made->key.size());
+  if (made->replay != nullptr) {
+    made->key.append(made->replay->id);
+    made->stage = made->replay->stage_index;
+  } else {
+    made->key.append(partitions_[taken.partition])
+        .append(1, ':')
+        .append(std::to_string(taken.begin));
+  }
+  if (plan.business_id && !taken.undecodable) made->business_id = plan.business_id(made->value);
+  window_items_ += 1;
+  window_bytes_ += made->bytes;
+  live_.push_back(&made->live);
+  const auto& before = finished_before_[taken.partition];
+  if (before && before->finished(taken.begin)) {
+    // The sink had it before the ledger could say so: the account is completed, no work is done.
+    settle(*made, outcome::delivered, plan.sink_name, {});
+    return nullptr;
+  }
+  made->slot = watermarks_[taken.partition].taken(taken.begin, taken.end);
+  if (taken.undecodable) {
+    made->attempts = 1;
+    auto dead = std::make_unique<letter>();
+    dead->payload = dead->source_payload = made->value.text();
+    dead->stage_index = -1;
+    if (plan.observer.on_failure) {
+      plan.observer.on_failure({made->id(), "source", *taken.undecodable, 1, true});
+    }
+    settle(*made, outcome::dead_lettered, "source", *taken.undecodable, std::move(dead));
+    return nullptr;
+  }
+  return made;
+}
+
+}  // namespace brigade

@@ -1,0 +1,219 @@
+// One outcome an item: counted, written down, and acknowledged once that is durable.
+#include "pipeline/engine_state.hpp"
+
+#include <brigade/async/timeout.hpp>
+
+#include <algorithm>
+
+namespace brigade {
+
+using detail::item;
+using detail::journaled;
+using detail::run_phase;
+
+namespace {
+
+// The worst outcome of an item's children is its own; filtered only when all are.
+int badness(outcome result) {
+  switch (result) {
+    case outcome::returned:
+      return 4;
+    case outcome::dead_lettered:
+      return 3;
+    case outcome::dropped:
+      return 2;
+    case outcome::delivered:
+      return 1;
+    case outcome::filtered:
+      return 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void engine::implementation::settle(item& work, outcome result, std::string_view stage,
+                                    std::string error, std::unique_ptr<letter> dead) {
+  if (result == outcome::dead_lettered && dead_letters_.size() < report::dead_letters_max) {
+    dead_letters_.push_back({std::string(work.id()), std::string(stage), error, work.attempts});
+  }
+  write_down(work, result, stage, std::move(error), std::move(dead));
+  stage_run* at = work.stage >= 0 ? stages_[static_cast<std::size_t>(work.stage)].get() : nullptr;
+  count_at_stage(work, result);
+  item* parent = work.parent;
+  if (parent == nullptr) ++settled_[static_cast<std::size_t>(result)];
+  release(work);
+  if (parent != nullptr) {
+    if (badness(result) > badness(parent->worst_child)) parent->worst_child = result;
+    if (--parent->children_open == 0) settle_parent(*parent);
+  }
+  if (at != nullptr) close_if_drained(*at);
+}
+
+// The parent left its stage when it was split; here it gets the outcome of its children.
+void engine::implementation::settle_parent(item& parent) {
+  const outcome result = parent.worst_child;
+  const std::string stage =
+      parent.stage >= 0 ? stages_[static_cast<std::size_t>(parent.stage)]->name : plan.source_name;
+  write_down(parent, result, stage, {}, nullptr);
+  item* grandparent = parent.parent;
+  if (grandparent == nullptr) ++settled_[static_cast<std::size_t>(result)];
+  release(parent);
+  if (grandparent != nullptr) {
+    if (badness(result) > badness(grandparent->worst_child)) grandparent->worst_child = result;
+    if (--grandparent->children_open == 0) settle_parent(*grandparent);
+  }
+}
+
+void engine::implementation::count_at_stage(item& work, outcome result) {
+  if (work.stage < 0) return;
+  stage_run& stage = *stages_[static_cast<std::size_t>(work.stage)];
+  --stage.inside;
+  if (result == outcome::delivered) {
+    ++stage.passed;
+  } else {
+    ++stage.settled[static_cast<std::size_t>(result)];
+  }
+}
+
+void engine::implementation::write_down(item& work, outcome result, std::string_view stage,
+                                        std::string error, std::unique_ptr<letter> dead) {
+  outbox_entries_.push_back(
+      journaled::entry{work.partition, work.slot, work.bytes, result, work.is_child(), work.part});
+  if (journal_ != nullptr) {
+    settlement entry;
+    entry.id = work.id();
+    entry.business_id = work.business_id;
+    entry.partition = work.partition;
+    entry.begin = work.begin;
+    entry.end = work.end;
+    entry.part = work.part;
+    entry.result = result;
+    entry.stage = stage;
+    entry.attempts = result == outcome::delivered ? std::max(work.tries, 1) : work.attempts;
+    entry.error = std::move(error);
+    entry.taken_at = work.taken_at;
+    entry.settled_at = std::chrono::system_clock::now();
+    entry.failed_attempts = std::move(work.failed_attempts);
+    entry.dead = std::move(dead);
+    if (work.replay != nullptr) entry.replay_of = work.replay->id;
+    outbox_.push_back(std::move(entry));
+  }
+  outbox_filled_.set();
+}
+
+void engine::implementation::release(item& work) {
+  work.live.unlink();
+  delete &work;
+}
+
+void engine::implementation::flush(std::string sink_token) {
+  if (outbox_entries_.empty()) return;
+  journaled batch;
+  batch.entries = std::exchange(outbox_entries_, {});
+  if (journal_ == nullptr || journal_broken_) {
+    batch.number = in_journal_.empty() ? 1 : in_journal_.back().number + 1;
+    const std::uint64_t number = batch.number;
+    in_journal_.push_back(std::move(batch));
+    if (journal_ == nullptr) durable_up_to(number);
+    return;
+  }
+  batch.number = journal_->record(std::exchange(outbox_, {}), partitions_, std::move(sink_token));
+  in_journal_.push_back(std::move(batch));
+  if (!waits_for_journal_) {
+    waits_for_journal_ = true;
+    loop_->outside_wait_begins(false);
+  }
+}
+
+// Records what settles between the sink's batches; the sink's own go in together, with its token.
+task<> engine::implementation::keep_books() {
+  for (;;) {
+    co_await outbox_filled_.wait();
+    outbox_filled_.clear();
+    co_await yield();  // what settles in the same turn is recorded together
+    flush({});
+  }
+}
+
+void engine::implementation::durable_up_to(std::uint64_t number) {
+  if (journal_ != nullptr) fault_point("after_ledger_flush");
+  std::vector<bool> moved(partitions_.size());
+  while (!in_journal_.empty() && in_journal_.front().number <= number) {
+    for (journaled::entry& entry : in_journal_.front().entries) {
+      const bool done = entry.result != outcome::returned && entry.slot != detail::no_slot;
+      watermark& at = watermarks_[entry.partition];
+      if (entry.child) {
+        if (done) at.part_finished(entry.slot, std::move(entry.part));
+        continue;
+      }
+      if (done) at.finished(entry.slot);
+      moved[entry.partition] = moved[entry.partition] || done;
+      --window_items_;
+      window_bytes_ -= entry.bytes;
+    }
+    in_journal_.pop_front();
+  }
+  for (std::uint32_t n = 0; n < moved.size(); ++n) {
+    if (moved[n]) plan.from->acknowledge(n, watermarks_[n]);
+  }
+  window_moved_.set();
+  if (in_journal_.empty()) {
+    if (std::exchange(waits_for_journal_, false)) loop_->outside_wait_ends(false);
+    journal_idle_.set();
+  }
+}
+
+// After a failed write nothing more is written; what is not durable goes back to the source.
+void engine::implementation::journal_failed(const std::string& error) {
+  journal_broken_ = true;
+  if (std::exchange(waits_for_journal_, false)) loop_->outside_wait_ends(false);
+  journal_idle_.set();
+  stop_now(1, error);
+}
+
+task<> engine::implementation::all_durable() {
+  while (!journal_broken_ && !in_journal_.empty()) {
+    journal_idle_.clear();
+    co_await journal_idle_.wait();
+  }
+  for (const journaled& batch : in_journal_) {
+    for (const journaled::entry& entry : batch.entries) {
+      if (entry.child || entry.result == outcome::returned) continue;
+      --settled_[static_cast<std::size_t>(entry.result)];
+      ++settled_[static_cast<std::size_t>(outcome::returned)];
+    }
+  }
+}
+
+void engine::implementation::return_the_rest() {
+  in_hand_.clear();
+  arriving_ = nullptr;
+  for (auto& stage : stages_) {
+    static_cast<void>(stage->input.abort());
+    stage->requeued = nullptr;
+    for (detail::work_slot& slot : stage->slots) {
+      slot.current = nullptr;
+      slot.children.clear();
+    }
+  }
+  // Children first: each settles its parent when it is the last. A parent is never settled here.
+  for (detail::link* node = live_.front(); node != live_.end();) {
+    item& work = *static_cast<item::hook*>(node)->self;
+    if (work.children_open != 0) {
+      node = node->next;
+      continue;
+    }
+    if (work.retry_armed()) {
+      work.disarm_retry();
+    } else if (work.place.linked()) {
+      work.place.unlink();
+    }
+    const std::string stage =
+        work.stage >= 0 ? stages_[static_cast<std::size_t>(work.stage)]->name : plan.source_name;
+    settle(work, outcome::returned, stage, stop_reason_.empty() ? "stopped" : stop_reason_);
+    node = live_.front();
+  }
+}
+
+}  // namespace brigade

@@ -1,0 +1,114 @@
+#include <brigade/async/signal.hpp>
+#include <brigade/pipeline/drain.hpp>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+
+namespace brigade {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto watchdog_grace = 4s;
+constexpr int exit_by_watchdog = 1;
+constexpr int exit_by_third_interrupt = 130;
+
+// Not stdio: the process may be ended while another thread holds its locks.
+void say(std::string_view line) { static_cast<void>(!::write(2, line.data(), line.size())); }
+
+}  // namespace
+
+class stop_signals::implementation {
+ public:
+  explicit implementation(std::chrono::milliseconds stop_timeout)
+      : stop_timeout_(stop_timeout),
+        signals_({SIGINT, SIGTERM}, [this](int signo) { on_signal(signo); }),
+        watchdog_([this](const std::stop_token& ended) { watch(ended); }) {}
+
+  void attach(loop& where, engine& target) {
+    const std::lock_guard lock(mutex_);
+    box_ = where.mailbox();
+    engine_ = &target;
+    if (first_seen_) tell([](engine& running) { running.drain(); });
+    if (hurried_) tell([](engine& running) { running.deadline_now(); });
+  }
+  void detach() {
+    const std::lock_guard lock(mutex_);
+    engine_ = nullptr;
+    box_.reset();
+  }
+
+ private:
+  void on_signal(int signo) {
+    const std::lock_guard lock(mutex_);
+    if (!first_seen_) {
+      first_seen_ = true;
+      say("\nstopping: what is under way is finished; Ctrl-C again returns it at once\n");
+      end_by(std::chrono::steady_clock::now() + stop_timeout_ + watchdog_grace);
+      tell([](engine& running) { running.drain(); });
+    } else if (signo == SIGINT && !hurried_) {
+      hurried_ = true;
+      say("\nstopping now: unfinished items are returned; Ctrl-C again ends the process\n");
+      end_by(std::chrono::steady_clock::now() + watchdog_grace);
+      tell([](engine& running) { running.deadline_now(); });
+    } else if (signo == SIGINT) {
+      say("\nended by a third interrupt; unfinished items are taken again by the next run\n");
+      ::_exit(exit_by_third_interrupt);
+    }
+  }
+  void end_by(std::chrono::steady_clock::time_point when) {
+    deadline_ = when;
+    changed_.notify_all();
+  }
+  void tell(void (*what)(engine&)) {
+    if (!box_) return;
+    box_->post([this, what] {
+      engine* running = nullptr;
+      {
+        const std::lock_guard lock(mutex_);
+        running = engine_;
+      }
+      if (running != nullptr) what(*running);
+    });
+  }
+  void watch(const std::stop_token& ended) {
+    std::unique_lock lock(mutex_);
+    while (!ended.stop_requested()) {
+      if (!deadline_) {
+        changed_.wait(lock, ended, [this] { return deadline_.has_value(); });
+      } else if (std::chrono::steady_clock::now() < *deadline_) {
+        const auto until = *deadline_;
+        changed_.wait_until(lock, ended, until, [&] { return *deadline_ != until; });
+      } else {
+        say("brigade: the work did not end in time; the process is ended by its watchdog\n");
+        ::_exit(exit_by_watchdog);
+      }
+    }
+  }
+
+  std::chrono::milliseconds stop_timeout_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+  std::shared_ptr<detail::mailbox> box_;
+  engine* engine_ = nullptr;
+  bool first_seen_ = false;
+  bool hurried_ = false;
+  signal_thread signals_;  // before the watchdog: threads inherit the blocked signals
+  std::jthread watchdog_;
+};
+
+stop_signals::stop_signals(std::chrono::milliseconds stop_timeout)
+    : impl_(std::make_unique<implementation>(stop_timeout)) {}
+stop_signals::~stop_signals() = default;
+void stop_signals::attach(loop& where, engine& target) { impl_->attach(where, target); }
+void stop_signals::detach() { impl_->detach(); }
+
+}  // namespace brigade

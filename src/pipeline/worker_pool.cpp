@@ -1,0 +1,299 @@
+// The workers of a stage: attempts at items, and what their results mean.
+#include "pipeline/engine_state.hpp"
+
+#include <brigade/async/timeout.hpp>
+
+#include <algorithm>
+
+namespace brigade {
+
+using detail::item;
+using detail::run_phase;
+using detail::work_slot;
+
+namespace detail {
+
+void item::arm_retry(stage_run& where, time_point due) {
+  retry_at_ = &where;
+  due_ = due;
+  where.retrying.push_back(&place);
+  loop::current().timers().arm(*this, due, false);
+}
+
+void item::disarm_retry() {
+  loop::current().timers().disarm(*this);
+  place.unlink();
+}
+
+void item::fire() noexcept {
+  place.unlink();
+  retry_at_->due.push_back(&place);
+  retry_at_->due_arrived.set();
+}
+
+}  // namespace detail
+
+task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
+  work_slot& own = stage.slots[slot];
+  const int worker_id = static_cast<int>(slot) / stage.per_worker;
+  for (;;) {
+    auto ticket = co_await stage.input.take();
+    if (!ticket) co_return;
+    item& work = **ticket;
+    own.current = &work;
+    ticket.done();  // the stage's result decides, not the ticket
+    if (work.tries++ != 0) ++stage.retries;
+    std::optional<attempt_result> result;
+    if (stage.immediate) {
+      result.emplace(attempt_now(stage, work, worker_id));
+    } else {
+      attempt_result given = co_await attempt(stage, work, worker_id);
+      result.emplace(std::move(given));
+    }
+    ++stage.workers[static_cast<std::size_t>(worker_id)].items;
+    stage_run& next = *stages_[static_cast<std::size_t>(stage.index) + 1];
+    switch (result->what()) {
+      case attempt_result::kind::passed:
+        accept(work, std::move(result->value()));
+        [[fallthrough]];
+      case attempt_result::kind::unchanged:
+        co_await next.input.put(&work);
+        own.current = nullptr;
+        pass(stage, work);
+        break;
+      case attempt_result::kind::split:
+        co_await pass_children(stage, own, std::move(result->values()));
+        break;
+      case attempt_result::kind::filtered:
+        own.current = nullptr;
+        settle(work, outcome::filtered, stage.name, {});
+        break;
+      case attempt_result::kind::failed:
+        own.current = nullptr;
+        attempt_failed(stage, work, worker_id, result->why());
+        break;
+    }
+  }
+}
+
+namespace {
+
+attempt_result failed_with(verdict kind, std::string error) {
+  return attempt_result::failed(failure(kind, std::move(error)));
+}
+
+// What an exception thrown by a stage's work says about the item.
+attempt_result failed_by(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const permanent_error& why) {
+    return failed_with(verdict::permanent, why.what());
+  } catch (const fatal_error& why) {
+    return failed_with(verdict::fatal, why.what());
+  } catch (...) {
+    return failed_with(verdict::retryable, error_text(error));
+  }
+}
+
+}  // namespace
+
+attempt_result engine::implementation::attempt_now(stage_run& stage, item& work, int worker_id) {
+  const attempt_info info{work.id(), work.key, work.attempts + 1, worker_id};
+  try {
+    return stage.body->run_now(work.value, info);
+  } catch (...) {
+    return failed_by(std::current_exception());
+  }
+}
+
+task<attempt_result> engine::implementation::attempt(stage_run& stage, item& work, int worker_id) {
+  const attempt_info info{work.id(), work.key, work.attempts + 1, worker_id};
+  try {
+    co_return co_await bounded_attempt(stage, work, info);
+  } catch (const cancelled& by) {
+    // One that the work threw by itself must not take the worker along.
+    if (loop_->running()->interrupted() || phase_ >= run_phase::stopping) throw;
+    co_return failed_with(verdict::retryable, "cancelled from inside: " + by.reason());
+  } catch (...) {
+    co_return failed_by(std::current_exception());
+  }
+}
+
+task<attempt_result> engine::implementation::bounded_attempt(stage_run& stage, item& work,
+                                                             const attempt_info& info) {
+  auto body = stage.body->run(work.value, info);
+  if (stage.policy.attempt_timeout.count() == 0) co_return co_await std::move(body);
+  co_return co_await timeout(stage.policy.attempt_timeout, std::move(body));
+}
+
+void engine::implementation::accept(item& work, payload value) {
+  if (work.origin.empty() && !work.is_child()) work.origin = std::move(work.value);
+  work.value = std::move(value);
+}
+
+void engine::implementation::pass(stage_run& from, item& work) {
+  stage_run& to = *stages_[static_cast<std::size_t>(from.index) + 1];
+  ++from.passed;
+  --from.inside;
+  ++to.in;
+  ++to.inside;
+  work.stage = to.index;
+  work.attempts = work.tries = work.kills = 0;
+  close_if_drained(from);
+}
+
+// The item becomes its children; those a run before has settled already are not made again.
+task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
+                                             std::vector<payload> values) {
+  item& parent = *own.current;
+  stage_run& next = *stages_[static_cast<std::size_t>(stage.index) + 1];
+  if (parent.origin.empty() && !parent.is_child()) parent.origin = std::move(parent.value);
+  const std::string front = parent.part.empty() ? std::string() : parent.part + "/";
+  for (std::size_t n = 0; n < values.size(); ++n) {
+    const std::string path = front + std::to_string(n);
+    const bool known = parent.slot != detail::no_slot;
+    if (known && watermarks_[parent.partition].is_part_finished(parent.slot, path)) {
+      parent.worst_child = std::min(parent.worst_child, outcome::delivered);
+      continue;
+    }
+    auto* child = new item(std::move(values[n]));
+    child->parent = &parent;
+    child->part = path;
+    child->key = parent.key + "/" + std::to_string(n);
+    child->key_prefix = parent.key_prefix;
+    child->business_id = parent.business_id;
+    child->partition = parent.partition;
+    child->begin = parent.begin;
+    child->end = parent.end;
+    child->slot = parent.slot;
+    child->taken = parent.taken;
+    child->taken_at = parent.taken_at;
+    child->replay = parent.replay;
+    child->stage = stage.index;
+    live_.push_back(&child->live);
+    own.children.push_back(child);
+  }
+  parent.children_open = own.children.size();
+  own.current = nullptr;
+  if (own.children.empty()) {
+    ++stage.passed;
+    --stage.inside;
+    settle_parent(parent);
+    close_if_drained(stage);
+    co_return;
+  }
+  stage.born += own.children.size() - 1;
+  stage.inside += own.children.size() - 1;
+  std::reverse(own.children.begin(), own.children.end());
+  while (!own.children.empty()) {
+    co_await next.input.put(own.children.back());
+    item& child = *own.children.back();
+    own.children.pop_back();
+    pass(stage, child);
+  }
+}
+
+void engine::implementation::attempt_failed(stage_run& stage, item& work, int worker_id,
+                                            const failure& why) {
+  ++stage.workers[static_cast<std::size_t>(worker_id)].failed;
+  if (why.killed_handler) {
+    ++work.kills;
+  } else {
+    ++work.attempts;
+  }
+  attempt_record record;
+  record.stage = stage.name;
+  record.number = why.killed_handler ? 0 : work.attempts;
+  record.worker = worker_id;
+  record.error = why.error;
+  record.at = std::chrono::system_clock::now();
+  work.failed_attempts.push_back(std::move(record));
+  if (why.kind == verdict::fatal) {
+    settle(work, outcome::returned, stage.name, why.error);
+    stop_now(1, "stage '" + stage.name + "': " + why.error);
+  } else {
+    retry_or_bury(stage, work, why);
+  }
+}
+
+void engine::implementation::retry_or_bury(stage_run& stage, item& work, const failure& why) {
+  if (why.kind == verdict::permanent) return bury(stage, work, why.error);
+  if (why.killed_handler && work.kills >= plan.rules.handler_kills_max) {
+    return bury(
+        stage, work,
+        "poison: ended its handler " + std::to_string(work.kills) + " times, last: " + why.error);
+  }
+  random_state_ = random_state_ * 6364136223846793005ULL + 1442695040888963407ULL;
+  const double random = static_cast<double>(random_state_ >> 11) * 0x1.0p-53;
+  const int charged = why.killed_handler ? work.kills : work.attempts;
+  std::optional<milliseconds> delay =
+      next_delay(stage.policy.retry, charged, random, why.retry_after);
+  if (!delay && why.killed_handler) delay = stage.policy.retry.backoff_max;
+  if (!delay) return bury(stage, work, why.error);
+  loop_->refresh_now();
+  const detail::time_point due = loop_->now() + *delay;
+  const bool late =
+      stage.policy.item_deadline.count() != 0 && due > work.taken + stage.policy.item_deadline;
+  if (late) return bury(stage, work, why.error + " (and its deadline has passed)");
+  if (plan.observer.on_failure) {
+    plan.observer.on_failure({work.id(), stage.name, why.error, charged, false});
+  }
+  // While draining a retry that is due in time runs once, and no more.
+  if (phase_ >= run_phase::stopping ||
+      (phase_ == run_phase::draining && (work.tries > 1 || due > stop_deadline_))) {
+    settle(work, outcome::returned, stage.name, "stopped before its next attempt: " + why.error);
+    return;
+  }
+  work.arm_retry(stage, due);
+}
+
+void engine::implementation::bury(stage_run& stage, item& work, const std::string& error) {
+  if (plan.observer.on_failure) {
+    const int charged = std::max(work.attempts, work.kills);
+    plan.observer.on_failure({work.id(), stage.name, error, charged, true});
+  }
+  auto dead = std::make_unique<letter>();
+  dead->payload = work.value.text();
+  const item* root = &work;
+  while (root->is_child()) root = root->parent;
+  dead->source_payload = root->replay != nullptr ? root->replay->source_payload
+                         : root->origin.empty()  ? root->value.text()
+                                                 : root->origin.text();
+  dead->stage_index = stage.index;
+  const std::string why =
+      "item " + std::string(work.id()) + " failed at stage '" + stage.name + "': " + error;
+  settle(work, outcome::dead_lettered, stage.name, error, std::move(dead));
+  if (stage.policy.failure == on_error::fail_fast) stop_now(4, why);
+}
+
+// Puts items whose time has come back into the stage's queue, in that order.
+task<> engine::implementation::requeue_due(stage_run& stage) {
+  for (;;) {
+    while (!stage.due.empty()) {
+      item& work = *static_cast<item::hook*>(stage.due.front())->self;
+      work.place.unlink();
+      stage.requeued = &work;
+      co_await stage.input.put(&work);
+      stage.requeued = nullptr;
+    }
+    if (stage.input.closed()) co_return;
+    stage.due_arrived.clear();
+    co_await stage.due_arrived.wait();
+  }
+}
+
+void engine::implementation::upstream_ended(stage_run& stage) {
+  stage.upstream_done = true;
+  close_if_drained(stage);
+}
+
+// A stage with nothing inside and nothing to come ends, and so the one behind it may.
+void engine::implementation::close_if_drained(stage_run& stage) {
+  if (!stage.upstream_done || stage.inside != 0 || stage.input.closed()) return;
+  stage.input.close();
+  stage.due_arrived.set();
+  const std::size_t next = static_cast<std::size_t>(stage.index) + 1;
+  if (next < stages_.size()) upstream_ended(*stages_[next]);
+}
+
+}  // namespace brigade

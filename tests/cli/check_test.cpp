@@ -1,0 +1,93 @@
+#include "cli/fake_components.hpp"
+#include "cli/verbs.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace brigade::cli {
+namespace {
+
+class check : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "brigade-check-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  [[nodiscard]] std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name) << text;
+    return (folder_ / name).string();
+  }
+
+  int run(const std::string& file, bool offline = false) {
+    check_options options;
+    options.file = file;
+    options.offline = offline;
+    out_.str("");
+    err_.str("");
+    return check_verb(options, known_, out_, err_);
+  }
+
+  registry known_ = fake_registry();
+  std::filesystem::path folder_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+};
+
+TEST_F(check, says_what_is_right_tier_by_tier) {
+  static_cast<void>(write("in.ndjson", "{}\n"));
+  const std::string file = write("orders.yaml",
+                                 "source: { file: in.ndjson }\n"
+                                 "stages: [ { name: charge, jq: ., workers: 4 }, { jq: . } ]\n"
+                                 "sink: { null: {} }\n");
+  EXPECT_EQ(run(file), 0);
+  EXPECT_EQ(out_.str(), file + ": fields ok\n" + file +
+                            ": topology ok: file -> charge (4 workers) -> jq -> null\n" + file +
+                            ": environment ok\n");
+  EXPECT_EQ(err_.str(), "");
+}
+
+TEST_F(check, names_a_source_file_that_is_not_there_unless_offline) {
+  const std::string file = write(
+      "orders.yaml", "source: { file: { path: [in.ndjson, '*.log'] } }\nsink: { null: {} }\n");
+  EXPECT_EQ(run(file), 78);
+  EXPECT_EQ(err_.str(),
+            file + ":1:25: there is no file " + (folder_ / "in.ndjson").string() + "\n");
+  EXPECT_EQ(run(file, true), 0);
+  EXPECT_EQ(err_.str(), "");
+}
+
+TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
+  const std::string file = write("orders.yaml",
+                                 "source: { stdin: {} }\n"
+                                 "stages: [ { exec: [a] } ]\n"
+                                 "sink: { sqlite: { file: a.db, table: t } }\n");
+  EXPECT_EQ(run(file), 0);
+  EXPECT_NE(out_.str().find(file + ":1:11: warning: what source 'stdin' gave cannot be asked for "
+                                   "again"),
+            std::string::npos);
+  EXPECT_NE(out_.str().find(file + ":2:13: warning: the handler of stage 'exec' may be given an "
+                                   "item again"),
+            std::string::npos);
+  EXPECT_NE(out_.str().find(file + ":3:9: warning: sink 'sqlite' has no 'key'"), std::string::npos);
+  const std::string keyed = write("orders.yaml",
+                                  "source: { file: orders.yaml }\n"
+                                  "sink: { sqlite: { file: a.db, table: t, key: id } }\n");
+  EXPECT_EQ(run(keyed), 0);
+  EXPECT_EQ(out_.str().find("warning"), std::string::npos);
+}
+
+TEST_F(check, an_invalid_file_is_refused_whole) {
+  const std::string file = write("orders.yaml", "source: { file: a }\nsinc: { null: {} }\n");
+  EXPECT_THROW(run(file), invalid_pipeline);
+  EXPECT_EQ(out_.str(), "");
+}
+
+}  // namespace
+}  // namespace brigade::cli

@@ -1,0 +1,156 @@
+"""kill -9 at any instant: every item exactly once in the table, and the ledger agrees.
+
+A kill counts only if the run had written rows since it began, the run was not over, and the
+program died of it. A run that finishes first is checked, and a fresh one begun, until enough
+kills are counted. BRIGADE_E2E_KILLS says how many (20), BRIGADE_E2E_SEED which moments.
+"""
+import os
+import signal
+import sys
+import time
+
+import brigade_e2e
+from brigade_e2e import HANDLERS, glimpse, numbers, python, query, seeded, wait_until
+
+KILLS = int(os.environ.get("BRIGADE_E2E_KILLS", "20"))
+ITEMS = 10_000
+ITEMS_AT_A_POINT = 600
+
+
+class KillTest(brigade_e2e.BrigadeTest):
+    def begin(self, name, items):
+        """A pipeline in a folder of its own, with nothing done yet."""
+        self.place = self.folder / name
+        self.items = items
+        self.write(f"{name}/numbers.ndjson", numbers(items))
+        self.write_pipeline(
+            f"{name}/pipeline.yaml", name="killed", ledger={"mode": "full"},
+            source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
+            stages=[{"exec": {"command": python(HANDLERS / "charging.py", self.place / "charges"),
+                              "in_flight": 64}, "name": "charge", "workers": 2}],
+            sink={"sqlite": {"file": "out.db", "table": "numbers"}})
+
+    def run_again(self, die_at=None):
+        environment = {"BRIGADE_DIE_AT": die_at} if die_at else {}
+        return self.start("run", self.place / "pipeline.yaml", env=environment)
+
+    def rows_so_far(self):
+        return glimpse(self.place / "out.db", "select count(*) from numbers")
+
+    def finish(self):
+        """The last run of this folder must go to the end."""
+        self.assert_exit(self.run_again().wait(60), 0)
+
+    def assert_nothing_lost_nothing_twice(self, killed_at_least, killed_at_most):
+        everyone = range(1, self.items + 1)
+        self.assert_rows_exactly_once(self.place / "out.db", "numbers", everyone)
+        self.assert_rows_exactly_once(self.place / "charges", "charges", everyone)
+        self.assertEqual(dict(query(self.place / "out.db", "select n, key from numbers")),
+                         dict(query(self.place / "charges", "select n, key from charges")),
+                         "each row came under the key it was charged under")
+
+        ledger = self.place / "state" / "killed.ledger.db"
+        self.assertEqual(query(ledger, "select count(*), count(distinct id) from items"
+                               " where outcome = 'delivered'"), [(self.items, self.items)])
+        self.assertEqual(query(ledger, "select count(*) from items where outcome not in"
+                               " ('delivered', 'returned')"), [(0,)])
+        closed = sum("killed" in map(str, run) for run in query(ledger, "select * from runs"))
+        self.assertGreaterEqual(closed, killed_at_least)
+        self.assertLessEqual(closed, killed_at_most)
+        self.assert_no_process_is_left()
+
+    def kill_until_done(self, chance, wanted):
+        """Kills and restarts one pipeline until it is through, or `wanted` kills were counted."""
+        counted = others = 0
+        while counted < wanted:
+            before = self.rows_so_far()
+            running = self.run_again()
+            if chance.random() < 0.15:  # as it starts, at a moment that need not count
+                time.sleep(chance.random() * 0.15)
+                others += running.kill()
+                continue
+            target = before + chance.randrange(1, 900)
+            wait_until(lambda: not running.is_running() or self.rows_so_far() >= target, 60,
+                       f"{target} rows")
+            time.sleep(chance.random() * 0.02)  # the moment, anywhere between two commits
+            if not running.kill():
+                break  # it was through before
+            if self.rows_so_far() < self.items:
+                counted += 1
+            else:
+                others += 1
+        return counted, others
+
+    def test_twenty_kills_lose_nothing_and_repeat_nothing(self):
+        chance = seeded("kill_test")
+        total = rounds = 0
+        while total < KILLS:
+            rounds += 1
+            self.begin(f"round{rounds}", ITEMS)
+            counted, others = self.kill_until_done(chance, KILLS - total)
+            self.finish()
+            self.assert_nothing_lost_nothing_twice(counted, counted + others)
+            total += counted
+            again, = query(self.place / "charges", "select count(*) from charges where asked > 1")
+            print(f"round {rounds}: {counted} kills counted, {others} more; "
+                  f"{again[0]} items asked for again", file=sys.stderr, flush=True)
+
+    def dies_at(self, point):
+        running = self.run_again(die_at=point)
+        result = running.wait(60)
+        self.assertEqual(result.exit, -signal.SIGKILL,
+                         f"it should have ended itself at {point}:\n{result.err}")
+
+    def test_killed_between_the_sinks_commit_and_the_ledger(self):
+        for nth in (1, 3):
+            with self.subTest(nth=nth):
+                self.begin(f"commit{nth}", ITEMS_AT_A_POINT)
+                self.dies_at(f"after_sink_commit:{nth}")
+                rows = self.rows_so_far()
+                self.assertGreater(rows, 0, "the sink had committed")
+                self.finish()
+                self.assert_nothing_lost_nothing_twice(1, 1)
+
+    def test_killed_between_the_ledgers_flush_and_the_acknowledgement(self):
+        for nth in (1, 3):
+            with self.subTest(nth=nth):
+                self.begin(f"flush{nth}", ITEMS_AT_A_POINT)
+                self.dies_at(f"after_ledger_flush:{nth}")
+                self.finish()
+                self.assert_nothing_lost_nothing_twice(1, 1)
+
+    def test_killed_in_recovery_twice(self):
+        self.begin("recovery", ITEMS_AT_A_POINT)
+        self.dies_at("after_sink_commit")
+        self.dies_at("in_recovery")
+        self.dies_at("in_recovery")
+        self.finish()
+        self.assert_nothing_lost_nothing_twice(1, 3)
+
+    def test_killed_in_replay(self):
+        self.begin("replay", ITEMS_AT_A_POINT)
+        mended = (HANDLERS / "charging.py").read_text()
+        broken = mended.replace("    ok = {", "    if number % 100 == 7: raise SystemExit\n"
+                                "    ok = {")
+        self.assertNotEqual(broken, mended)
+        handler = self.write("replay/handler.py", broken)
+        pipeline = self.place / "pipeline.yaml"
+        pipeline.write_text(pipeline.read_text().replace(str(HANDLERS / "charging.py"),
+                                                         str(handler)))
+        self.assert_exit(self.run_again().wait(60), 3)
+        handler.write_text(mended)
+
+        ledger = self.place / "state" / "killed.ledger.db"
+        killed = self.start("dlq", "replay", ledger, env={"BRIGADE_DIE_AT": "in_replay"}).wait(60)
+        self.assertEqual(killed.exit, -signal.SIGKILL, killed.err)
+        self.assert_exit(self.brigade("dlq", "replay", ledger), 0)
+        everyone = range(1, self.items + 1)
+        self.assert_rows_exactly_once(self.place / "out.db", "numbers", everyone)
+        self.assert_rows_exactly_once(self.place / "charges", "charges", everyone)
+        nothing = self.brigade("dlq", "replay", ledger)
+        self.assert_exit(nothing, 0)
+        self.assertEqual(nothing.last_line()["taken"], 0)
+
+
+if __name__ == "__main__":
+    brigade_e2e.main()

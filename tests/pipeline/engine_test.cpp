@@ -1,0 +1,241 @@
+#include <brigade/async/group.hpp>
+#include <brigade/async/timeout.hpp>
+#include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/pipeline.hpp>
+#include <brigade/testing/virtual_loop.hpp>
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace brigade {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::virtual_loop;
+
+std::vector<int> numbers(int count) {
+  std::vector<int> result;
+  for (int i = 1; i <= count; ++i) result.push_back(i);
+  return result;
+}
+
+report run_on(loop& where, pipeline_plan plan) {
+  engine own(std::move(plan), nullptr);
+  auto main = [&]() -> task<report> { co_return co_await own.execute({}); };
+  return where.run(main());
+}
+
+TEST(engine, one_bad_item_of_a_thousand_fails_alone) {
+  virtual_loop loop;
+  std::set<int> got;
+  auto charge = [](int order) {
+    if (order == 847) throw permanent_error("card declined");
+    return order * 2;
+  };
+  report result = run_on(loop, pipeline("orders")
+                                   .from(numbers(1000))
+                                   .stage("charge", charge, {.workers = 4})
+                                   .to("receipts", [&](int receipt) { got.insert(receipt); })
+                                   .take_plan());
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.count(outcome::delivered), 999U);
+  EXPECT_EQ(result.count(outcome::dead_lettered), 1U);
+  EXPECT_TRUE(result.adds_up());
+  EXPECT_EQ(got.size(), 999U);
+  EXPECT_FALSE(got.contains(847 * 2));
+  ASSERT_EQ(result.dead_letters.size(), 1U);
+  EXPECT_EQ(result.dead_letters[0].stage, "charge");
+  EXPECT_EQ(result.dead_letters[0].error, "card declined");
+  EXPECT_EQ(result.dead_letters[0].id, "items:0:846");
+}
+
+TEST(engine, a_retryable_failure_is_tried_again_with_backoff_and_then_dead_lettered) {
+  virtual_loop loop;
+  std::map<int, int> tries;
+  auto flaky = [&](int item) -> int {
+    const int attempt = ++tries[item];
+    if (item == 3) throw std::runtime_error("never");
+    if (item == 5 && attempt < 3) throw std::runtime_error("not yet");
+    return item;
+  };
+  std::vector<int> got;
+  report result = run_on(loop, pipeline("flaky")
+                                   .from(numbers(10))
+                                   .stage("work", flaky, {.workers = 2})
+                                   .to("out", [&](int item) { got.push_back(item); })
+                                   .take_plan());
+  EXPECT_EQ(tries[3], 5);
+  EXPECT_EQ(tries[5], 3);
+  EXPECT_EQ(got.size(), 9U);
+  EXPECT_EQ(result.retries, 6U);
+  EXPECT_EQ(result.dead_letters.at(0).attempts, 5);
+  EXPECT_TRUE(result.adds_up());
+}
+
+TEST(engine, a_filter_an_optional_and_a_coroutine_are_stages_too) {
+  virtual_loop loop;
+  auto even = [](int item) { return item % 2 == 0; };
+  auto small = [](int item) { return item <= 6 ? std::optional<int>(item) : std::nullopt; };
+  auto slow = [](int item) -> task<std::string> {
+    co_await sleep_for(1s);
+    co_return std::to_string(item);
+  };
+  std::set<std::string> got;
+  report result = run_on(loop, pipeline("mixed")
+                                   .from(numbers(10))
+                                   .filter("even", even)
+                                   .stage("small", small)
+                                   .stage("slow", slow, {.workers = 3})
+                                   .to("out", [&](const std::string& item) { got.insert(item); })
+                                   .take_plan());
+  EXPECT_EQ(got, (std::set<std::string>{"2", "4", "6"}));
+  EXPECT_EQ(result.count(outcome::filtered), 7U);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_TRUE(result.adds_up());
+}
+
+TEST(engine, an_attempt_that_takes_too_long_is_tried_again) {
+  virtual_loop loop;
+  int attempts = 0;
+  auto slow_once = [&](int item) -> task<int> {
+    if (++attempts == 1) co_await sleep_for(1h);
+    co_return item;
+  };
+  report result = run_on(loop, pipeline("slow")
+                                   .from(numbers(1))
+                                   .stage("work", slow_once, {.attempt_timeout = 5s})
+                                   .to("out", [](int) {})
+                                   .take_plan());
+  EXPECT_EQ(attempts, 2);
+  EXPECT_EQ(result.count(outcome::delivered), 1U);
+  EXPECT_EQ(result.retries, 1U);
+}
+
+// Full queue, workers that all fail: it ends at once, names the error, returns the rest.
+TEST(engine, fail_fast_ends_promptly_and_returns_the_rest) {
+  virtual_loop loop;
+  auto fails = [](int) -> task<int> {
+    co_await sleep_for(10ms);
+    throw permanent_error("out of gas");
+  };
+  const auto policy =
+      stage_policy{.workers = 3, .queue_items_max = 19, .failure = on_error::fail_fast};
+  report result = run_on(loop, pipeline("kitchen")
+                                   .from(numbers(30))
+                                   .stage("cook", fails, policy)
+                                   .to("out", [](int) {})
+                                   .take_plan());
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_EQ(result.count(outcome::dead_lettered), 1U);
+  EXPECT_EQ(result.count(outcome::returned), result.taken - 1);
+  EXPECT_NE(result.error.find("out of gas"), std::string::npos);
+  EXPECT_LT(result.seconds, 1.0);
+  EXPECT_TRUE(result.adds_up());
+}
+
+TEST(engine, a_drain_finishes_what_is_under_way) {
+  virtual_loop loop;
+  int got = 0;
+  auto slow = [](int item) -> task<int> {
+    co_await sleep_for(1s);
+    co_return item;
+  };
+  pipeline_plan plan = pipeline("slow")
+                           .from(numbers(1000))
+                           .stage("work", slow, {.workers = 4, .queue_items_max = 8})
+                           .to("out", [&](int) { ++got; })
+                           .take_plan();
+  engine own(std::move(plan), nullptr);
+  auto stopper = [](engine& running) -> task<> {
+    co_await sleep_for(5500ms);
+    running.drain();
+  };
+  auto main = [&]() -> task<report> {
+    spawn(stopper, std::ref(own));
+    co_return co_await own.execute({});
+  };
+  const report result = loop.run(main());
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_EQ(result.count(outcome::delivered), static_cast<std::uint64_t>(got));
+  EXPECT_LE(result.count(outcome::returned), 1U);
+  EXPECT_EQ(result.in_flight, 0U);
+  EXPECT_GE(got, 28);
+  EXPECT_LE(got, 40);
+  EXPECT_TRUE(result.adds_up());
+}
+
+TEST(engine, at_the_deadline_the_rest_is_returned_even_if_a_worker_shields_itself) {
+  virtual_loop loop;
+  auto nap = []() -> task<> { co_await sleep_for(1h); };
+  auto stubborn = [&](int item) -> task<int> {
+    co_await shielded(2h, nap());
+    co_return item;
+  };
+  pipeline_plan plan = pipeline("stuck")
+                           .from(numbers(100))
+                           .stage("work", stubborn, {.workers = 4})
+                           .to("out", [](int) {})
+                           .take_plan();
+  plan.rules.stop_timeout = 2s;
+  engine own(std::move(plan), nullptr);
+  auto stopper = [](engine& running) -> task<> {
+    co_await sleep_for(1s);
+    running.drain();
+  };
+  auto main = [&]() -> task<report> {
+    spawn(stopper, std::ref(own));
+    co_return co_await own.execute({});
+  };
+  const report result = loop.run(main());
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_EQ(result.count(outcome::returned), result.taken);
+  EXPECT_LT(result.seconds, 7.0);
+  EXPECT_TRUE(result.adds_up());
+}
+
+TEST(engine, the_identity_holds_at_every_step) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    virtual_loop loop(seed);
+    testing::random_source random(seed);
+    auto work = [&](int item) -> task<std::optional<int>> {
+      if (random.one_in(2)) co_await sleep_for(std::chrono::milliseconds(random.below(5)));
+      if (random.one_in(5)) throw std::runtime_error("flaky");
+      if (random.one_in(20)) throw permanent_error("bad");
+      if (random.one_in(10)) co_return std::nullopt;
+      co_return item;
+    };
+    pipeline_plan plan =
+        pipeline("sim")
+            .from(numbers(60))
+            .stage("one", work, {.workers = 3, .queue_items_max = 2, .retry = {.attempts_max = 3}})
+            .stage("two", work, {.workers = 2, .queue_items_max = 2, .retry = {.attempts_max = 3}})
+            .to("out", [](int) {})
+            .take_plan();
+    engine own(std::move(plan), nullptr);
+    bool begun = false;
+    loop.before_each_step([&] {
+      if (!begun) return;
+      const report now = own.account();
+      EXPECT_TRUE(now.adds_up()) << now.line();
+    });
+    auto main = [&]() -> task<report> {
+      auto running = own.execute({});
+      begun = true;
+      co_return co_await std::move(running);
+    };
+    const report result = loop.run(main());
+    EXPECT_TRUE(result.adds_up()) << result.line();
+    EXPECT_EQ(result.taken, 60U);
+    EXPECT_EQ(result.in_flight, 0U);
+    EXPECT_EQ(result.count(outcome::returned), 0U);
+  }
+}
+
+}  // namespace
+}  // namespace brigade

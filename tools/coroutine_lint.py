@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Finds the co_await expressions that g++ 12 miscompiles (docs/gcc12.md), with clang-query-19.
+
+    tools/coroutine_lint.py [-p BUILD] [-j JOBS] [FILE...]
+
+Without files: every source of the build's compile_commands.json and every header of this tree that
+says co_await. Prints `file:line: shape` a hit and exits 1 when there is one; 77 without the tool.
+A hit that was looked at and is right carries `// coroutine_lint: <why>` on its line.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+CLANG_QUERY = "clang-query-19"
+ROOT = Path(__file__).resolve().parent.parent
+NOT_AVAILABLE = 77
+
+IN_CONDITION = "hasCondition(expr(hasDescendant(coawaitExpr())))"
+NO_LOCAL_VARIABLE = ("hasAncestor(functionDecl(unless(hasDescendant("
+                     "varDecl(unless(isImplicit()), unless(parmVarDecl()))))))")
+# Of a whole expression ("it"), but not of a lambda within it, which is another function.
+ITS_OWN = 'unless(hasAncestor(lambdaExpr(hasAncestor(exprWithCleanups(equalsBoundNode("it"))))))'
+AWAITS = f"hasDescendant(coawaitExpr({ITS_OWN}))"
+
+
+def beside_an_await(node, *conditions):
+    """A node in an expression that has a co_await of its own; HERE: in a file of ours."""
+    inner = ", ".join([ITS_OWN, *conditions])
+    return f'exprWithCleanups(HERE, stmt().bind("it"), {AWAITS}, hasDescendant({node}({inner})))'
+
+
+# What to say of a hit, and its matcher.
+SHAPES = (
+    ("co_await in a condition, in a coroutine without a local variable",
+     f"stmt(HERE, anyOf(ifStmt({IN_CONDITION}), whileStmt({IN_CONDITION}), doStmt({IN_CONDITION}),"
+     f" switchStmt({IN_CONDITION})), {NO_LOCAL_VARIABLE})"),
+    ("an owning lambda or braced aggregate in an expression with co_await: name it first",
+     beside_an_await("cxxBindTemporaryExpr", "has(expr(anyOf(lambdaExpr(), initListExpr())))")),
+    ("?: of class type with co_await: use if and else",
+     beside_an_await("conditionalOperator", "hasType(hasUnqualifiedDesugaredType(recordType()))",
+                     "anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr()))")),
+    ("co_await in a throw: await into a local first",
+     "cxxThrowExpr(HERE, hasDescendant(coawaitExpr()))"),
+    ("an initializer list with co_await: await into locals, or name the list",
+     beside_an_await("cxxStdInitializerListExpr",
+                     "anyOf(hasDescendant(coawaitExpr()), hasAncestor(coawaitExpr()))")),
+    ("co_await inside the braces of an aggregate: await into a local first",
+     beside_an_await("initListExpr", AWAITS)),
+    ("co_await in a capture: await into a local first",
+     "lambdaExpr(HERE, hasAnyCapture(lambdaCapture(capturesVar(varDecl(isInitCapture(),"
+     " hasInitializer(expr(anyOf(coawaitExpr(), hasDescendant(coawaitExpr())))))))))"),
+    ("a temporary before && or || and co_await behind it: split the line",
+     "binaryOperator(HERE, hasAnyOperatorName(\"&&\",\"||\"),"
+     " hasLHS(hasDescendant(cxxBindTemporaryExpr(unless(hasAncestor(coawaitExpr()))))),"
+     " hasRHS(hasDescendant(coawaitExpr())))"),
+)
+SAYS_CO_AWAIT = re.compile(r"\bco_await\b")
+EXCUSED = re.compile(r"//.*\bcoroutine_lint: \S")
+
+
+def queries(root):
+    here = f'isExpansionInFileMatching("^{re.escape(str(root))}/(src|include|tests|examples)/")'
+    here = here.replace("\\", "\\\\")
+    for _, matcher in SHAPES:
+        yield "-c"
+        yield "m " + matcher.replace("HERE", here)
+
+
+def plain_flags(command):
+    """Of a compile command, what decides the meaning of the source; g++'s own options go."""
+    words = iter(shlex.split(command)[1:])
+    flags = []
+    for word in words:
+        if word in ("-I", "-isystem", "-D", "-iquote"):
+            flags += [word, next(words)]
+        elif re.match(r"-(I|D|std=|isystem|iquote)", word):
+            flags.append(word)
+    return flags
+
+
+def hits_in(source, flags, root=ROOT):
+    """{(file, line, shape)}: what the matchers find in one translation unit."""
+    done = subprocess.run([CLANG_QUERY, *queries(root), str(source), "--", *flags, "-w"],
+                          capture_output=True, text=True)
+    answered = len(re.findall(r"^\d+ match(?:es)?\.$", done.stdout, re.MULTILINE))
+    if done.returncode != 0 or answered != len(SHAPES) or ": error: " in done.stderr:
+        raise RuntimeError(f"{source}: {CLANG_QUERY} failed:\n{done.stdout}{done.stderr}")
+    found, shape = set(), 0
+    for line in done.stdout.splitlines():
+        place = re.match(r'(.+?):(\d+):\d+: note: "root" binds here', line)
+        if place:
+            found.add((place[1], int(place[2]), SHAPES[shape][0]))
+        elif re.fullmatch(r"\d+ match(?:es)?\.", line):
+            shape += 1
+    return {hit for hit in found if not is_excused(*hit[:2])}
+
+
+def is_excused(file, line):
+    return EXCUSED.search(Path(file).read_text(encoding="utf-8").splitlines()[line - 1]) is not None
+
+
+def says_co_await(path):
+    return SAYS_CO_AWAIT.search(path.read_text(encoding="utf-8")) is not None
+
+
+def whole_tree(build):
+    """(source, flags) of every source and header of ours that says co_await."""
+    commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
+    units = {}
+    for entry in commands:
+        source = Path(entry["directory"], entry["file"]).resolve()
+        if source.is_relative_to(ROOT) and not source.is_relative_to(build) \
+                and says_co_await(source):
+            units.setdefault(source, plain_flags(entry["command"]))
+    alone = ["-x", "c++", "-std=c++20", f"-I{ROOT}/include", f"-I{ROOT}/src", f"-I{ROOT}/tests"]
+    for folder in ("include", "src", "tests/async", "tests/pipeline", "tests/connect"):
+        for header in sorted((ROOT / folder).rglob("*.hpp")):
+            if says_co_await(header):
+                units[header] = alone
+    return sorted(units.items())
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-p", dest="build", type=Path, default=ROOT / "build/dev")
+    parser.add_argument("-j", dest="jobs", type=int, default=os.cpu_count())
+    parser.add_argument("files", nargs="*", type=Path)
+    chosen = parser.parse_args(arguments)
+    if shutil.which(CLANG_QUERY) is None:
+        print(f"coroutine_lint: no {CLANG_QUERY} here (Debian: clang-tools-19)")
+        return NOT_AVAILABLE
+    units = whole_tree(chosen.build.resolve())
+    if chosen.files:
+        wanted = {file.resolve() for file in chosen.files}
+        units = [unit for unit in units if unit[0] in wanted]
+    with ThreadPoolExecutor(chosen.jobs) as pool:
+        found = set().union(*pool.map(lambda unit: hits_in(*unit), units))
+    for file, line, shape in sorted(found):
+        print(f"{os.path.relpath(file, ROOT)}:{line}: {shape}")
+    print(f"coroutine_lint: {len(units)} files, {len(found)} hits")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
