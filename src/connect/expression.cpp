@@ -256,7 +256,7 @@ std::string_view native_expression::resolve(std::string_view json) const {
     } else {
       std::string message = "Cannot index ";
       message += json_text::kind_name(what);
-      message += next.key ? " with " + json_quoted(*next.key) : " with number";
+      message += next.key ? " with string " + json_quoted(*next.key) : " with number";
       throw permanent_error(message);
     }
   }

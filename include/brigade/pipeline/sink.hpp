@@ -58,6 +58,9 @@ class sink {
   virtual task<write_result> write(std::span<const sink_item> batch,
                                    std::span<const partition_mark> marks) = 0;
   virtual task<> close();
+  /// The token to give back to `open` as long as no batch has recorded one. Kept durably after
+  /// `open` and before the first write.
+  [[nodiscard]] virtual std::string first_token() const { return {}; }
 
   /// True: rows and marks are committed together, so a restart neither loses nor repeats a row.
   [[nodiscard]] virtual bool transactional() const { return false; }

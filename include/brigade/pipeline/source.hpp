@@ -31,9 +31,16 @@ class source {
  public:
   virtual ~source() = default;
 
-  /// Opens, and continues behind `resume` (one entry for each partition known from before).
+  /// Opens, and continues behind `resume` (one entry for each partition known from before), with
+  /// the `state` that was kept last; empty: none was.
   /// Throws std::runtime_error with a message for the user when it cannot.
-  virtual task<> open(std::vector<partition_mark> resume) = 0;
+  virtual task<> open(std::vector<partition_mark> resume, std::string state) = 0;
+  /// What `open` wants back beside the marks (which file has which token). Kept durably, also
+  /// across `--fresh`, after `open` and before the first item's outcome.
+  [[nodiscard]] virtual std::string state() const { return {}; }
+  /// For a value that comes back from a dead letter of stage `source`: gives it the shape `read`
+  /// would give it, or says why it cannot be decoded, still.
+  [[nodiscard]] virtual std::optional<std::string> decode(payload& value) const;
   /// The next items, at most `items_max`, as soon as there are any; none: the source is at its end.
   /// Gives no item that `resume` called finished. Cancelled: loses nothing; the next call goes on.
   virtual task<std::vector<source_item>> read(std::size_t items_max) = 0;

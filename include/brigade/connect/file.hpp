@@ -1,0 +1,24 @@
+/// Files and standard streams: sources `file` and `stdin`, sinks `file`, `stdout` and `null`.
+///
+/// A line ends at its newline; one carriage return before it belongs to the end, not to the line.
+/// A byte order mark at the beginning of a file is skipped. The last line of a file needs no
+/// newline. In `lines` every line is an item, an empty one too; in `ndjson` lines of nothing but
+/// blanks are skipped, and a line that is not JSON is taken, and dead-lettered.
+///
+/// Position ids of `file`: `<source>:<file token>:<offset>`, where the offset is that of the line
+/// (or of the blank lines before it). A file's token is drawn when it is first seen. It stays the
+/// same file as long as its inode, its time of birth and its first 4 KiB do; its name does not
+/// matter. So a copy, or a file saved anew by an editor, is a new file, and is read from its
+/// beginning.
+///
+/// A file may be held open for as long as a run takes; nothing on its far side grows impatient.
+#pragma once
+
+namespace brigade {
+
+class registry;
+
+/// Adds the sources `file` and `stdin` and the sinks `file`, `stdout` and `null`.
+void register_file(registry& to);
+
+}  // namespace brigade

@@ -1,0 +1,144 @@
+#include "connect/file_sink.hpp"
+#include "connect/file_source.hpp"
+#include "connect/file_stdin.hpp"
+
+#include <brigade/connect/file.hpp>
+#include <brigade/pipeline/registry.hpp>
+
+#include <unistd.h>
+
+namespace brigade {
+namespace {
+
+line_format line_format_of(const settings& given) {
+  return given.text("format") == "ndjson" ? line_format::ndjson : line_format::lines;
+}
+row_format row_format_of(const settings& given) {
+  return given.text("format") == "lines" ? row_format::lines : row_format::ndjson;
+}
+
+field_spec input_format() {
+  return field_spec{.name = "format",
+                    .type = field_type::choice,
+                    .fallback = "lines",
+                    .doc = "lines gives {\"line\": \"...\"}; ndjson one JSON value a line.",
+                    .choices = {"lines", "ndjson"}};
+}
+field_spec output_format() {
+  return field_spec{.name = "format",
+                    .type = field_type::choice,
+                    .fallback = "ndjson",
+                    .doc = "ndjson writes the item as JSON; lines writes the text of its .line.",
+                    .choices = {"ndjson", "lines"}};
+}
+
+std::unique_ptr<source> make_file_source(const settings& given, const component_context& context) {
+  file_source_options options;
+  options.name = context.name;
+  options.folder = context.folder.string();
+  options.paths = given.list("path");
+  options.format = line_format_of(given);
+  if (options.paths.empty()) throw config_error("path", "the list has no file in it");
+  for (const std::string& path : options.paths) {
+    if (path.empty()) throw config_error("path", "a path is empty");
+  }
+  const std::int64_t bytes = given.integer("max_line");
+  if (bytes < 1) throw config_error("max_line", "a line must be allowed at least one byte");
+  options.line_bytes_max = static_cast<std::uint64_t>(bytes);
+  return std::make_unique<file_source>(std::move(options));
+}
+
+std::unique_ptr<sink> make_file_sink(const settings& given, const component_context& context) {
+  file_sink_options options;
+  options.folder = context.folder.string();
+  options.path = given.text("path");
+  options.pipeline = context.pipeline;
+  options.format = row_format_of(given);
+  options.fsync = given.flag("fsync");
+  if (options.path.empty()) throw config_error("path", "the path is empty");
+  static_cast<void>(expand_path(options.path, options.pipeline));
+  return std::make_unique<file_sink>(std::move(options));
+}
+
+component file_source_component() {
+  component file;
+  file.kind = component_kind::source;
+  file.name = "file";
+  file.doc = "Reads files to their ends; resumes where it stopped, in the files it knows.";
+  file.fields = {field_spec{.name = "path",
+                            .type = field_type::text_or_list,
+                            .fallback = {},
+                            .doc = "A path or a glob, or a list of them.",
+                            .required = true},
+                 input_format(),
+                 field_spec{.name = "mode",
+                            .type = field_type::choice,
+                            .fallback = "once",
+                            .doc = "once reads to the end; a last line without newline is an item.",
+                            .choices = {"once"}},
+                 field_spec{.name = "max_line",
+                            .type = field_type::bytes,
+                            .fallback = "1MiB",
+                            .doc = "A longer line is dead-lettered with its first 64 KiB."}};
+  file.make_source = make_file_source;
+  return file;
+}
+
+component file_sink_component() {
+  component file;
+  file.kind = component_kind::sink;
+  file.name = "file";
+  file.doc = "Appends a line an item; a restart cuts the file to what was recorded.";
+  file.fields = {
+      field_spec{.name = "path",
+                 .type = field_type::text,
+                 .fallback = {},
+                 .doc = "Where; {name} is the pipeline's, %Y and the like are strftime's.",
+                 .required = true},
+      output_format(),
+      field_spec{.name = "fsync",
+                 .type = field_type::boolean,
+                 .fallback = "true",
+                 .doc = "Whether a batch is on the disk before it is acknowledged."}};
+  file.make_sink = make_file_sink;
+  return file;
+}
+
+}  // namespace
+
+void register_file(registry& to) {
+  to.add(file_source_component());
+
+  component standard_input;
+  standard_input.kind = component_kind::source;
+  standard_input.name = "stdin";
+  standard_input.doc = "Reads standard input to its end; what it gave cannot be asked for again.";
+  standard_input.fields = {input_format()};
+  standard_input.make_source = [](const settings& given, const component_context& context) {
+    return std::make_unique<stdin_source>(context.name, line_format_of(given), STDIN_FILENO);
+  };
+  to.add(std::move(standard_input));
+
+  to.add(file_sink_component());
+
+  component standard_output;
+  standard_output.kind = component_kind::sink;
+  standard_output.name = "stdout";
+  standard_output.doc = "Writes a line an item to standard output.";
+  standard_output.fields = {output_format()};
+  standard_output.make_sink = [](const settings& given, const component_context&) {
+    return std::make_unique<stdout_sink>(row_format_of(given), STDOUT_FILENO);
+  };
+  to.add(std::move(standard_output));
+
+  component nowhere;
+  nowhere.kind = component_kind::sink;
+  nowhere.name = "null";
+  nowhere.doc = "Takes every item and keeps none; the report counts them.";
+  nowhere.make_sink = [](const settings&, const component_context&) {
+    return std::make_unique<null_sink>();
+  };
+  to.add(std::move(nowhere));
+}
+
+}  // namespace brigade

@@ -1,0 +1,169 @@
+#include "connect/file_sink.hpp"
+
+#include <brigade/async/cancel.hpp>
+#include <brigade/async/thread.hpp>
+#include <brigade/pipeline/config_spec.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <system_error>
+
+namespace brigade {
+namespace {
+
+// How long a cancelled write may still take; longer than a disk needs, shorter than the watchdog.
+constexpr std::chrono::seconds write_deadline{2};
+
+bool is_no_room(int error) { return error == ENOSPC || error == EDQUOT; }
+
+struct recorded {
+  std::uint64_t length = 0;
+  std::string path;
+};
+
+// `<length> <path>`
+std::optional<recorded> read_token(const std::string& token) {
+  recorded result;
+  const char* const end = token.data() + token.size();
+  const auto read = std::from_chars(token.data(), end, result.length);
+  if (read.ec != std::errc{} || read.ptr == end || *read.ptr != ' ') return std::nullopt;
+  result.path.assign(read.ptr + 1, end);
+  return result;
+}
+
+// Takes away what was written to a file and never recorded. A file that is gone, was moved away by
+// somebody: its rows are where they put them.
+void cut(const recorded& wanted) {
+  struct stat facts{};
+  if (::stat(wanted.path.c_str(), &facts) != 0) {
+    if (errno == ENOENT) return;
+    throw std::runtime_error("cannot look at " + wanted.path + ": " + error_text(errno));
+  }
+  const auto length = static_cast<std::uint64_t>(facts.st_size);
+  if (length < wanted.length) {
+    throw std::runtime_error(wanted.path + " has " + std::to_string(length) + " bytes, but " +
+                             std::to_string(wanted.length) +
+                             " were delivered to it: restore it, move it away, or run with "
+                             "--fresh");
+  }
+  if (length == wanted.length) return;
+  const file_handle file = file_handle::open_to_append(wanted.path);
+  if (::ftruncate(file.fd(), static_cast<off_t>(wanted.length)) != 0 || ::fsync(file.fd()) != 0) {
+    throw std::runtime_error("cannot cut " + wanted.path +
+                             " to the length it had: " + error_text(errno));
+  }
+}
+
+std::shared_ptr<growing_file> open_file(const std::string& path, const std::string& token) {
+  return std::make_shared<growing_file>(path, token);
+}
+
+void append(const std::shared_ptr<growing_file>& file, const std::string& text) {
+  file->append(text, true);
+}
+
+}  // namespace
+
+std::string expand_path(const std::string& path, const std::string& pipeline) {
+  std::string text;
+  for (std::size_t at = 0; at < path.size();) {
+    constexpr std::string_view name = "{name}";
+    if (path.compare(at, name.size(), name) == 0) {
+      text += pipeline;
+      at += name.size();
+    } else if (path[at] == '{' || path[at] == '}') {
+      throw config_error("path", "'" + path + "': only {name}, the pipeline's, can be filled in");
+    } else {
+      text.push_back(path[at++]);
+    }
+  }
+  if (text.find('%') == std::string::npos) return text;
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::localtime_r(&now, &parts);
+  std::array<char, 4096> expanded{};
+  if (std::strftime(expanded.data(), expanded.size(), text.c_str(), &parts) == 0) {
+    throw config_error("path", "'" + path + "' is too long, or has no meaning to strftime");
+  }
+  return expanded.data();
+}
+
+growing_file::growing_file(std::string path, const std::string& token) : path_(std::move(path)) {
+  const auto before = read_token(token);
+  if (before) cut(*before);
+  file_ = file_handle::open_to_append(path_);
+  length_ = file_.size();
+  try {
+    if (::fsync(file_.fd()) != 0 && errno != EINVAL) {  // EINVAL: a device, with nothing to sync
+      throw std::system_error(errno, std::generic_category(), "fsync");
+    }
+    sync_folder_of(path_);
+  } catch (const std::system_error& error) {
+    throw std::runtime_error("cannot make " + path_ + " durable: " + error.what());
+  }
+}
+
+void growing_file::append(const std::string& text, bool durable) {
+  std::size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t took = ::write(file_.fd(), text.data() + written, text.size() - written);
+    if (took < 0 && errno == EINTR) continue;
+    if (took < 0) failed("write", errno);
+    written += static_cast<std::size_t>(took);
+  }
+  if (durable && ::fdatasync(file_.fd()) != 0 && errno != EINVAL) failed("sync", errno);
+  length_ += text.size();
+}
+
+// A row that is half there would be joined by the next one: back to whole batches.
+void growing_file::failed(const char* what, int error) {
+  const bool cut_back = ::ftruncate(file_.fd(), static_cast<off_t>(length_)) == 0;
+  const std::string message =
+      std::string("cannot ") + what + " " + path_ + ": " + error_text(error);
+  if (is_no_room(error) && cut_back) throw sink_down(message);
+  throw fatal_error(message);
+}
+
+std::string growing_file::token() const { return std::to_string(length_) + " " + path_; }
+
+task<std::vector<partition_mark>> file_sink::open(const sink_resume& resume) {
+  const std::filesystem::path folder(options_.folder);
+  std::string path = (folder / expand_path(options_.path, options_.pipeline)).lexically_normal();
+  auto call = to_thread(&open_file, std::move(path), resume.token);
+  file_ = co_await std::move(call);
+  co_return std::vector<partition_mark>{};
+}
+
+task<write_result> file_sink::write(std::span<const sink_item> batch,
+                                    std::span<const partition_mark>) {
+  rows made = make_rows(options_.format, batch);
+  if (options_.fsync) {
+    auto call = to_thread(&append, file_, std::move(made.text));
+    auto guarded = shielded(write_deadline, std::move(call));
+    co_await std::move(guarded);
+  } else {
+    file_->append(made.text, false);
+  }
+  write_result result;
+  result.failures = std::move(made.failures);
+  result.token = file_->token();
+  co_return result;
+}
+
+task<> file_sink::close() {
+  file_.reset();
+  co_return;
+}
+
+std::string file_sink::first_token() const { return file_ ? file_->token() : std::string{}; }
+
+}  // namespace brigade

@@ -1,0 +1,83 @@
+/// The sinks `file`, `stdout` and `null`.
+#pragma once
+#include "connect/file_handle.hpp"
+#include "connect/file_rows.hpp"
+
+#include <brigade/pipeline/sink.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace brigade {
+
+struct file_sink_options {
+  std::string folder;  ///< a relative path is relative to it
+  std::string path;    ///< as written, `{name}` and strftime's percent signs included
+  std::string pipeline;
+  row_format format = row_format::ndjson;
+  bool fsync = true;
+};
+
+/// A file that grows by whole batches. Blocks; one call at a time.
+class growing_file {
+ public:
+  /// Opens `path`, or makes it. `token` is what `token()` gave last, in an earlier run: that file
+  /// is cut to the length it had then, for what stands behind it was never recorded.
+  /// Throws std::runtime_error with a message for the user.
+  growing_file(std::string path, const std::string& token);
+
+  /// Appends all of `text` or nothing. Throws sink_down when there is no room, else fatal_error.
+  void append(const std::string& text, bool durable);
+  [[nodiscard]] std::string token() const;
+
+ private:
+  [[noreturn]] void failed(const char* what, int error);
+  std::string path_;
+  file_handle file_;
+  std::uint64_t length_ = 0;
+};
+
+class file_sink final : public sink {
+ public:
+  explicit file_sink(file_sink_options options) : options_(std::move(options)) {}
+  task<std::vector<partition_mark>> open(const sink_resume& resume) override;
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark> marks) override;
+  task<> close() override;
+  [[nodiscard]] std::string first_token() const override;
+
+ private:
+  file_sink_options options_;
+  std::shared_ptr<growing_file> file_;
+};
+
+/// Writes rows to a descriptor from threads, one call at a time.
+class row_stream;
+
+class stdout_sink final : public sink {
+ public:
+  /// `fd` stays the caller's, and open.
+  stdout_sink(row_format format, int fd);
+  ~stdout_sink() override;
+  task<std::vector<partition_mark>> open(const sink_resume& resume) override;
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark> marks) override;
+
+ private:
+  row_format format_;
+  std::shared_ptr<row_stream> stream_;
+};
+
+class null_sink final : public sink {
+ public:
+  task<std::vector<partition_mark>> open(const sink_resume& resume) override;
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark> marks) override;
+};
+
+/// Where a path with `{name}` and strftime's percent signs leads now. Throws config_error on the
+/// field `path` for any other word in braces.
+[[nodiscard]] std::string expand_path(const std::string& path, const std::string& pipeline);
+
+}  // namespace brigade

@@ -1,0 +1,190 @@
+#include "connect/file_source.hpp"
+
+#include <brigade/async/thread.hpp>
+
+#include <glob.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <stdexcept>
+
+namespace brigade {
+namespace {
+
+constexpr std::size_t chunk_bytes = std::size_t{256} << 10;
+
+bool is_pattern(const std::string& path) { return path.find_first_of("*?[") != std::string::npos; }
+
+// The regular files a pattern matches, sorted.
+std::vector<std::string> expand(const std::string& pattern) {
+  glob_t found{};
+  const int result = ::glob(pattern.c_str(), GLOB_ERR, nullptr, &found);
+  std::vector<std::string> paths;
+  for (std::size_t i = 0; result == 0 && i < found.gl_pathc; ++i) {
+    if (!std::filesystem::is_directory(found.gl_pathv[i])) paths.emplace_back(found.gl_pathv[i]);
+  }
+  ::globfree(&found);
+  if (result != 0 && result != GLOB_NOMATCH) {
+    throw std::runtime_error("cannot look for " + pattern + ": a folder in it is not readable");
+  }
+  if (paths.empty()) throw std::runtime_error("no file matches " + pattern);
+  return paths;
+}
+
+// A folder's name is no pattern, whatever characters it has.
+std::string quoted_for_glob(const std::string& folder) {
+  std::string text;
+  for (const char c : folder) {
+    if (std::string_view("*?[]\\").find(c) != std::string_view::npos) text.push_back('\\');
+    text.push_back(c);
+  }
+  return text;
+}
+
+std::vector<std::string> all_paths(const file_source_options& options) {
+  std::vector<std::string> paths;
+  for (const std::string& written : options.paths) {
+    const std::string path = (std::filesystem::path(options.folder) / written).lexically_normal();
+    if (is_pattern(written) && !std::filesystem::exists(path)) {
+      const std::filesystem::path folder(quoted_for_glob(options.folder));
+      for (std::string& each : expand(folder / written)) paths.push_back(std::move(each));
+    } else {
+      paths.push_back(path);
+    }
+  }
+  return paths;
+}
+
+bool is_open(const std::vector<file_source::input>& inputs, const file_identity& identity) {
+  return std::any_of(inputs.begin(), inputs.end(), [&](const file_source::input& each) {
+    return each.identity.device == identity.device && each.identity.inode == identity.inode;
+  });
+}
+
+// Keeps the token of a file that is known, and gives one to a file that is not.
+void recognize(std::vector<file_identity>& known, file_identity& now) {
+  for (file_identity& before : known) {
+    if (!same_file(before, now)) continue;
+    now.token = before.token;
+    before.path = now.path;
+    return;
+  }
+  now.token = draw_token(known);
+  known.push_back(now);
+}
+
+file_source::findings find_files(const file_source_options& options,
+                                 const std::vector<partition_mark>& resume,
+                                 const std::string& state) {
+  file_source::findings found;
+  found.known = decode_identities(state);
+  for (const std::string& path : all_paths(options)) {
+    file_source::input next;
+    next.path = path;
+    next.file = std::make_shared<const file_handle>(file_handle::open_to_read(path));
+    next.identity = identify(next.file->fd());
+    next.identity.path = path;
+    if (is_open(found.inputs, next.identity)) continue;
+    recognize(found.known, next.identity);
+    const std::string partition = options.name + ":" + next.identity.token;
+    for (const partition_mark& mark : resume) {
+      if (mark.partition == partition) next.done = mark.at;
+    }
+    if (next.identity.size < next.done.low) {
+      throw std::runtime_error(path + " has " + std::to_string(next.identity.size) +
+                               " bytes, but " + std::to_string(next.done.low) +
+                               " were read of it before: it was cut; restore it, or put new lines "
+                               "into a new file");
+    }
+    found.inputs.push_back(std::move(next));
+  }
+  return found;
+}
+
+std::string read_chunk(const std::shared_ptr<const file_handle>& file, const std::string& path,
+                       std::uint64_t offset) {
+  try {
+    return file->read_at(offset, chunk_bytes);
+  } catch (const std::exception& error) {
+    throw std::runtime_error("cannot read " + path + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+task<> file_source::open(std::vector<partition_mark> resume, std::string state) {
+  auto call = to_thread(&find_files, options_, std::move(resume), std::move(state));
+  findings found = co_await std::move(call);
+  inputs_ = std::move(found.inputs);
+  known_ = std::move(found.known);
+  for (const input& each : inputs_) {
+    partitions_.push_back(options_.name + ":" + each.identity.token);
+    size_total_ += each.identity.size;
+  }
+}
+
+task<std::vector<source_item>> file_source::read(std::size_t items_max) {
+  std::vector<source_item> items;
+  while (items.empty() && current_ < inputs_.size()) {
+    begin_file();
+    take_lines(items, items_max);
+    if (!items.empty()) break;
+    const input& from = inputs_[current_];
+    auto call = to_thread(&read_chunk, from.file, from.path, splitter_->offset());
+    std::string bytes = co_await std::move(call);
+    chunk_ = std::move(bytes);
+    splitter_->feed(chunk_);
+    if (!chunk_.empty()) continue;
+    if (auto last = splitter_->finish()) add_item(items, *std::move(last));
+    splitter_.reset();
+    ++current_;
+  }
+  co_return items;
+}
+
+void file_source::begin_file() {
+  if (splitter_) return;
+  const blank_lines blanks =
+      options_.format == line_format::ndjson ? blank_lines::skip : blank_lines::keep;
+  splitter_.emplace(inputs_[current_].done.low, options_.line_bytes_max, blanks);
+}
+
+void file_source::take_lines(std::vector<source_item>& items, std::size_t items_max) {
+  while (items.size() < items_max) {
+    auto line = splitter_->next();
+    if (!line) return;
+    add_item(items, *std::move(line));
+  }
+}
+
+void file_source::add_item(std::vector<source_item>& items, text_line line) {
+  if (inputs_[current_].done.finished(line.begin)) return;
+  const std::uint64_t begin = line.begin;
+  const std::uint64_t end = line.end;
+  decoded_line decoded = decode_line(options_.format, std::move(line), options_.line_bytes_max);
+  items.emplace_back(payload(std::move(decoded.value)), static_cast<std::uint32_t>(current_), begin,
+                     end);
+  items.back().undecodable = std::move(decoded.undecodable);
+}
+
+task<> file_source::close() {
+  inputs_.clear();
+  splitter_.reset();
+  current_ = 0;
+  co_return;
+}
+
+std::optional<std::string> file_source::decode(payload& value) const {
+  decoded_line decoded =
+      decode_again(options_.format, value.get<record>(), options_.line_bytes_max);
+  value = payload(std::move(decoded.value));
+  return std::move(decoded.undecodable);
+}
+
+std::string file_source::fingerprint() const {
+  std::string text = options_.format == line_format::ndjson ? "file ndjson" : "file lines";
+  for (const std::string& path : options_.paths) text += " " + path;
+  return text;
+}
+
+}  // namespace brigade
