@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,7 +96,7 @@ struct abandon_on_exit {
 };
 
 descriptor end_watcher(pid_t id) {
-  const int fd = ::pidfd_open(id, 0);  // closes on exec by itself
+  const int fd = detail::open_pidfd(id);  // closes on exec by itself
   if (fd < 0) {
     const int error = errno;
     detail::spawner::instance().bury(id);

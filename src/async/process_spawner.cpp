@@ -6,8 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,6 +141,9 @@ spawn_outcome spawn_now(spawn_plan& plan) {
 
 }  // namespace
 
+// Not pidfd_open: the header glibc 2.36 has for it lacks extern "C".
+int open_pidfd(pid_t id) noexcept { return static_cast<int>(::syscall(SYS_pidfd_open, id, 0)); }
+
 void unique_fd::reset(int fd) noexcept {
   if (fd_ >= 0) ::close(fd_);
   fd_ = fd;
@@ -236,7 +239,7 @@ void spawner::serve() {
       burials.swap(burials_);
     }
     for (const pid_t id : burials) {
-      unique_fd ended(::pidfd_open(id, 0));
+      unique_fd ended(open_pidfd(id));
       if (ended.get() >= 0) {
         dying_.push_back({id, std::move(ended)});
       } else {

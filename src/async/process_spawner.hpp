@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <array>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -10,6 +11,9 @@
 #include <vector>
 
 namespace brigade::detail {
+
+/// A descriptor that becomes readable when the process ends; below 0: errno says why not.
+[[nodiscard]] int open_pidfd(pid_t id) noexcept;
 
 /// Owns a descriptor.
 class unique_fd {
@@ -44,8 +48,8 @@ struct spawn_plan {
   std::string program;
   std::vector<std::string> arguments;
   std::vector<std::string> environment;
-  std::string directory;  ///< empty: stay
-  unique_fd streams[3];   ///< the child's ends
+  std::string directory;                                                       ///< empty: stay
+  std::array<unique_fd, 3> streams = {unique_fd(), unique_fd(), unique_fd()};  ///< the child's ends
 };
 
 struct spawn_outcome {

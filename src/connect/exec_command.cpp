@@ -1,6 +1,7 @@
 #include "connect/exec_command.hpp"
 
 #include "connect/exec_protocol.hpp"
+#include "connect/json_text.hpp"
 
 #include <brigade/pipeline/config_spec.hpp>
 #include <brigade/pipeline/stage.hpp>
@@ -68,11 +69,14 @@ std::vector<command_template::piece> command_template::split(const std::string& 
 
 std::vector<std::string> command_template::fill(std::string_view item) const {
   std::map<std::string, std::string, std::less<>> values;
-  each_member(item, [&](std::string_view name, std::string_view value) {
-    if (std::ranges::find(fields_, name) != fields_.end()) {
-      values.insert_or_assign(std::string(name), plain_text(value));
-    }
-  });
+  std::string storage;
+  const bool is_object = json_text::kind_of(item) == json_text::kind::object;
+  json_text::object_reader reader(is_object ? item : std::string_view{});
+  while (is_object && reader.next()) {
+    const std::string_view name = json_text::unquoted(reader.key(), storage);
+    if (std::ranges::find(fields_, name) == fields_.end()) continue;
+    values.insert_or_assign(std::string(name), plain_text(reader.value()));
+  }
   for (const std::string& field : fields_) {
     const auto found = values.find(field);
     if (found == values.end()) {

@@ -45,7 +45,7 @@ void desk::withdraw(order& unwanted) {
   std::vector<seat> neighbours = take_all_out();
   std::erase_if(neighbours, [&](const seat& one) { return one.taken_by == &unwanted; });
   wait_again(neighbours);
-  condemn("the attempt it worked on was cancelled", true);
+  condemn("an attempt it worked on was cancelled: the handler is replaced", true);
 }
 
 void desk::handler_began(time_point now) {
@@ -66,10 +66,7 @@ void desk::handler_ended(const handler_end& end) {
                  (end.last_words.empty() ? "" : ": " + end.last_words));
     return;
   }
-  if (by_itself) {
-    std::vector<seat> out = take_all_out();
-    blame(end);
-  }
+  if (by_itself) blame(end);
   if (!waiting_.empty()) {
     handler_ = handler::wanted;
     port_.handler_wanted();
@@ -113,8 +110,9 @@ void desk::line_came(std::string_view line, time_point now) {
   if (const rubbish* const wrong = std::get_if<rubbish>(&said)) return broke_protocol(wrong->why);
   answer& got = std::get<answer>(said);
   seat* const asked = seat_of(got.id);
-  if (asked == nullptr)
+  if (asked == nullptr) {
     return broke_protocol(fmt::format("an answer with the unknown id {}", got.id));
+  }
   if (asked->taken_by == nullptr || asked->number != got.id) {
     return broke_protocol(fmt::format("a second answer for id {}", got.id));
   }
@@ -162,7 +160,7 @@ void desk::time_passed(time_point now) {
         "each answer";
   }
   wait_again(out);
-  condemn(why, false);
+  condemn(why + ": the handler is replaced", false);
   settle(late, attempt_result::failed(failure(verdict::retryable, why)));
 }
 

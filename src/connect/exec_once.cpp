@@ -5,6 +5,7 @@
 #include "connect/exec_log.hpp"
 #include "connect/exec_protocol.hpp"
 #include "connect/exec_stage.hpp"
+#include "connect/json_text.hpp"
 
 #include <brigade/async/error.hpp>
 #include <brigade/async/event.hpp>
@@ -122,8 +123,8 @@ attempt_result failed(verdict kind, std::string why) {
 
 /// One JSON value, over as many lines as it likes; or else one line of text.
 attempt_result result_from(std::string_view output) {
-  if (const std::optional<std::string_view> value = one_json_value(output)) {
-    std::string text(*value);
+  if (!json_text::check(output)) {
+    std::string text(json_text::trimmed(output));
     std::ranges::replace_if(text, [](char c) { return c == '\n' || c == '\r'; }, ' ');
     return attempt_result::passed(payload(record::json(std::move(text))));
   }

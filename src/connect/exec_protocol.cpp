@@ -1,10 +1,8 @@
 #include "connect/exec_protocol.hpp"
 
-#include <brigade/connect/record.hpp>
+#include "connect/json_text.hpp"
 
-#include <boost/json/basic_parser_impl.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
+#include <brigade/connect/record.hpp>
 
 #include <algorithm>
 #include <array>
@@ -15,70 +13,6 @@
 namespace brigade::exec {
 
 namespace {
-
-namespace json = boost::json;
-
-/// Takes no notice of what is parsed: only whether it is JSON, and where it ends, matters.
-struct ignore_all {
-  static constexpr std::size_t max_object_size = std::size_t(-1);
-  static constexpr std::size_t max_array_size = std::size_t(-1);
-  static constexpr std::size_t max_key_size = std::size_t(-1);
-  static constexpr std::size_t max_string_size = std::size_t(-1);
-  using error = json::error_code;
-  bool on_document_begin(error&) { return true; }
-  bool on_document_end(error&) { return true; }
-  bool on_object_begin(error&) { return true; }
-  bool on_object_end(std::size_t, error&) { return true; }
-  bool on_array_begin(error&) { return true; }
-  bool on_array_end(std::size_t, error&) { return true; }
-  bool on_key_part(json::string_view, std::size_t, error&) { return true; }
-  bool on_key(json::string_view, std::size_t, error&) { return true; }
-  bool on_string_part(json::string_view, std::size_t, error&) { return true; }
-  bool on_string(json::string_view, std::size_t, error&) { return true; }
-  bool on_number_part(json::string_view, error&) { return true; }
-  bool on_int64(std::int64_t, json::string_view, error&) { return true; }
-  bool on_uint64(std::uint64_t, json::string_view, error&) { return true; }
-  bool on_double(double, json::string_view, error&) { return true; }
-  bool on_bool(bool, error&) { return true; }
-  bool on_null(error&) { return true; }
-  bool on_comment_part(json::string_view, error&) { return true; }
-  bool on_comment(json::string_view, error&) { return true; }
-};
-
-constexpr std::size_t depth_max = 256;
-
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-json::parse_options reading_options() {
-  json::parse_options options;
-  options.max_depth = depth_max;
-  return options;
-}
-
-/// Cuts one JSON value off the front of `text`; an empty view when there is none.
-std::string_view take_value(std::string_view& text) {
-  static thread_local json::basic_parser<ignore_all> parser(reading_options());
-  parser.reset();
-  json::error_code error;
-  const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
-  if (error) return {};
-  std::string_view value = text.substr(0, used);
-  text.remove_prefix(used);
-  while (!value.empty() && is_space(value.back())) value.remove_suffix(1);
-  return value;
-}
-
-void append_quoted(std::string& out, std::string_view text) {
-  const bool plain = std::ranges::all_of(
-      text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
-  if (!plain) {
-    out += json_quoted(text);
-    return;
-  }
-  out += '"';
-  out += text;
-  out += '"';
-}
 
 void append_number(std::string& out, std::uint64_t number) {
   std::array<char, 20> digits;
@@ -116,7 +50,7 @@ std::string quote_for_people(std::string_view line) {
 /// The members of an answer that mean something; empty: not there.
 struct answer_members {
   std::string_view id, ok, error, retry, fatal;
-  std::string_view twice;  ///< a name that came twice
+  bool twice = false;  ///< one of them came twice
 
   void put(std::string_view name, std::string_view value) {
     std::string_view* const place = name == "id"      ? &id
@@ -126,7 +60,7 @@ struct answer_members {
                                     : name == "fatal" ? &fatal
                                                       : nullptr;
     if (place == nullptr) return;
-    if (!place->empty()) twice = place == &id ? "id" : place == &ok ? "ok" : "another member";
+    twice = twice || !place->empty();
     *place = value;
   }
 };
@@ -138,7 +72,7 @@ void append_request(std::string& out, std::uint64_t id, std::string_view key, in
   out += "{\"id\": ";
   append_number(out, id);
   out += ", \"key\": ";
-  append_quoted(out, key);
+  append_json_quoted(out, key);
   out += ", \"attempt\": ";
   append_number(out, static_cast<std::uint64_t>(attempt));
   out += ", \"item\": ";
@@ -147,13 +81,16 @@ void append_request(std::string& out, std::uint64_t id, std::string_view key, in
 }
 
 std::variant<answer, rubbish> decode_answer(std::string_view line) {
-  answer_members members;
-  const bool is_object = each_member(
-      line, [&](std::string_view name, std::string_view value) { members.put(name, value); });
-  if (!is_object)
+  const auto problem = json_text::check(line);
+  if (problem || json_text::kind_of(json_text::trimmed(line)) != json_text::kind::object) {
     return rubbish{"not a JSON object: " + quote_for_people(line) +
                    "; stdout is for answers alone, print to stderr"};
-  if (!members.twice.empty()) {
+  }
+  answer_members members;
+  std::string storage;
+  json_text::object_reader reader(json_text::trimmed(line));
+  while (reader.next()) members.put(json_text::unquoted(reader.key(), storage), reader.value());
+  if (members.twice) {
     return rubbish{"a member given twice in one answer: " + quote_for_people(line)};
   }
   answer result;
@@ -169,23 +106,14 @@ std::variant<answer, rubbish> decode_answer(std::string_view line) {
   return result;
 }
 
-std::optional<std::string_view> one_json_value(std::string_view text) {
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  const std::string_view value = take_value(text);
-  if (value.empty() || !text.empty()) return std::nullopt;
-  return value;
-}
-
 std::string plain_text(std::string_view json_value) {
   if (json_value.empty() || json_value.front() != '"') return std::string(json_value);
-  json::error_code error;
-  const json::value parsed = json::parse({json_value.data(), json_value.size()}, error);
-  const json::string* const text = error ? nullptr : parsed.if_string();
-  return text == nullptr ? std::string(json_value) : std::string(text->data(), text->size());
+  std::string storage;
+  return std::string(json_text::unquoted(json_value, storage));
 }
 
 std::string one_line(std::string_view text, std::size_t bytes_max) {
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  text = json_text::trimmed(text);
   std::string result(text.substr(0, bytes_max));
   if (text.size() > bytes_max) {
     const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; };
@@ -225,55 +153,6 @@ std::optional<std::string_view> line_buffer::next() {
   begin_ += line.size() + 1;
   scanned_ = begin_;
   return line;
-}
-
-member_walk::member_walk(std::string_view text) : rest_(text) {
-  skip_space();
-  if (!take('{')) rest_ = {};
-}
-
-void member_walk::skip_space() {
-  while (!rest_.empty() && is_space(rest_.front())) rest_.remove_prefix(1);
-}
-
-bool member_walk::take(char expected) {
-  if (rest_.empty() || rest_.front() != expected) return false;
-  rest_.remove_prefix(1);
-  skip_space();
-  return true;
-}
-
-bool member_walk::take_name() {
-  if (rest_.empty() || rest_.front() != '"') return false;
-  const std::string_view quoted = take_value(rest_);
-  if (quoted.empty()) return false;
-  name_ = quoted.substr(1, quoted.size() - 2);
-  if (name_.find('\\') != std::string_view::npos) {
-    decoded_name_ = plain_text(quoted);
-    name_ = decoded_name_;
-  }
-  skip_space();
-  return true;
-}
-
-bool member_walk::next() {
-  if (take('}')) {
-    complete_ = rest_.empty();
-    rest_ = {};
-    return false;
-  }
-  const bool separated = std::exchange(first_, false) || take(',');
-  if (!separated || !take_name() || !take(':')) {
-    rest_ = {};
-    return false;
-  }
-  value_ = take_value(rest_);
-  if (value_.empty()) {
-    rest_ = {};
-    return false;
-  }
-  skip_space();
-  return true;
 }
 
 }  // namespace brigade::exec

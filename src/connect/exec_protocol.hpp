@@ -40,15 +40,6 @@ struct rubbish {
 
 [[nodiscard]] std::variant<answer, rubbish> decode_answer(std::string_view line);
 
-/// The JSON value that `text` is, without the space around it; nothing when it is not exactly one.
-[[nodiscard]] std::optional<std::string_view> one_json_value(std::string_view text);
-
-/// Calls `member(name, value)` for the members of the JSON object `text`; `name` is decoded,
-/// `value` a part of `text`. False when `text` is not one JSON object; what came before was then
-/// called for.
-template <class F>
-bool each_member(std::string_view text, F&& member);
-
 /// The text of a JSON string, and any other value as it is.
 [[nodiscard]] std::string plain_text(std::string_view json_value);
 
@@ -75,38 +66,5 @@ class line_buffer {
   std::size_t scanned_ = 0;  ///< no newline between `begin_` and here
   std::size_t end_ = 0;
 };
-
-// --- details ---
-
-/// Walks over the members of an object.
-class member_walk {
- public:
-  explicit member_walk(std::string_view text);
-  /// False at the end of the object, and when it is malformed.
-  bool next();
-  [[nodiscard]] std::string_view name() const { return name_; }
-  [[nodiscard]] std::string_view value() const { return value_; }
-  /// True once the object has ended, with nothing behind it.
-  [[nodiscard]] bool complete() const { return complete_; }
-
- private:
-  void skip_space();
-  bool take(char expected);
-  bool take_name();
-
-  std::string_view rest_;
-  std::string_view name_;
-  std::string_view value_;
-  std::string decoded_name_;
-  bool first_ = true;
-  bool complete_ = false;
-};
-
-template <class F>
-bool each_member(std::string_view text, F&& member) {
-  member_walk walk(text);
-  while (walk.next()) member(walk.name(), walk.value());
-  return walk.complete();
-}
 
 }  // namespace brigade::exec

@@ -18,8 +18,8 @@ namespace {
 /// An order that the attempt waits for, and that is withdrawn when the attempt is given up.
 class awaited_order final : public order {
  public:
-  awaited_order(desk& taker, const attempt_info& info, std::string_view item)
-      : order(info.id, info.key, info.attempt, item), desk_(taker) {
+  awaited_order(desk& taker, const attempt_info& info, std::string_view text)
+      : order(info.id, info.key, info.attempt, text), desk_(taker) {
     desk_.submit(*this, loop::current().now());
   }
   ~awaited_order() override {
