@@ -235,7 +235,9 @@ item_history ledger_reader::history(std::string_view id) const {
                                each.part.empty() ? "" : "/", each.part));
       }
     }
-    std::ranges::stable_sort(result.outcomes, {}, &outcome_row::run);
+    std::ranges::sort(result.outcomes, {}, [](const outcome_row& each) {
+      return std::pair(each.run, std::string_view(each.id));
+    });
     letter_filter all;
     all.ids.assign(ids.begin(), ids.end());
     all.include_replayed = true;

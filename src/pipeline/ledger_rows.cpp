@@ -158,11 +158,14 @@ void ledger_store::write_business_id(const settlement& item, const partition& in
                                      std::vector<repeated_id>& repeated) {
   statements_.business_id.run(item.business_id, in.number, item.begin);
   if (database_.changes() == 0) return;
-  statements_.business_id_elsewhere.bind_all(item.business_id, in.number, item.begin);
-  if (statements_.business_id_elsewhere.step()) {
-    repeated.push_back({item.business_id, item.id, statements_.business_id_elsewhere.text(0)});
-    statements_.business_id_elsewhere.reset();
-  }
+  statement& elsewhere = statements_.business_id_elsewhere;
+  elsewhere.bind_all(item.business_id, in.number, item.begin);
+  if (!elsewhere.step()) return;
+  const auto named = std::ranges::find(partitions_, elsewhere.integer(0), &partition::number);
+  BRIGADE_ASSERT(named != partitions_.end(), "ledger: a position in a partition without a name");
+  repeated.push_back({item.business_id, item.id,
+                      fmt::format("{}:{}", named->name, elsewhere.unsigned_integer(1))});
+  elsewhere.reset();
 }
 
 void ledger_store::advance_mark(const settlement& item, partition& in) {

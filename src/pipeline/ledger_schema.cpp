@@ -51,7 +51,8 @@ CREATE TABLE business_ids (
   PRIMARY KEY (business_id, partition, position)) WITHOUT ROWID;
 
 CREATE TABLE dead_letters (
-  letter INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, business_id TEXT, run INTEGER NOT NULL,
+  letter INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, business_id TEXT,
+  run INTEGER NOT NULL,
   stage TEXT NOT NULL, stage_index INTEGER NOT NULL, attempts INTEGER NOT NULL,
   error TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'new',  -- new | replayed
   replayable INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, part TEXT NOT NULL,

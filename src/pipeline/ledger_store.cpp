@@ -55,9 +55,8 @@ ledger_store::statements::statements(database& in)
                                  "WHERE id = ? AND status = 'new' AND run < ?")),
       business_id(in.prepare("INSERT OR IGNORE INTO business_ids VALUES (?, ?, ?)")),
       business_id_elsewhere(
-          in.prepare("SELECT p.name || ':' || b.position FROM business_ids b JOIN partitions p ON "
-                     "p.partition = b.partition WHERE b.business_id = ?1 AND NOT "
-                     "(b.partition = ?2 AND b.position = ?3) LIMIT 1")),
+          in.prepare("SELECT partition, position FROM business_ids WHERE business_id = ?1 AND NOT "
+                     "(partition = ?2 AND position = ?3) LIMIT 1")),
       mark(in.prepare("INSERT INTO marks VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                       "low = excluded.low, above = excluded.above")),
       tally(in.prepare("UPDATE runs SET delivered = delivered + ?2, filtered = filtered + ?3, "

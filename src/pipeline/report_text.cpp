@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <map>
 
 namespace brigade {
 namespace {
@@ -152,7 +153,11 @@ std::vector<failure_group> group(const std::vector<dead_letter_report>& letters)
       ++same->items;
     }
   }
-  std::ranges::stable_sort(groups, std::greater{}, &failure_group::items);
+  // Most first; alike ones stay in their order.
+  std::multimap<std::uint64_t, failure_group, std::greater<>> sorted;
+  for (failure_group& each : groups) sorted.emplace(each.items, std::move(each));
+  groups.clear();
+  for (auto& [items, each] : sorted) groups.push_back(std::move(each));
   return groups;
 }
 
