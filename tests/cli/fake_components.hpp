@@ -11,7 +11,7 @@ namespace brigade::cli {
 class fake_source : public source {
  public:
   explicit fake_source(bool is_finite) : finite_(is_finite) {}
-  task<> open(std::vector<partition_mark>) override { co_return; }
+  task<> open(std::vector<partition_mark>, std::string) override { co_return; }
   task<std::vector<source_item>> read(std::size_t) override {
     co_return std::vector<source_item>{};
   }
