@@ -128,7 +128,6 @@ task<> engine::implementation::open_all() {
   for (auto& stage : stages_) {
     if (stage->body) co_await stage->body->open(stage->policy.workers);
   }
-  co_await plan.from->open(resume_.accounted);
   learn_partitions();
 }
 

@@ -195,6 +195,10 @@ void ledger::reconcile(std::span<const partition_mark> sink_marks) {
   writer_->idle_store().reconcile(sink_marks);
 }
 
+void ledger::keep(std::string_view source_state, std::string_view first_token) {
+  writer_->idle_store().keep(source_state, first_token);
+}
+
 std::uint64_t ledger::begin_run() { return writer_->begin_run(*this); }
 
 std::uint64_t ledger::record(std::vector<settlement> batch,

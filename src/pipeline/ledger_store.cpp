@@ -180,6 +180,7 @@ resume_point ledger_store::resume() {
   resume_point point;
   point.epoch = epoch_;
   point.sink_token = meta(database_, "sink_token");
+  point.source_state = meta(database_, "source_state");
   statement delivered =
       database_.prepare("SELECT 1 FROM runs WHERE epoch = ? AND delivered > 0 LIMIT 1");
   delivered.bind_all(epoch_);
@@ -194,6 +195,17 @@ resume_point ledger_store::resume() {
     }
   }
   return point;
+}
+
+void ledger_store::keep(std::string_view source_state, std::string_view first_token) {
+  try {
+    set_meta(database_, "source_state", source_state);
+    if (!first_token.empty() && meta(database_, "sink_token").empty()) {
+      set_meta(database_, "sink_token", first_token);
+    }
+  } catch (const database_error& error) {
+    throw explained(options_.path, error);
+  }
 }
 
 void ledger_store::reconcile(std::span<const partition_mark> sink_marks) {

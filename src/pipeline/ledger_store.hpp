@@ -36,6 +36,7 @@ class ledger_store {
 
   [[nodiscard]] resume_point resume();
   void reconcile(std::span<const partition_mark> sink_marks);
+  void keep(std::string_view source_state, std::string_view first_token);
   std::uint64_t begin_run();
   /// The source's partitions from index 0 on; grows only.
   void name_partitions(std::span<const std::string> names);

@@ -122,7 +122,8 @@ task<attempt_result> engine::implementation::attempt(stage_run& stage, item& wor
 task<attempt_result> engine::implementation::bounded_attempt(stage_run& stage, item& work,
                                                              const attempt_info& info) {
   auto body = stage.body->run(work.value, info);
-  if (stage.policy.attempt_timeout.count() == 0) co_return co_await std::move(body);
+  const bool bounded = stage.policy.attempt_timeout.count() != 0 && !stage.body->minds_timeout();
+  if (!bounded) co_return co_await std::move(body);
   co_return co_await timeout(stage.policy.attempt_timeout, std::move(body));
 }
 

@@ -15,15 +15,23 @@
 namespace brigade {
 
 enum class field_type : std::uint8_t {
-  text, integer, boolean, duration, bytes, text_list, text_or_list, text_map, choice
+  text,
+  integer,
+  boolean,
+  duration,
+  bytes,
+  text_list,
+  text_or_list,
+  text_map,
+  choice
 };
 
 struct field_spec {
   std::string name;
   field_type type = field_type::text;
-  std::string fallback;  ///< the default, as a user would write it; empty with !required: unset
-  std::string doc;       ///< one sentence
-  bool required = false; ///< a component's single required field may stand without its name
+  std::string fallback;   ///< the default, as a user would write it; empty with !required: unset
+  std::string doc;        ///< one sentence
+  bool required = false;  ///< a component's single required field may stand without its name
   std::vector<std::string> choices = {};
 };
 

@@ -90,8 +90,7 @@ struct pipeline_plan {
 
 /// What a run continues from.
 struct engine_resume {
-  std::vector<partition_mark> accounted;  ///< has its outcome in the journal: the source skips it
-  std::vector<partition_mark> finished;   ///< is finished, recorded or not: no work is done on it
+  std::vector<partition_mark> finished;  ///< is finished, recorded or not: no work is done on it
 };
 
 class engine {
@@ -104,8 +103,9 @@ class engine {
 
   [[nodiscard]] pipeline_plan& plan();
 
-  /// Runs to the source's end or a stop; the sink must be open. Gives the account, with exit code;
-  /// what goes wrong in the run stands in it, nothing is thrown but `cancelled` and `deadlock`.
+  /// Runs to the source's end or a stop; source and sink are open, and are closed here. Gives the
+  /// account, with exit code; what goes wrong in the run stands in it, nothing is thrown but
+  /// `cancelled` and `deadlock`.
   task<report> execute(engine_resume resume);
 
   /// First signal: no new items; what is under way is finished until `stop_timeout`.

@@ -1,15 +1,15 @@
 /// The account of a run as the engine writes it: every outcome, exactly once, durable before the
 /// source hears of it. `ledger` is the real one; the test kit has one in memory.
 #pragma once
+#include <brigade/pipeline/mark.hpp>
+#include <brigade/pipeline/outcome.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <brigade/pipeline/mark.hpp>
-#include <brigade/pipeline/outcome.hpp>
 
 namespace brigade {
 

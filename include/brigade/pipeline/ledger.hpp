@@ -82,6 +82,7 @@ struct resume_point {
   std::vector<partition_mark> accounted;
   mark replayed;             ///< of `replay_partition`
   std::string sink_token;    ///< of the last batch in this epoch; empty: none
+  std::string source_state;  ///< what `keep` was given last; empty: nothing
   bool has_history = false;  ///< something was delivered in this epoch
 };
 
@@ -102,6 +103,9 @@ class ledger final : public journal {
   /// The marks a transactional sink holds, which are the authority: what it has and the ledger has
   /// not becomes finished here too, and is kept as recovered until it is recorded.
   void reconcile(std::span<const partition_mark> sink_marks);
+  /// What the source and the sink want back when they are opened next: the source's state, and the
+  /// sink's token for as long as no batch has recorded one. Durable on return.
+  void keep(std::string_view source_state, std::string_view first_token);
   /// Once. Returns the run's number.
   std::uint64_t begin_run();
 

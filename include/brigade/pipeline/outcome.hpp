@@ -1,6 +1,7 @@
 /// What became of an item, and what came of one attempt at it.
 ///
-/// An item has exactly one outcome. Timed out and cancelled are results of an attempt, never outcomes.
+/// An item has exactly one outcome. Timed out and cancelled are results of an attempt, never
+/// outcomes.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -13,8 +14,8 @@ enum class outcome : std::uint8_t {
   delivered,      ///< the sink has it, durably
   filtered,       ///< a stage decided that it need not go on
   dead_lettered,  ///< failed for good; kept, with its error, where it can be replayed
-  dropped,        ///< the user's own words allowed to lose it (`when_full: drop_*`, optional branch)
-  returned,       ///< not finished; the source still has it
+  dropped,   ///< the user's own words allowed to lose it (`when_full: drop_*`, optional branch)
+  returned,  ///< not finished; the source still has it
 };
 inline constexpr std::size_t outcome_count = 5;
 inline constexpr std::array<outcome, outcome_count> all_outcomes = {

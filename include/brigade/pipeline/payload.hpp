@@ -7,6 +7,8 @@
 ///
 /// Thread safety: none of its own. Throws: what T's move constructor throws (nothing, please).
 #pragma once
+#include <brigade/async/assert.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <memory>
@@ -14,8 +16,6 @@
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
-
-#include <brigade/async/assert.hpp>
 
 namespace brigade {
 

@@ -113,7 +113,7 @@ class filter_stage final : public stage_body {
 class memory_source : public source {
  public:
   explicit memory_source(const std::string& name) : partitions_{name + ":0"} {}
-  task<> open(std::vector<partition_mark> resume) final;
+  task<> open(std::vector<partition_mark> resume, std::string state) final;
   [[nodiscard]] const std::vector<std::string>& partitions() const final { return partitions_; }
   [[nodiscard]] bool finite() const final { return true; }
   [[nodiscard]] std::string fingerprint() const final { return "memory"; }

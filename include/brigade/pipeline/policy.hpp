@@ -1,11 +1,11 @@
 /// The rules a stage, a sink and a run follow: plain data, with the defaults users can rely on.
 #pragma once
+#include <brigade/pipeline/outcome.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-
-#include <brigade/pipeline/outcome.hpp>
 
 namespace brigade {
 

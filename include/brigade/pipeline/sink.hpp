@@ -1,16 +1,16 @@
 /// Where results go: the interface between the engine and an outside system.
 #pragma once
+#include <brigade/async/task.hpp>
+#include <brigade/pipeline/mark.hpp>
+#include <brigade/pipeline/payload.hpp>
+#include <brigade/pipeline/stage.hpp>
+
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <brigade/async/task.hpp>
-#include <brigade/pipeline/mark.hpp>
-#include <brigade/pipeline/payload.hpp>
-#include <brigade/pipeline/stage.hpp>
 
 namespace brigade {
 
@@ -37,9 +37,9 @@ class sink_down : public std::runtime_error {
 /// What a sink resumes from.
 struct sink_resume {
   std::string pipeline;
-  std::uint64_t epoch = 1;  ///< `--fresh` starts the next
-  std::string token;        ///< of the last batch whose outcomes were recorded; empty: none
-  bool has_history = false; ///< the ledger says that something was delivered in this epoch
+  std::uint64_t epoch = 1;   ///< `--fresh` starts the next
+  std::string token;         ///< of the last batch whose outcomes were recorded; empty: none
+  bool has_history = false;  ///< the ledger says that something was delivered in this epoch
 };
 
 class sink {

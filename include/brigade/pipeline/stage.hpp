@@ -3,6 +3,11 @@
 /// The engine owns the item, counts the attempts and decides what a failure means; a stage body
 /// makes one attempt and says what came of it. It never settles, retries or logs an item itself.
 #pragma once
+#include <brigade/async/task.hpp>
+#include <brigade/pipeline/outcome.hpp>
+#include <brigade/pipeline/payload.hpp>
+#include <brigade/pipeline/policy.hpp>
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -11,11 +16,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <brigade/async/task.hpp>
-#include <brigade/pipeline/outcome.hpp>
-#include <brigade/pipeline/payload.hpp>
-#include <brigade/pipeline/policy.hpp>
 
 namespace brigade {
 
@@ -83,7 +83,8 @@ class stage_body {
  public:
   virtual ~stage_body() = default;
 
-  /// Before the first item; throws what makes the run impossible. `workers` is what the policy says.
+  /// Before the first item; throws what makes the run impossible. `workers` is what the policy
+  /// says.
   virtual task<> open(int workers);
   /// After the last item, also when the run failed; must end what `open` started.
   virtual task<> close();

@@ -1,0 +1,28 @@
+/// A run with its account in a ledger: opens what belongs together in the order that loses nothing.
+///
+///   lock and read the ledger; open the sink, whose marks are the authority; reconcile; open the
+///   source behind what is accounted for; begin the run; work; record the end
+///
+/// Thread safety: runs a loop in the calling thread.
+#pragma once
+#include <brigade/pipeline/drain.hpp>
+#include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/ledger.hpp>
+#include <brigade/pipeline/report.hpp>
+
+#include <functional>
+
+namespace brigade {
+
+struct recorded_run {
+  explicit recorded_run(pipeline_plan what) : plan(std::move(what)) {}
+  pipeline_plan plan;
+  ledger* account = nullptr;        ///< open; none: outcomes are in the report alone
+  stop_signals* signals = nullptr;  ///< none: the process's signals do what they do
+};
+
+/// Runs to the end or the stop. What goes wrong stands in the report, with its exit code; throws
+/// `deadlock` and ledger_error (the end could not be recorded).
+[[nodiscard]] report run_recorded(recorded_run run);
+
+}  // namespace brigade

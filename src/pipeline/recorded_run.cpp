@@ -1,0 +1,79 @@
+#include <brigade/async/loop.hpp>
+#include <brigade/pipeline/recorded_run.hpp>
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace brigade {
+
+namespace {
+
+// Opens source and sink, and says what the run continues from.
+task<engine_resume> open_ends(pipeline_plan& plan, ledger* account) {
+  engine_resume resume;
+  resume_point point;
+  if (account != nullptr) point = account->resume();
+  sink_resume history;
+  history.pipeline = plan.name;
+  history.epoch = point.epoch;
+  history.token = point.sink_token;
+  history.has_history = point.has_history;
+  const std::vector<partition_mark> marks = co_await plan.to->open(history);
+  if (account != nullptr) {
+    if (plan.to->transactional()) {
+      if (point.has_history || !marks.empty()) fault_point("in_recovery");
+      account->reconcile(marks);
+    }
+    point = account->resume();
+    if (plan.replay) {
+      const partition_mark replayed{std::string(replay_partition), point.replayed};
+      point.finished.push_back(replayed);
+      point.accounted.push_back(replayed);
+    }
+  }
+  co_await plan.from->open(point.accounted, point.source_state);
+  if (account != nullptr) {
+    account->keep(plan.replay ? point.source_state : plan.from->state(), plan.to->first_token());
+  }
+  resume.finished = std::move(point.finished);
+  co_return resume;
+}
+
+report failed_to_open(const pipeline_plan& plan, std::string error) {
+  report result;
+  result.pipeline = plan.name;
+  result.exit_code = 1;
+  result.error = std::move(error);
+  return result;
+}
+
+task<report> whole_run(recorded_run run) {
+  engine_resume resume;
+  std::string error;
+  try {
+    resume = co_await open_ends(run.plan, run.account);
+  } catch (const std::exception& why) {
+    error = why.what();
+  }
+  if (!error.empty()) co_return failed_to_open(run.plan, std::move(error));
+  const std::uint64_t number = run.account != nullptr ? run.account->begin_run() : 1;
+  engine work(std::move(run.plan), run.account);
+  if (run.signals != nullptr) run.signals->attach(loop::current(), work);
+  report result = co_await work.execute(std::move(resume));
+  if (run.signals != nullptr) run.signals->detach();
+  result.run = number;
+  if (run.account != nullptr) run.account->end_run(result);
+  co_return result;
+}
+
+}  // namespace
+
+report run_recorded(recorded_run run) {
+  loop own;
+  // Whoever does not end by the stop protocol does not get more time here.
+  own.set_leftover_timeout(std::chrono::milliseconds(100));
+  return own.run(whole_run(std::move(run)));
+}
+
+}  // namespace brigade
