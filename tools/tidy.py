@@ -42,7 +42,6 @@ TESTED_ELSEWHERE = {
     "pipeline/journal": "an interface; its two implementations are tested as ledger and test kit",
     "pipeline/outcome": "plain names; the identity in report_test is their behaviour",
     "pipeline/pipeline": "engine_test builds its pipelines with it",
-    "pipeline/policy": "plain data; its one function is retry_test's",
     "pipeline/recorded_run": "opens in the order that tests/e2e/kill_test kills at each point of",
     "pipeline/registry": "filled and asked by tests/cli/pipeline_config_test",
     "pipeline/source": "an interface; engine_test runs the engine against it",
