@@ -23,8 +23,10 @@ bool error::is_outage() const {
     case SQLITE_CANTOPEN:
     case SQLITE_NOMEM:
     case SQLITE_PROTOCOL:
-    case SQLITE_READONLY: return true;
-    default: return false;
+    case SQLITE_READONLY:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -34,8 +36,10 @@ bool error::is_about_the_row() const {
     case SQLITE_MISMATCH:
     case SQLITE_TOOBIG:
     case SQLITE_RANGE:
-    case SQLITE_ERROR: return true;
-    default: return false;
+    case SQLITE_ERROR:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -108,8 +112,8 @@ void database::closes::operator()(sqlite3* database) const { sqlite3_close_v2(da
 
 database::database(const std::string& path) {
   sqlite3* opened = nullptr;
-  const int result = sqlite3_open_v2(path.c_str(), &opened,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  const int result =
+      sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   database_.reset(opened);
   if (opened == nullptr) throw error(SQLITE_NOMEM, "out of memory");
   if (result != SQLITE_OK) throw error(sqlite3_extended_errcode(opened), sqlite3_errmsg(opened));

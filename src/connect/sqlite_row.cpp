@@ -1,10 +1,10 @@
 #include "connect/sqlite_row.hpp"
 
+#include "connect/json_text.hpp"
+
 #include <brigade/connect/record.hpp>
 
 #include <algorithm>
-
-#include "connect/json_text.hpp"
 
 namespace brigade::sqlite {
 namespace {
@@ -12,11 +12,6 @@ namespace {
 using json_text::kind;
 
 char folded(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
-bool same_column(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return folded(x) == folded(y); });
-}
 
 std::string in_quotes(std::string_view name) { return "'" + excerpt(name) + "'"; }
 
@@ -42,6 +37,11 @@ std::optional<std::string> set_number(cell& to, std::string_view number) {
 }
 
 }  // namespace
+
+bool same_column(std::string_view left, std::string_view right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](char a, char b) { return folded(a) == folded(b); });
+}
 
 std::string folded(std::string_view name) {
   std::string text(name);
@@ -73,7 +73,8 @@ std::optional<std::string> row::add(std::string_view key, std::string_view value
     return "field " + in_quotes(next.name) + " has a NUL in its name, which no column can have";
   }
   switch (json_text::kind_of(value)) {
-    case kind::null: break;
+    case kind::null:
+      break;
     case kind::boolean_false:
     case kind::boolean_true:
       next.type = cell_type::integer;
@@ -92,8 +93,9 @@ std::optional<std::string> row::add(std::string_view key, std::string_view value
       next.text = value;
       break;
   }
-  const auto same = std::find_if(cells_.begin(), cells_.end(),
-                                 [&](const cell& each) { return same_column(each.name, next.name); });
+  const auto same = std::find_if(cells_.begin(), cells_.end(), [&](const cell& each) {
+    return same_column(each.name, next.name);
+  });
   if (same == cells_.end()) {
     cells_.push_back(next);
   } else if (same->name == next.name) {

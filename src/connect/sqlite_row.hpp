@@ -37,7 +37,9 @@ class row {
   std::deque<std::string> storage_;  ///< texts that had escapes; a deque, so that none moves
 };
 
-/// `name` as SQLite compares it: ASCII letters in lower case.
+/// Whether SQLite takes both for one name: it ignores the case of ASCII letters.
+[[nodiscard]] bool same_column(std::string_view left, std::string_view right);
+/// `name` with ASCII letters in lower case.
 [[nodiscard]] std::string folded(std::string_view name);
 
 }  // namespace brigade::sqlite

@@ -1,0 +1,141 @@
+#include "connect/guarded.hpp"
+#include "connect/sqlite_writer.hpp"
+
+#include <brigade/connect/sqlite.hpp>
+#include <brigade/pipeline/registry.hpp>
+
+#include <filesystem>
+
+namespace brigade {
+namespace {
+
+using guarded_writer = guarded<sqlite::writer>;
+
+// The writer is made where it may block.
+struct opened {
+  std::shared_ptr<guarded_writer> writer;
+  std::vector<partition_mark> marks;
+};
+
+opened open_writer(const sqlite::writer_options& options, const sink_resume& resume) {
+  opened result;
+  result.writer = std::make_shared<guarded_writer>(options, resume);
+  result.marks = result.writer->object.marks();
+  return result;
+}
+
+std::vector<std::optional<failure>> write_rows(sqlite::writer& to,
+                                               const std::vector<sqlite::row_to_write>& rows,
+                                               const std::vector<partition_mark>& marks) {
+  return to.write(rows, marks);
+}
+
+void write_marks(sqlite::writer& to, const std::vector<partition_mark>& marks) {
+  to.commit_marks(marks);
+}
+
+class sqlite_sink final : public sink {
+ public:
+  explicit sqlite_sink(sqlite::writer_options options) : options_(std::move(options)) {}
+
+  task<std::vector<partition_mark>> open(const sink_resume& resume) override {
+    auto call = to_thread(&open_writer, options_, resume);
+    opened result = co_await std::move(call);
+    writer_ = std::move(result.writer);
+    co_return std::move(result.marks);
+  }
+
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark> marks) override {
+    std::vector<sqlite::row_to_write> rows;
+    rows.reserve(batch.size());
+    for (const sink_item& item : batch) {
+      rows.push_back(sqlite::row_to_write{std::string(item.key), item.value->get<record>()});
+    }
+    std::vector<partition_mark> to_commit(marks.begin(), marks.end());
+    auto call = call_guarded(writer_, &write_rows, std::move(rows), std::move(to_commit));
+    write_result result;
+    result.failures = co_await std::move(call);
+    co_return result;
+  }
+
+  task<> close() override {
+    auto call = to_thread(&close_writer, std::move(writer_));
+    co_await std::move(call);
+  }
+
+  [[nodiscard]] bool transactional() const override { return true; }
+
+  task<> commit_marks(std::span<const partition_mark> marks) override {
+    std::vector<partition_mark> to_commit(marks.begin(), marks.end());
+    auto call = call_guarded(writer_, &write_marks, std::move(to_commit));
+    co_await std::move(call);
+  }
+
+ private:
+  // The last connection to a database moves its log into it, which takes a while.
+  static void close_writer(std::shared_ptr<guarded_writer> writer) { writer.reset(); }
+
+  sqlite::writer_options options_;
+  std::shared_ptr<guarded_writer> writer_;
+};
+
+std::unique_ptr<sink> make_sink(const settings& given, const component_context& context) {
+  sqlite::writer_options options;
+  const std::string& file = given.text("file");
+  if (file.empty()) throw config_error("file", "the path is empty");
+  options.path = (context.folder / file).lexically_normal().string();
+  options.table = given.text("table");
+  const std::string table = sqlite::folded(options.table);
+  if (table.empty()) throw config_error("table", "the name is empty");
+  if (table.starts_with("sqlite_") || table.starts_with("_brigade_")) {
+    throw config_error("table", "'" + options.table + "' is a reserved name");
+  }
+  if (given.has("columns")) options.columns = given.list("columns");
+  if (given.has("key")) options.key = given.text("key");
+  if (given.has("key") && options.key.empty()) throw config_error("key", "the name is empty");
+  bool has_key = options.key.empty() || options.columns.empty();
+  for (const std::string& column : options.columns) {
+    if (column.empty()) throw config_error("columns", "a name is empty");
+    has_key = has_key || sqlite::same_column(column, options.key);
+  }
+  if (!has_key) throw config_error("key", "'" + options.key + "' is not one of the columns");
+  options.dedupe = given.flag("dedupe");
+  return std::make_unique<sqlite_sink>(std::move(options));
+}
+
+}  // namespace
+
+void register_sqlite(registry& to) {
+  component sqlite;
+  sqlite.kind = component_kind::sink;
+  sqlite.name = "sqlite";
+  sqlite.doc = "Writes a row an item, exactly once: rows and marks share a transaction.";
+  sqlite.fields = {
+      field_spec{.name = "file",
+                 .type = field_type::text,
+                 .fallback = {},
+                 .doc = "The database; it is made when it is not there.",
+                 .required = true},
+      field_spec{.name = "table",
+                 .type = field_type::text,
+                 .fallback = {},
+                 .doc = "The table; it is made with the types of the first batch.",
+                 .required = true},
+      field_spec{.name = "columns",
+                 .type = field_type::text_list,
+                 .fallback = {},
+                 .doc = "Which top-level fields to store; all, and new ones as they appear."},
+      field_spec{.name = "key",
+                 .type = field_type::text,
+                 .fallback = {},
+                 .doc = "A column by which a row replaces the one that is there (upsert)."},
+      field_spec{.name = "dedupe",
+                 .type = field_type::boolean,
+                 .fallback = "false",
+                 .doc = "Whether an item whose key was written before is not written again."}};
+  sqlite.make_sink = make_sink;
+  to.add(std::move(sqlite));
+}
+
+}  // namespace brigade

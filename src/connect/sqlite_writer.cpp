@@ -1,0 +1,255 @@
+#include "connect/sqlite_writer.hpp"
+
+#include <sqlite3.h>
+
+#include <stdexcept>
+
+namespace brigade::sqlite {
+namespace {
+
+constexpr std::size_t statements_max = 64;
+
+[[noreturn]] void throw_for_engine(const std::string& path, const error& cause) {
+  const std::string message = path + ": " + cause.what();
+  if (cause.is_outage()) throw sink_down(message);
+  throw fatal_error(message);
+}
+
+}  // namespace
+
+writer::writer(const writer_options& options, const sink_resume& resume) try
+    : options_(options),
+      pipeline_(resume.pipeline),
+      epoch_(static_cast<std::int64_t>(resume.epoch)),
+      database_(options.path) {
+  prepare_database();
+  begin();
+  check_history(resume.has_history);
+  check_table();
+  database_.run("COMMIT");
+} catch (const error& cause) {
+  throw std::runtime_error("cannot open " + options.path + ": " + cause.what());
+}
+
+void writer::prepare_database() {
+  statement mode(database_, "PRAGMA journal_mode=WAL");
+  if (!mode.step() || mode.text(0) != "wal") {
+    throw std::runtime_error("cannot open " + options_.path +
+                             ": its file system does not support SQLite's WAL mode");
+  }
+  mode.reset();
+  database_.run("PRAGMA synchronous=FULL");
+}
+
+// In the transaction of the opening, so that nothing is left behind where it is refused.
+void writer::check_history(bool has_history) {
+  database_.run(
+      "CREATE TABLE IF NOT EXISTS _brigade_marks (pipeline TEXT NOT NULL, source TEXT NOT NULL, "
+      "epoch INTEGER NOT NULL, low INTEGER NOT NULL, above TEXT NOT NULL, "
+      "PRIMARY KEY (pipeline, source, epoch))");
+  if (options_.dedupe) {
+    database_.run(
+        "CREATE TABLE IF NOT EXISTS _brigade_keys (\"table\" TEXT NOT NULL, key TEXT NOT NULL, "
+        "PRIMARY KEY (\"table\", key)) WITHOUT ROWID");
+  }
+  if (has_history && marks().empty()) {
+    throw std::runtime_error(options_.path + " holds no marks of the pipeline '" + pipeline_ +
+                             "', but items were delivered to it: the database was replaced or "
+                             "emptied; restore it, or run with --fresh to begin again");
+  }
+}
+
+std::vector<partition_mark> writer::marks() {
+  statement select(database_,
+                   "SELECT source, low, above FROM _brigade_marks WHERE pipeline = ?1 AND epoch = "
+                   "?2 ORDER BY source");
+  select.bind(1, pipeline_);
+  select.bind(2, epoch_);
+  std::vector<partition_mark> found;
+  while (select.step()) {
+    const auto low = static_cast<std::uint64_t>(select.integer(1));
+    try {
+      found.push_back(partition_mark{select.text(0), mark::decode(low, select.text(2))});
+    } catch (const std::invalid_argument& cause) {
+      throw std::runtime_error(options_.path + ": the marks of '" + select.text(0) +
+                               "' are damaged: " + cause.what());
+    }
+  }
+  return found;
+}
+
+void writer::begin() {
+  database_.run("BEGIN IMMEDIATE");
+  if (!schema_changed_) return;  // or it was rolled back
+  load_columns();
+  schema_changed_ = false;
+}
+
+void writer::roll_back() noexcept {
+  if (!database_.in_transaction()) return;
+  try {
+    database_.run("ROLLBACK");
+  } catch (const error&) {
+    // Where even that fails, the transaction ends with the connection, uncommitted.
+  }
+}
+
+std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write>& items,
+                                                  const std::vector<partition_mark>& marks) try {
+  std::vector<std::optional<failure>> failures(items.size());
+  std::vector<prepared_row> rows(items.size());
+  bool failed = false;
+  const auto fail = [&](std::size_t at, const std::string& why) {
+    failures[at].emplace(verdict::permanent, why);
+  };
+  begin();
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (const auto why = prepare(rows[i], items[i].value)) fail(i, *why);
+  }
+  add_columns(rows, failures);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!failures[i]) {
+      if (const auto why = insert(items[i], rows[i])) fail(i, *why);
+      // Some triggers end the transaction; the rows behind them are still to be looked at.
+      if (!database_.in_transaction()) begin();
+    }
+    failed = failed || failures[i].has_value();
+  }
+  if (failed) {
+    roll_back();
+    return failures;
+  }
+  write_marks(marks);
+  database_.run("COMMIT");
+  schema_changed_ = false;
+  return failures;
+} catch (const error& cause) {
+  roll_back();
+  throw_for_engine(options_.path, cause);
+} catch (...) {
+  roll_back();
+  throw;
+}
+
+void writer::commit_marks(const std::vector<partition_mark>& marks) try {
+  begin();
+  write_marks(marks);
+  database_.run("COMMIT");
+} catch (const error& cause) {
+  roll_back();
+  throw_for_engine(options_.path, cause);
+}
+
+std::optional<std::string> writer::prepare(prepared_row& to, const record& value) const {
+  std::string_view json = value.raw();
+  if (value.what() != record::shape::json) {
+    try {
+      to.json = value.json_text();
+    } catch (const permanent_error& why) {
+      return why.what();
+    }
+    json = to.json;
+  }
+  if (auto why = to.cells.read(json)) return why;
+  if (options_.key.empty()) return std::nullopt;
+  for (const cell& each : to.cells.cells()) {
+    if (same_column(each.name, options_.key) && each.type != cell_type::null) return std::nullopt;
+  }
+  return "it has no '" + options_.key + "', the key of its row";
+}
+
+std::optional<std::string> writer::insert(const row_to_write& item, const prepared_row& row) {
+  if (options_.dedupe && !is_new(item.key)) return std::nullopt;
+  statement& into = insert_for(row);
+  try {
+    int at = 0;
+    for (const auto& [index, value] : row.values) {
+      ++at;
+      switch (value->type) {
+        case cell_type::null:
+          into.bind_null(at);
+          break;
+        case cell_type::integer:
+          into.bind(at, value->integer);
+          break;
+        case cell_type::real:
+          into.bind(at, value->real);
+          break;
+        case cell_type::text:
+          into.bind(at, value->text);
+          break;
+      }
+    }
+    into.run();
+  } catch (const error& cause) {
+    into.reset();
+    if (!cause.is_about_the_row()) throw;
+    if ((cause.code() & 0xFF) == SQLITE_ERROR && table_changed()) {
+      throw fatal_error(options_.path + ": the table " + options_.table +
+                        " was changed or dropped while the run was on: " + cause.what());
+    }
+    return cause.what();
+  }
+  return std::nullopt;
+}
+
+bool writer::is_new(const std::string& key) {
+  if (!insert_key_) {
+    insert_key_.emplace(database_,
+                        "INSERT INTO _brigade_keys VALUES (?1, ?2) ON CONFLICT DO NOTHING");
+  }
+  const std::string table = folded(options_.table);
+  insert_key_->bind(1, table);
+  insert_key_->bind(2, key);
+  insert_key_->run();
+  return database_.changes() > 0;
+}
+
+statement& writer::insert_for(const prepared_row& row) {
+  std::vector<std::size_t> signature;
+  signature.reserve(row.values.size());
+  for (const auto& [index, value] : row.values) signature.push_back(index);
+  const auto found = inserts_.find(signature);
+  if (found != inserts_.end()) return found->second;
+  if (inserts_.size() >= statements_max) inserts_.clear();
+  statement made(database_, insert_sql(row));
+  return inserts_.emplace(std::move(signature), std::move(made)).first->second;
+}
+
+std::string writer::insert_sql(const prepared_row& row) const {
+  std::string sql = "INSERT INTO " + quoted_name(options_.table);
+  if (row.values.empty()) return sql + " DEFAULT VALUES";
+  std::string names;
+  std::string places;
+  std::string updates;
+  for (const auto& [index, value] : row.values) {
+    const std::string name = quoted_name(columns_[index]);
+    names += (names.empty() ? "" : ", ") + name;
+    places += places.empty() ? "?" : ", ?";
+    if (same_column(columns_[index], options_.key)) continue;
+    updates += (updates.empty() ? "" : ", ") + name + " = excluded." + name;
+  }
+  sql += " (" + names + ") VALUES (" + places + ")";
+  if (options_.key.empty()) return sql;
+  sql += " ON CONFLICT (" + quoted_name(options_.key) + ") DO ";
+  return sql + (updates.empty() ? "NOTHING" : "UPDATE SET " + updates);
+}
+
+void writer::write_marks(const std::vector<partition_mark>& marks) {
+  if (!insert_mark_) {
+    insert_mark_.emplace(database_,
+                         "INSERT INTO _brigade_marks VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO "
+                         "UPDATE SET low = excluded.low, above = excluded.above");
+  }
+  for (const partition_mark& each : marks) {
+    const std::string above = each.at.encode_above();
+    insert_mark_->bind(1, pipeline_);
+    insert_mark_->bind(2, each.partition);
+    insert_mark_->bind(3, epoch_);
+    insert_mark_->bind(4, static_cast<std::int64_t>(each.at.low));
+    insert_mark_->bind(5, above);
+    insert_mark_->run();
+  }
+}
+
+}  // namespace brigade::sqlite
