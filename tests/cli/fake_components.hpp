@@ -15,7 +15,6 @@ class fake_source : public source {
   task<std::vector<source_item>> read(std::size_t) override {
     co_return std::vector<source_item>{};
   }
-  void acknowledge(std::uint32_t, const mark&) override {}
   [[nodiscard]] const std::vector<std::string>& partitions() const override { return partitions_; }
   [[nodiscard]] bool finite() const override { return finite_; }
   [[nodiscard]] bool replayable() const override { return finite_; }
