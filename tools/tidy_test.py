@@ -23,8 +23,7 @@ class Lines(unittest.TestCase):
 
     def test_names_what_a_merge_left(self):
         text = "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> main\n"
-        found = problems_of(tidy.check_lines,
-                            {"CMakeLists.txt": text, "README.md": "a <<<<<<< b\n"})
+        found = problems_of(tidy.check_lines, {"CMakeLists.txt": text, "a.md": "a <<<<<<< b\n"})
         self.assertEqual([line for _, line, _ in found], [1, 5])
 
     def test_lets_prose_have_long_lines(self):
