@@ -15,9 +15,6 @@ target_compile_options(brigade_compile INTERFACE -Wall -Wextra -Wpedantic -Wshad
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Sibling calls keep coroutine resumption at constant stack in -Og builds too.
   target_compile_options(brigade_compile INTERFACE -foptimize-sibling-calls)
-else()
-  # clang reports that libstdc++ 12's own std::stable_sort calls what it has deprecated.
-  target_compile_options(brigade_compile INTERFACE -Wno-deprecated-declarations)
 endif()
 if(BRIGADE_SANITIZE)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

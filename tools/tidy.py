@@ -114,6 +114,8 @@ def check_lines(files):
                 yield file.path, number, f"{len(line)} columns; at most {COLUMNS_MAX}"
             if "\t" in line:
                 yield file.path, number, "a tab; use spaces"
+            if re.match(r"(<{7}|>{7}) ", line):
+                yield file.path, number, "a merge conflict that was committed"
             if line != line.rstrip():
                 yield file.path, number, "space at the end of the line"
         if file.text and not file.text.endswith("\n"):

@@ -21,6 +21,11 @@ class Lines(unittest.TestCase):
         self.assertEqual([(line, message.split(";")[0]) for _, line, message in found],
                          [(1, "101 columns"), (2, "a tab"), (3, "space at the end of the line")])
 
+    def test_names_what_a_merge_left(self):
+        text = "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> main\n"
+        found = problems_of(tidy.check_lines, {"CMakeLists.txt": text, "README.md": "a <<<<<<< b\n"})
+        self.assertEqual([line for _, line, _ in found], [1, 5])
+
     def test_lets_prose_have_long_lines(self):
         self.assertEqual(problems_of(tidy.check_lines, {"README.md": "x" * 300 + "\n"}), [])
 

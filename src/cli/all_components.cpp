@@ -4,7 +4,6 @@
 #include <brigade/connect/file.hpp>
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/parse.hpp>
-#include <brigade/connect/sqlite.hpp>
 
 namespace brigade::cli {
 
@@ -15,7 +14,6 @@ const registry& all_components() {
     register_exec(made);
     register_jq(made);
     register_parse(made);
-    register_sqlite(made);
     return made;
   }();
   return components;

@@ -81,9 +81,11 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
          "be written again");
   }
   if (repeats_rows(sink)) {
-    warn(sink.at, fmt::format("sink '{}' has no 'key': a run with --fresh adds its rows a second "
-                              "time",
-                              sink.what->name));
+    warn(sink.at,
+         fmt::format(
+             "sink '{}' has no 'key' and no 'dedupe': a run with --fresh adds its rows a second "
+             "time",
+             sink.what->name));
   }
   return warnings;
 }

@@ -37,11 +37,15 @@ void add_letter_filter(CLI::App& verb, letter_filter& which) {
   verb.add_option("ID", which.ids, "only these items, by position id or business id");
 }
 
-CLI::App* add_run(CLI::App& program, run_options& run) {
+const std::map<std::string, progress_mode>& progress_modes() {
   static const std::map<std::string, progress_mode> modes = {{"auto", progress_mode::automatic},
                                                              {"bar", progress_mode::bar},
                                                              {"log", progress_mode::log},
                                                              {"none", progress_mode::none}};
+  return modes;
+}
+
+CLI::App* add_run(CLI::App& program, run_options& run) {
   CLI::App* const verb =
       program.add_subcommand("run", "Run a pipeline; it goes on where it stopped");
   verb->add_option("FILE", run.file, "the pipeline file")->required();
@@ -52,8 +56,11 @@ CLI::App* add_run(CLI::App& program, run_options& run) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--report", run.report, "write the run's report there, as JSON");
   verb->add_flag("--fresh", run.fresh, "begin again at the start of the source");
-  verb->add_option("--progress", run.progress, "auto, bar, log or none [auto]")
-      ->transform(CLI::CheckedTransformer(modes).description(""));
+  verb->add_option_function<std::string>(
+          "--progress",
+          [&run](const std::string& name) { run.progress = progress_modes().at(name); },
+          "auto, bar, log or none [auto]")
+      ->check(CLI::IsMember(&progress_modes()).description(""));
   return verb;
 }
 

@@ -80,13 +80,9 @@ int dlq_show_verb(const dlq_show_options& options, std::ostream& out) {
   return exit_ok;
 }
 
-int dlq_replay_verb(const replay_options& options, const registry& known, std::ostream& err) {
+int dlq_replay_verb(const replay_options& options, const registry& known) {
   pipeline_config config = load_pipeline(pipeline_file(options), {}, known);
   pipeline_parts parts = make_parts(config, known);
-  if (ledger_reader(options.ledger).dead_letters(options.which).empty()) {
-    err << config.name << ": no dead letters to replay\n";
-    return exit_ok;
-  }
   return replay_letters(config, std::move(parts), options);
 }
 

@@ -26,7 +26,7 @@ class dispatcher {
   int operator()(const dlq_list_options& given) const { return dlq_list_verb(given, std::cout); }
   int operator()(const dlq_show_options& given) const { return dlq_show_verb(given, std::cout); }
   int operator()(const replay_options& given) const {
-    return dlq_replay_verb(given, all_components(), std::cerr);
+    return dlq_replay_verb(given, all_components());
   }
 };
 

@@ -17,7 +17,6 @@ namespace brigade::cli {
                                std::ostream& err);
 [[nodiscard]] int dlq_list_verb(const dlq_list_options& options, std::ostream& out);
 [[nodiscard]] int dlq_show_verb(const dlq_show_options& options, std::ostream& out);
-[[nodiscard]] int dlq_replay_verb(const replay_options& options, const registry& known,
-                                  std::ostream& err);
+[[nodiscard]] int dlq_replay_verb(const replay_options& options, const registry& known);
 
 }  // namespace brigade::cli

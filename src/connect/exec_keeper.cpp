@@ -83,7 +83,6 @@ task<> keeper::attend(task_group& group, process& child) {
 
 task<> keeper::end_child(process& child) {
   const bool condemned = !desk_.condemnation().empty();
-  if (condemned) log_line(log_.label(), desk_.condemnation());
   if (condemned && !desk_.condemned_gently()) {
     child.kill_group();
   } else {
@@ -190,8 +189,11 @@ void keeper::report_end(const process& child) {
   end.how = to_string(status);
   end.last_words = log_.last_line();
   end.never_started = status.code() == exit_not_executable || status.code() == exit_not_found;
-  const bool unexpected = desk_.condemnation().empty() && !closing_;
-  if (unexpected) log_line(log_.label(), "handler ended (" + end.how + ")");
+  if (!desk_.condemnation().empty()) {
+    log_line(log_.label(), desk_.condemnation());
+  } else if (!closing_) {
+    log_line(log_.label(), "handler ended (" + end.how + ")");
+  }
   desk_.handler_ended(end);
 }
 

@@ -16,7 +16,7 @@ class error_log {
  public:
   static constexpr std::size_t line_bytes_max = 4096;  ///< what is longer is cut
 
-  /// `label` stands before each line: "charge[worker 1]".
+  /// `label` stands before each line: "charge[worker 0]".
   explicit error_log(std::string label) : label_(std::move(label)) {}
 
   /// Completes:  at the end of the stream. `item` gives the id to name, or nothing.

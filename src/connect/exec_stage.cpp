@@ -83,7 +83,7 @@ task<attempt_result> ndjson_stage::run(payload& item, const attempt_info& info) 
 }  // namespace
 
 std::string worker_label(const exec_options& options, int worker) {
-  return options.stage + "[worker " + std::to_string(worker + 1) + "]";
+  return options.stage + "[worker " + std::to_string(worker) + "]";
 }
 
 std::unique_ptr<stage_body> make_ndjson_stage(exec_options options) {

@@ -17,7 +17,7 @@ struct exec_options {
   milliseconds timeout{0};
 };
 
-/// "charge[worker 1]".
+/// "charge[worker 0]".
 [[nodiscard]] std::string worker_label(const exec_options& options, int worker);
 
 /// A handler process a worker, that lives on.

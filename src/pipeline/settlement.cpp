@@ -138,6 +138,7 @@ task<> engine::implementation::keep_books() {
 
 void engine::implementation::durable_up_to(std::uint64_t number) {
   if (journal_ != nullptr) fault_point("after_ledger_flush");
+  if (plan.replay) fault_point("in_replay");
   std::vector<bool> moved(partitions_.size());
   while (!in_journal_.empty() && in_journal_.front().number <= number) {
     for (journaled::entry& entry : in_journal_.front().entries) {

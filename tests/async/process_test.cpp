@@ -221,7 +221,7 @@ TEST(process, that_is_written_to_after_its_end_gives_an_error_and_no_signal) {
 TEST(process, end_lets_a_child_finish_that_heeds_the_request) {
   auto main = []() -> task<std::string> {
     process child =
-        co_await process::start(shell("trap 'exit 5' TERM; echo ready; read x; read y"));
+        co_await process::start(shell("trap 'exit 5' TERM; echo ready; sleep 1000 & wait"));
     const std::string ready = co_await read_line(child.output());
     const exit_status status = co_await child.end(60s);
     co_return ready + " " + to_string(status);

@@ -11,11 +11,10 @@ namespace brigade::cli {
 class fake_source : public source {
  public:
   explicit fake_source(bool is_finite) : finite_(is_finite) {}
-  task<> open(std::vector<partition_mark>) override { co_return; }
+  task<> open(std::vector<partition_mark>, std::string) override { co_return; }
   task<std::vector<source_item>> read(std::size_t) override {
     co_return std::vector<source_item>{};
   }
-  void acknowledge(std::uint32_t, const mark&) override {}
   [[nodiscard]] const std::vector<std::string>& partitions() const override { return partitions_; }
   [[nodiscard]] bool finite() const override { return finite_; }
   [[nodiscard]] bool replayable() const override { return finite_; }

@@ -143,9 +143,9 @@ TEST_F(ledger_verbs, replay_needs_to_know_the_pipeline_file) {
   replay_options options;
   options.ledger = path_;
   const registry none;
-  EXPECT_THROW(static_cast<void>(dlq_replay_verb(options, none, err_)), std::runtime_error);
+  EXPECT_THROW(static_cast<void>(dlq_replay_verb(options, none)), std::runtime_error);
   options.pipeline = (folder_ / "absent.yaml").string();
-  EXPECT_THROW(static_cast<void>(dlq_replay_verb(options, none, err_)), invalid_pipeline);
+  EXPECT_THROW(static_cast<void>(dlq_replay_verb(options, none)), invalid_pipeline);
 }
 
 }  // namespace

@@ -108,7 +108,7 @@ TEST(exec_once, logs_what_the_command_prints_to_stderr) {
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(result_of(once("echo careful >&2; cat")), "ok {}");
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
-            "charge[worker 1]: main:8f3a:40960: careful\n");
+            "charge[worker 0]: main:8f3a:40960: careful\n");
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ for line in sys.stdin:
     request = json.loads(line)
     assert request["key"] == "orders:main:8f3a:40960" and request["attempt"] == 1
     total = request["item"]["total"]
-    print('{"id": %d, "ok": {"total":%d,  "big":12345678901234567890}}' % (request["id"], 2 * total))
+    answer = '{"id": %d, "ok": {"total":%d,  "big":12345678901234567890}}'
+    print(answer % (request["id"], 2 * total))
 )"};
   EXPECT_EQ(one_by_one(wanted, {R"({"total": 21})", R"({"total": 4})"}),
             (texts{R"(ok {"total":42,  "big":12345678901234567890})",
@@ -159,7 +160,7 @@ TEST(exec_stage, replaces_a_handler_that_breaks_the_protocol_and_says_so) {
                  "retryable the handler broke the protocol and is replaced: ");
     EXPECT_PRED2(contains, results[1], complaint);
     EXPECT_EQ(results[2], "ok 1");
-    EXPECT_PRED2(contains, log, "charge[worker 1]: the handler broke the protocol");
+    EXPECT_PRED2(contains, log, "charge[worker 0]: the handler broke the protocol");
   }
 }
 
@@ -201,7 +202,7 @@ TEST(exec_stage, logs_what_the_handler_prints_to_stderr_with_the_item) {
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(one_by_one(wanted, {"1"}), (texts{"ok 1"}));
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
-            "charge[worker 1]: main:8f3a:40960: careful\n");
+            "charge[worker 0]: main:8f3a:40960: careful\n");
 }
 
 TEST(exec_stage, cuts_a_line_of_the_log_that_is_too_long) {
@@ -238,7 +239,7 @@ TEST(exec_stage, lets_the_handler_finish_at_the_end_of_its_input) {
   const stage_settings wanted(sh_handler(sh_answer("1")) + "; echo finished >&2");
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(one_by_one(wanted, {"1"}), (texts{"ok 1"}));
-  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "charge[worker 1]: finished\n");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "charge[worker 0]: finished\n");
   EXPECT_EQ(children(), "");
 }
 

@@ -7,7 +7,7 @@ namespace brigade::detail {
 }  // namespace brigade::detail
 
 /// Ends the program, naming the misuse, when `condition` does not hold.
-#define BRIGADE_ASSERT(condition, message)                                                  \
-  (static_cast<bool>(condition)                                                             \
-       ? static_cast<void>(0)                                                               \
+#define BRIGADE_ASSERT(condition, message) \
+  (static_cast<bool>(condition)            \
+       ? static_cast<void>(0)              \
        : ::brigade::detail::assertion_failed(#condition, message, __FILE__, __LINE__))

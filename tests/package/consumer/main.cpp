@@ -1,7 +1,28 @@
-#include <brigade/async.hpp>
+#include <brigade/pipeline.hpp>
 
-namespace {
-brigade::task<int> answer() { co_return 42; }
-}  // namespace
+#include <iostream>
+#include <vector>
 
-int main() { return brigade::run(answer()) == 42 ? 0 : 1; }
+struct order {
+  int id;
+  int cents;
+};
+
+int charge(const order& one) {
+  if (one.id == 847) throw brigade::permanent_error("card declined");
+  return one.cents;
+}
+
+int main() {
+  std::vector<order> orders;
+  for (int id = 1; id <= 1000; ++id) orders.push_back({id, 250 * id});
+
+  long income = 0;
+  auto pipeline = brigade::pipeline("orders")
+                      .from(orders)
+                      .stage("charge", charge, {.workers = 4})
+                      .to("till", [&](int cents) { income += cents; });
+  const brigade::report report = pipeline.run();
+  std::cout << report.text() << income << " cents charged\n";
+  return report.exit_code;
+}

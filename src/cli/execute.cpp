@@ -1,0 +1,191 @@
+#include "cli/execute.hpp"
+
+#include "cli/business_id.hpp"
+#include "cli/conditional_stage.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/failure_log.hpp"
+#include "cli/replay_source.hpp"
+
+#include <brigade/async/thread.hpp>
+#include <brigade/pipeline/recorded_run.hpp>
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <stdexcept>
+
+namespace brigade::cli {
+
+namespace {
+
+/// What a run shows on stderr while it goes.
+class display {
+ public:
+  display(const std::string& name, progress_mode mode)
+      : name_(name),
+        progress_(mode, name, stderr_output()),
+        failures_([this](const auto& line) { progress_.log(line); }) {}
+
+  [[nodiscard]] run_observer observer() {
+    run_observer result;
+    result.on_progress = [this](const progress& now) { update(now); };
+    result.on_failure = [this](const attempt_failure& event) {
+      failures_.add(failure_event{event.stage, event.id, event.error, event.attempt, event.final});
+    };
+    result.on_notice = [this](std::string_view line) {
+      progress_.log(fmt::format("{}: {}", name_, line));
+    };
+    return result;
+  }
+  void end(const report& account) {
+    failures_.end();
+    progress_.clear();
+    if (!account.error.empty()) fmt::print(stderr, "{}: {}\n", name_, account.error);
+    fmt::print(stderr, "{}\n", account.line());
+  }
+
+ private:
+  void update(const progress& now) {
+    const auto count = [&](outcome result) {
+      return now.settled[static_cast<std::size_t>(result)];
+    };
+    progress_snapshot shown;
+    shown.taken = now.taken;
+    shown.delivered = count(outcome::delivered);
+    shown.filtered = count(outcome::filtered);
+    shown.dead_lettered = count(outcome::dead_lettered);
+    shown.dropped = count(outcome::dropped);
+    shown.in_flight = now.in_flight;
+    shown.retrying = now.retrying;
+    shown.bytes_done = now.units_done;
+    if (now.units_total != 0) shown.bytes_total = now.units_total;
+    shown.seconds = now.seconds;
+    shown.rate = rate(shown);
+    progress_.update(shown);
+    failures_.tick(now.seconds);
+  }
+  /// Over the last second or so: short enough to see a stall, long enough not to flicker.
+  double rate(const progress_snapshot& now) {
+    const double passed = now.seconds - since_seconds_;
+    if (passed >= 1.0) {
+      rate_ = static_cast<double>(now.done() - since_done_) / passed;
+      since_seconds_ = now.seconds;
+      since_done_ = now.done();
+    }
+    if (rate_ == 0 && now.seconds > 0) rate_ = static_cast<double>(now.done()) / now.seconds;
+    return rate_;
+  }
+
+  std::string name_;
+  progress_display progress_;
+  failure_log failures_;
+  double rate_ = 0;
+  double since_seconds_ = 0;
+  std::uint64_t since_done_ = 0;
+};
+
+pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
+  pipeline_plan plan;
+  plan.name = config.name;
+  plan.source_name = config.source.context.name;
+  plan.from = std::move(parts.source);
+  for (std::size_t i = 0; i < config.stages.size(); ++i) {
+    const stage_config& stage = config.stages[i];
+    std::unique_ptr<stage_body> body = std::move(parts.stages[i]);
+    if (stage.when) {
+      body = std::make_unique<conditional_stage>(stage.when->text, std::move(body));
+    }
+    plan.stages.push_back(stage_plan{stage.use.context.name, std::move(body), stage.policy});
+  }
+  plan.sink_name = config.sink.use.context.name;
+  plan.to = std::move(parts.sink);
+  plan.sink_rules = config.sink.policy;
+  plan.rules = config.run;
+  if (config.id) plan.business_id = business_id_of(config.id->text);
+  return plan;
+}
+
+ledger_options account_of(const pipeline_config& config, const std::filesystem::path& path) {
+  ledger_options options(path, config.name);
+  options.pipeline_file = config.file;
+  options.mode = config.ledger.mode;
+  if (config.ledger.keep) {
+    options.keep = std::chrono::duration_cast<std::chrono::seconds>(*config.ledger.keep);
+  }
+  if (config.ledger.bytes_max) options.bytes_max = *config.ledger.bytes_max;
+  return options;
+}
+
+/// Beside its place first, so that a reader never sees half a report.
+void write_report(const report& account, const std::filesystem::path& path) {
+  const std::filesystem::path beside = path.string() + ".part";
+  {
+    std::ofstream out(beside);
+    out << account.json() << '\n';
+    if (!out.flush()) throw std::runtime_error(path.string() + ": the report cannot be written");
+  }
+  std::filesystem::rename(beside, path);
+}
+
+int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals, progress_mode mode,
+                 const std::optional<std::filesystem::path>& report_file) {
+  display shown(plan.name, mode);
+  plan.observer = shown.observer();
+  recorded_run whole(std::move(plan));
+  whole.account = &account;
+  whole.signals = &signals;
+  const report result = run_recorded(std::move(whole));
+  account.close();
+  if (report_file) write_report(result, *report_file);
+  shown.end(result);
+  if (abandoned_threads() != 0) {
+    // A call that never returns must not keep the process; all it could still do is accounted for.
+    fmt::print(stderr, "{}: {} calls on threads did not end and are abandoned\n", result.pipeline,
+               abandoned_threads());
+    std::fflush(nullptr);
+    std::_Exit(result.exit_code);
+  }
+  return result.exit_code;
+}
+
+}  // namespace
+
+int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_options& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  stop_signals signals(config.run.stop_timeout);
+  pipeline_plan plan = plan_of(config, std::move(parts));
+  ledger_options account = account_of(config, config.ledger_path());
+  account.source_fingerprint = plan.from->fingerprint();
+  account.id_expression = config.id ? config.id->text : "";
+  account.fresh = options.fresh;
+  const auto opened = ledger::open(account);
+  return run_and_show(std::move(plan), *opened, signals, options.progress, options.report);
+}
+
+int replay_letters(const pipeline_config& config, pipeline_parts parts,
+                   const replay_options& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  stop_signals signals(config.run.stop_timeout);
+  const auto opened = ledger::open(account_of(config, options.ledger));
+  const ledger_reader reader(options.ledger);
+  std::vector<letter_row> letters;
+  for (const letter_row& row : reader.dead_letters(options.which)) {
+    letters.push_back(reader.letter(row.number));
+  }
+  pipeline_plan plan = plan_of(config, std::move(parts));
+  std::vector<std::string> stages;
+  for (const stage_plan& stage : plan.stages) stages.push_back(stage.name);
+  stages.push_back(plan.sink_name);
+  auto from = std::make_unique<replay_source>(std::move(letters), stages, options.from_start,
+                                              std::move(plan.from));
+  plan.replay = [letters_of = from.get()](std::uint64_t number) {
+    return letters_of->entry(number);
+  };
+  plan.from = std::move(from);
+  return run_and_show(std::move(plan), *opened, signals, progress_mode::automatic, std::nullopt);
+}
+
+}  // namespace brigade::cli

@@ -1,0 +1,54 @@
+#include "cli/all_components.hpp"
+
+#include "cli/component_reader.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace brigade::cli {
+namespace {
+
+TEST(all_components, have_defaults_that_are_of_their_fields_type) {
+  for (const component& one : all_components().all()) {
+    problem_list problems;
+    value_reader reader(problems);
+    yaml_entry entry;
+    entry.key = one.name;
+    component_use use;
+    use.what = &one;
+    read_settings(reader, entry, "owner", use);  // asserts that each default reads
+    std::size_t required = 0;
+    for (const field_spec& field : one.fields) {
+      required += field.required ? 1 : 0;
+      EXPECT_EQ(use.values.has(field.name), !field.required && !field.fallback.empty())
+          << one.name << "." << field.name;
+    }
+    EXPECT_EQ(problems.size(), required) << one.name;
+  }
+}
+
+TEST(all_components, are_documented) {
+  for (const component& one : all_components().all()) {
+    EXPECT_FALSE(one.doc.empty()) << one.name;
+    for (const field_spec& field : one.fields) {
+      EXPECT_FALSE(field.doc.empty()) << one.name << "." << field.name;
+    }
+  }
+}
+
+TEST(all_components, hold_what_a_first_pipeline_needs) {
+  using enum component_kind;
+  for (const char* name : {"file", "stdin"})
+    EXPECT_NE(all_components().find(source, name), nullptr);
+  for (const char* name : {"filter", "jq", "parse", "exec"}) {
+    EXPECT_NE(all_components().find(stage, name), nullptr) << name;
+  }
+  for (const char* name : {"file", "stdout", "null"}) {
+    EXPECT_NE(all_components().find(sink, name), nullptr) << name;
+  }
+}
+
+}  // namespace
+}  // namespace brigade::cli
