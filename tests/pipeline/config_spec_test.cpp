@@ -2,41 +2,48 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-
 namespace brigade {
 namespace {
 
-using namespace std::chrono_literals;
-
-TEST(config_spec, settings_give_back_what_was_set_under_its_type) {
-  settings values;
-  values.set("path", std::string("orders.ndjson"));
-  values.set("in_flight", std::int64_t{64});
-  values.set("fsync", true);
-  values.set("timeout", 5000ms);
-  values.set("command", std::vector<std::string>{"python3", "charge.py"});
-  values.set("env", std::map<std::string, std::string>{{"MODE", "test"}});
-  EXPECT_EQ(values.text("path"), "orders.ndjson");
-  EXPECT_EQ(values.integer("in_flight"), 64);
-  EXPECT_TRUE(values.flag("fsync"));
-  EXPECT_EQ(values.duration("timeout"), 5s);
-  EXPECT_EQ(values.list("command").size(), 2U);
-  EXPECT_EQ(values.table("env").at("MODE"), "test");
-  EXPECT_TRUE(values.has("path"));
-  EXPECT_FALSE(values.has("columns"));
+settings example() {
+  settings given;
+  given.set("name", std::string("orders"));
+  given.set("count", std::int64_t{7});
+  given.set("on", true);
+  given.set("wait", std::chrono::milliseconds(250));
+  given.set("paths", std::vector<std::string>{"a", "b"});
+  given.set("types", std::map<std::string, std::string>{{"status", "int"}});
+  return given;
 }
 
-TEST(config_spec, a_config_error_names_its_field) {
-  const config_error error("format", "is not a format");
-  EXPECT_EQ(error.field(), "format");
-  EXPECT_STREQ(error.what(), "is not a format");
+TEST(settings, give_each_value_as_its_type) {
+  const settings given = example();
+  EXPECT_EQ(given.text("name"), "orders");
+  EXPECT_EQ(given.integer("count"), 7);
+  EXPECT_TRUE(given.flag("on"));
+  EXPECT_EQ(given.duration("wait"), std::chrono::milliseconds(250));
+  EXPECT_EQ(given.list("paths").size(), 2U);
+  EXPECT_EQ(given.table("types").at("status"), "int");
 }
 
-TEST(config_spec_death_test, asking_for_another_type_is_a_misuse) {
-  settings values;
-  values.set("path", std::string("orders.ndjson"));
-  EXPECT_DEATH(static_cast<void>(values.integer("path")), "misuse");
+TEST(settings, know_which_fields_have_a_value) {
+  settings given = example();
+  EXPECT_TRUE(given.has("name"));
+  EXPECT_FALSE(given.has("nam"));
+  given.set("name", std::string("invoices"));
+  EXPECT_EQ(given.text("name"), "invoices");
+}
+
+TEST(settings, asking_for_what_is_not_there_is_a_misuse) {
+  const settings given = example();
+  EXPECT_DEATH(static_cast<void>(given.text("nam")), "a field that has no value");
+  EXPECT_DEATH(static_cast<void>(given.integer("name")), "a field as another type");
+}
+
+TEST(config_error, names_the_field) {
+  const config_error error("path", "it is empty");
+  EXPECT_EQ(error.field(), "path");
+  EXPECT_STREQ(error.what(), "it is empty");
 }
 
 }  // namespace

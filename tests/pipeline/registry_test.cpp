@@ -2,40 +2,50 @@
 
 #include <gtest/gtest.h>
 
-#include <utility>
-
 namespace brigade {
 namespace {
 
-component named(component_kind kind, std::string name) {
+component stage_named(const std::string& name) {
   component entry;
-  entry.name = std::move(name);
-  entry.kind = kind;
-  // Exactly one factory, that of its kind; none is called here.
-  if (kind == component_kind::source) {
-    entry.make_source = [](const settings&, const component_context&) { return nullptr; };
-  } else if (kind == component_kind::stage) {
-    entry.make_stage = [](const settings&, const component_context&) { return nullptr; };
-  } else {
-    entry.make_sink = [](const settings&, const component_context&) { return nullptr; };
-  }
+  entry.name = name;
+  entry.make_stage = [](const settings&, const component_context&) {
+    return std::unique_ptr<stage_body>();
+  };
   return entry;
 }
 
-TEST(registry, finds_a_component_by_kind_and_name) {
-  registry known;
-  known.add(named(component_kind::source, "file"));
-  known.add(named(component_kind::sink, "file"));
-  ASSERT_NE(known.find(component_kind::sink, "file"), nullptr);
-  EXPECT_EQ(known.find(component_kind::sink, "file")->kind, component_kind::sink);
-  EXPECT_EQ(known.find(component_kind::stage, "file"), nullptr);
-  EXPECT_EQ(known.all().size(), 2U);
+component sink_named(const std::string& name) {
+  component entry;
+  entry.kind = component_kind::sink;
+  entry.name = name;
+  entry.make_sink = [](const settings&, const component_context&) {
+    return std::unique_ptr<sink>();
+  };
+  return entry;
 }
 
-TEST(registry_death_test, a_second_one_of_a_kind_and_name_is_a_misuse) {
+TEST(registry, finds_by_kind_and_name) {
   registry known;
-  known.add(named(component_kind::stage, "jq"));
-  EXPECT_DEATH(known.add(named(component_kind::stage, "jq")), "misuse");
+  known.add(stage_named("file"));
+  known.add(sink_named("file"));
+  EXPECT_EQ(known.find(component_kind::stage, "file"), &known.all().at(0));
+  EXPECT_EQ(known.find(component_kind::sink, "file"), &known.all().at(1));
+  EXPECT_EQ(known.find(component_kind::source, "file"), nullptr);
+  EXPECT_EQ(known.find(component_kind::sink, "fil"), nullptr);
+}
+
+TEST(registry, two_of_one_kind_and_name_are_a_misuse) {
+  registry known;
+  known.add(stage_named("file"));
+  EXPECT_DEATH(known.add(stage_named("file")), "have the same name");
+}
+
+TEST(registry, a_component_has_exactly_one_factory) {
+  registry known;
+  EXPECT_DEATH(known.add(component{}), "exactly one factory");
+  component both = stage_named("x");
+  both.make_sink = sink_named("x").make_sink;
+  EXPECT_DEATH(known.add(both), "exactly one factory");
 }
 
 }  // namespace
