@@ -33,17 +33,8 @@ CONNECTORS = ("file", "exec", "jq", "parse", "sqlite")
 # These are tested elsewhere, and this says where.
 TESTED_ELSEWHERE = {
     "async/assert": "one line of behaviour; the tests of misuse are tests of it",
-    "async/descriptor": "thread_test: what comes from outside the loop",
-    "async/error": "plain types; thrown and read in queue_test, group_test and timeout_test",
-    "async/signal": "thread_test: what comes from outside the loop",
-    "async/spawn": "task_test and loop_test are about what it starts",
-    "pipeline/config_spec": "filled, checked and read by tests/cli/pipeline_config_test",
-    "pipeline/drain": "ends the process: tests/e2e/stop_test, a test a row of its table",
     "pipeline/journal": "an interface; its two implementations are tested as ledger and test kit",
     "pipeline/outcome": "plain names; the identity in report_test is their behaviour",
-    "pipeline/pipeline": "engine_test builds its pipelines with it",
-    "pipeline/recorded_run": "opens in the order that tests/e2e/kill_test kills at each point of",
-    "pipeline/registry": "filled and asked by tests/cli/pipeline_config_test",
     "pipeline/source": "an interface; engine_test runs the engine against it",
     "pipeline/sink": "an interface; engine_test runs the engine against it",
     "pipeline/stage": "an interface; engine_test runs the engine against it",
