@@ -149,7 +149,11 @@ def check_function_length(files):
         if file.is_cpp:
             functions = cpp_functions(file.text)
         elif file.suffix == ".py":
-            functions = python_functions(file.text)
+            try:
+                functions = list(python_functions(file.text))
+            except SyntaxError as error:
+                yield file.path, error.lineno or 1, f"not Python: {error.msg}"
+                continue
         else:
             continue
         for begin, end in functions:

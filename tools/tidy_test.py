@@ -94,6 +94,11 @@ class Functions(unittest.TestCase):
                          [("src/async/a.cpp", 1), ("tools/a.py", 1)])
 
 
+    def test_names_what_is_not_python(self):
+        found = problems_of(tidy.check_function_length, {"tools/a.py": "x = 1\n<<<<<<< HEAD\n"})
+        self.assertEqual([(path, line) for path, line, _ in found], [("tools/a.py", 2)])
+
+
 class Layers(unittest.TestCase):
     def check(self, path, include, rule=tidy.check_layers):
         return len(problems_of(rule, {path: f"#include {include}\n"}))

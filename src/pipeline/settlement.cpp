@@ -9,7 +9,6 @@ namespace brigade {
 
 using detail::item;
 using detail::journaled;
-using detail::run_phase;
 
 namespace {
 

@@ -28,7 +28,7 @@ class KillTest(brigade_e2e.BrigadeTest):
             source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
             stages=[{"exec": {"command": python(HANDLERS / "charging.py", self.place / "charges"),
                               "in_flight": 64}, "name": "charge", "workers": 2}],
-            sink={"sqlite": {"file": "out.db", "table": "numbers"}})
+            sink={"sqlite": {"file": "out.db", "table": "numbers"}, "batch": {"count": 100}})
 
     def run_again(self, die_at=None):
         environment = {"BRIGADE_DIE_AT": die_at} if die_at else {}
