@@ -155,6 +155,8 @@ task<> engine::implementation::work() {
     co_await open_all();
     auto body = [this](task_group& group) { spawn_work(group); };
     co_await with_group(body);
+  } catch (const exception_group& group) {
+    failed = group.errors().front();  // the others ended because of it
   } catch (const std::exception&) {
     failed = std::current_exception();
   }
