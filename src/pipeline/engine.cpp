@@ -58,7 +58,8 @@ std::uint64_t stage_run::walk() const {
 }  // namespace detail
 
 engine::implementation::implementation(pipeline_plan made, journal* account)
-    : plan(std::move(made)), journal_(account), random_state_(std::random_device{}()) {
+    : plan(std::move(made)), journal_(account), random_state_(plan.jitter_seed) {
+  if (random_state_ == 0) random_state_ = std::random_device{}();
   int index = 0;
   for (stage_plan& stage : plan.stages) {
     stages_.push_back(std::make_unique<stage_run>(index++, std::move(stage)));

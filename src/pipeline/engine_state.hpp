@@ -214,6 +214,7 @@ class engine::implementation {
   task<> watch_the_drain();
   task<> kill_the_stuck();
   void return_late_retries();
+  void note_waiting_retries() const;
   [[nodiscard]] std::string drain_line() const;
 
   journal* journal_;

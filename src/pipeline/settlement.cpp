@@ -1,6 +1,7 @@
 // One outcome an item: counted, written down, and acknowledged once that is durable.
 #include "pipeline/engine_state.hpp"
 
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
@@ -10,6 +11,7 @@ namespace brigade {
 using detail::item;
 using detail::journaled;
 using detail::run_phase;
+namespace probe = detail::probe;
 
 namespace {
 
@@ -123,6 +125,9 @@ void engine::implementation::flush(std::string sink_token) {
   if (!waits_for_journal_) {
     waits_for_journal_ = true;
     loop_->outside_wait_begins(false);
+  }
+  if (!probe::stands(probe::guard::acknowledge_after_ledger)) {
+    durable_up_to(in_journal_.back().number);
   }
 }
 

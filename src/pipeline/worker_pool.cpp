@@ -1,6 +1,7 @@
 // The workers of a stage: attempts at items, and what their results mean.
 #include "pipeline/engine_state.hpp"
 
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
@@ -10,6 +11,7 @@ namespace brigade {
 using detail::item;
 using detail::run_phase;
 using detail::work_slot;
+namespace probe = detail::probe;
 
 namespace detail {
 
@@ -199,6 +201,7 @@ void engine::implementation::attempt_failed(stage_run& stage, item& work, int wo
   ++stage.workers[static_cast<std::size_t>(worker_id)].failed;
   if (why.killed_handler) {
     ++work.kills;
+    probe::passed(probe::coverage::child_died);
   } else {
     ++work.attempts;
   }

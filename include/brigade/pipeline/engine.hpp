@@ -81,6 +81,7 @@ struct pipeline_plan {
   std::unique_ptr<sink> to;
   sink_policy sink_rules;
   run_policy rules;
+  std::uint64_t jitter_seed = 0;  ///< of the delays before retries; 0: another in each run
   /// The item's own id, beside its position; empty: none.
   std::function<std::string(const payload&)> business_id;
   /// For replays: by position. Empty in an ordinary run.
