@@ -163,20 +163,26 @@ void engine::implementation::spawn_work(task_group& group) {
 }
 
 task<> engine::implementation::close_all() {
+  // What fails to close is named, and does not keep the others open.
+  auto close = [this](auto& what) -> task<> {
+    try {
+      co_await what.close();
+    } catch (const std::exception& failed) {
+      stop_now(1, failed.what());
+    }
+  };
+  const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
   for (auto& stage : stages_) {
-    if (stage->body) co_await stage->body->close();
+    if (stage->body) co_await close(*stage->body);
   }
-  std::string error;
   try {
     const std::vector<partition_mark> marks = marks_with({});
-    const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
     if (told) co_await plan.to->commit_marks(marks);
-    co_await plan.to->close();
-    co_await plan.from->close();
   } catch (const std::exception& failed) {
-    error = failed.what();
+    stop_now(1, failed.what());
   }
-  if (!error.empty()) stop_now(1, std::move(error));
+  co_await close(*plan.to);
+  co_await close(*plan.from);
 }
 
 int engine::implementation::exit_code() const {
