@@ -129,6 +129,7 @@ struct journaled {
     outcome result;
     bool child;
     std::string part;
+    bool in_sink = false;  ///< its own row is; of a parent only its children's are
   };
   std::vector<entry> entries;
 };

@@ -40,6 +40,7 @@ void engine::implementation::settle(item& work, outcome result, std::string_view
     dead_letters_.push_back({std::string(work.id()), std::string(stage), error, work.attempts});
   }
   write_down(work, result, stage, std::move(error), std::move(dead));
+  outbox_entries_.back().in_sink = result == outcome::delivered;
   stage_run* at = work.stage >= 0 ? stages_[static_cast<std::size_t>(work.stage)].get() : nullptr;
   count_at_stage(work, result);
   item* parent = work.parent;
@@ -80,8 +81,8 @@ void engine::implementation::count_at_stage(item& work, outcome result) {
 
 void engine::implementation::write_down(item& work, outcome result, std::string_view stage,
                                         std::string error, std::unique_ptr<letter> dead) {
-  outbox_entries_.push_back(
-      journaled::entry{work.partition, work.slot, work.bytes, result, work.is_child(), work.part});
+  outbox_entries_.push_back(journaled::entry{work.partition, work.slot, work.bytes, result,
+                                             work.is_child(), work.part, false});
   if (journal_ != nullptr) {
     settlement entry;
     entry.id = work.id();
