@@ -14,9 +14,10 @@ TEST(queue_sim, loses_nothing_whatever_is_cancelled_closed_or_killed) {
   const coverage_since_now seen;
   std::uint64_t steps = 0;
   for (std::uint64_t n = 0; n < seeds.count; ++n) {
+    const seed_under_way seed("queue_sim", seeds.first + n);
     queue_scenario scenario(seeds.first + n);
     const std::string problem = scenario.run();
-    ASSERT_EQ(problem, "") << how_to_repeat("'queue_sim.*'", seeds.first + n);
+    ASSERT_EQ(problem, "") << seed.how_to_repeat();
     steps += scenario.steps();
   }
   RecordProperty("steps", std::to_string(steps));

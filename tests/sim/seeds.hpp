@@ -18,7 +18,15 @@ struct seed_range {
 };
 [[nodiscard]] seed_range seeds_for_one_of_two();
 
-/// The command that runs this one seed again.
-[[nodiscard]] std::string how_to_repeat(const std::string& test, std::uint64_t seed);
+/// While it lives, an end by an assertion or a sanitizer prints the line of `how_to_repeat`.
+class seed_under_way {
+ public:
+  seed_under_way(const char* suite, std::uint64_t seed);
+  ~seed_under_way();
+  seed_under_way(const seed_under_way&) = delete;
+  seed_under_way& operator=(const seed_under_way&) = delete;
+  /// The command that runs this one seed again.
+  [[nodiscard]] std::string how_to_repeat() const;
+};
 
 }  // namespace brigade::sim
