@@ -158,7 +158,7 @@ std::vector<partition_mark> engine::implementation::marks_with(
   };
   const auto add_written = [&](const std::vector<detail::journaled::entry>& entries) {
     for (const detail::journaled::entry& entry : entries) {
-      if (!entry.in_sink || entry.slot == detail::no_slot) continue;
+      if (!entry.in_sink) continue;
       add(entry.partition, entry.slot, entry.child, entry.part);
     }
   };
@@ -167,7 +167,9 @@ std::vector<partition_mark> engine::implementation::marks_with(
   for (const item* work : batch) add(work->partition, work->slot, work->is_child(), work->part);
   std::vector<partition_mark> marks;
   for (std::size_t n = 0; n < partitions_.size(); ++n) {
-    marks.push_back({partitions_[n], watermarks_[n].at_with(slots[n], parts[n])});
+    mark at = watermarks_[n].at_with(slots[n], parts[n]);
+    if (finished_before_[n]) at = mark::merge(*finished_before_[n], at);
+    marks.push_back({partitions_[n], std::move(at)});
   }
   return marks;
 }

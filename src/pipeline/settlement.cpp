@@ -148,7 +148,7 @@ void engine::implementation::durable_up_to(std::uint64_t number) {
   std::vector<bool> moved(partitions_.size());
   while (!in_journal_.empty() && in_journal_.front().number <= number) {
     for (journaled::entry& entry : in_journal_.front().entries) {
-      const bool done = entry.result != outcome::returned && entry.slot != detail::no_slot;
+      const bool done = entry.result != outcome::returned;
       watermark& at = watermarks_[entry.partition];
       if (entry.child) {
         if (done) at.part_finished(entry.slot, std::move(entry.part));

@@ -154,8 +154,7 @@ task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
   const std::string front = parent.part.empty() ? std::string() : parent.part + "/";
   for (std::size_t n = 0; n < values.size(); ++n) {
     const std::string path = front + std::to_string(n);
-    const bool known = parent.slot != detail::no_slot;
-    if (known && watermarks_[parent.partition].is_part_finished(parent.slot, path)) {
+    if (watermarks_[parent.partition].is_part_finished(parent.slot, path)) {
       parent.worst_child = std::min(parent.worst_child, outcome::delivered);
       continue;
     }

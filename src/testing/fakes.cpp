@@ -78,6 +78,7 @@ task<std::vector<source_item>> fake_source::read(std::size_t items_max) {
     const fake_store::entry& entry = from.entries[turn->unread.back()];
     turn->unread.pop_back();
     given.emplace_back(payload(entry.text), index_of(from.name), entry.begin, entry.end);
+    if (entry.undecodable) given.back().undecodable = "not in any known alphabet";
     if (turn->unread.empty()) cursors_.erase(turn);
   }
   co_return given;

@@ -116,7 +116,7 @@ std::string pipeline_scenario::history(const std::string& id) const {
 
 void pipeline_scenario::check_account() {
   for (const auto& partition : store_.partitions()) {
-    for (const auto& entry : partition.entries) check_item(entry.text, 0);
+    for (const auto& entry : partition.entries) check_item(entry.text, 0, true);
   }
   for (const auto& [id, known] : final_) {
     if (known->what.dead != nullptr) check_letter(*known);
@@ -124,26 +124,26 @@ void pipeline_scenario::check_account() {
   check_table();
 }
 
-// The item that came into this stage has its outcome, and so has whatever became of it.
-void pipeline_scenario::check_item(const std::string& id, int from_stage) {
+// The item that came into this stage, and whatever became of it. `must`: it has an outcome.
+void pipeline_scenario::check_item(const std::string& id, int from_stage, bool must) {
   const auto found = final_.find(id);
-  if (found == final_.end()) return problem("item " + id + " has no outcome" + history(id));
+  const row* const final = found == final_.end() ? nullptr : found->second;
+  if (final == nullptr && must) problem("item " + id + " has no outcome" + history(id));
+  const bool delivered = final != nullptr && final->what.result == outcome::delivered;
   const auto splits = std::find_if(shapes_.begin() + from_stage, shapes_.end(),
                                    [&](const stage_shape& each) { return each.splits(id); });
-  const settlement& what = found->second->what;
-  const bool delivered = what.result == outcome::delivered;
   if (splits == shapes_.end()) {
     if (delivered) check_delivered(id);
     return;
   }
+  // Delivered it was for all its children. With another outcome it may have failed in a later run,
+  // before it was split again.
   for (std::size_t n = 0; n < splits->children_of(id); ++n) {
     const std::string child = id + "/" + std::to_string(n);
+    check_item(child, splits->index + 1, delivered);
     const auto known = final_.find(child);
-    // One that was delivered was so for all its children; in another run it may have failed before.
-    if (!delivered && known == final_.end()) continue;
-    check_item(child, splits->index + 1);
-    const bool together = known != final_.end() && known->second->run == found->second->run;
-    require(!(together && delivered && known->second->what.result == outcome::dead_lettered),
+    const bool together = delivered && known != final_.end() && known->second->run == final->run;
+    require(!together || known->second->what.result != outcome::dead_lettered,
             "item " + id + " counts as delivered, and its child " + child + " is a dead letter");
   }
 }

@@ -18,8 +18,9 @@ constexpr std::uint64_t steps_max = 200'000;
 pipeline_scenario::pipeline_scenario(std::uint64_t seed)
     : random_(seed),
       seed_(seed),
-      sink_kind_(static_cast<fake_sink_kind>(random_.below(3))),
-      journal_(seed + 1, milliseconds(random_.below(12))) {
+      sink_kind_(random_.one_in(2) ? fake_sink_kind::transactional
+                                   : static_cast<fake_sink_kind>(random_.below(3))),
+      journal_(seed + 1, milliseconds(random_.below(random_.one_in(3) ? 60 : 12))) {
   const std::uint64_t count = between(1, 4);
   int transformed = 0;
   for (std::uint64_t n = 0; n < count; ++n) {
@@ -40,16 +41,17 @@ pipeline_scenario::pipeline_scenario(std::uint64_t seed)
 }
 
 void pipeline_scenario::fill_the_store() {
-  const std::uint64_t partitions = between(1, 2);
+  const std::uint64_t partitions = between(1, 3);
   const bool has_gaps = chance(4);
   std::vector<std::uint64_t> ends(static_cast<std::size_t>(partitions));
-  for (std::uint64_t left = between(1, 24); left > 0; --left) {
+  for (std::uint64_t left = between(1, chance(3) ? 120 : 40); left > 0; --left) {
     const auto which = static_cast<std::size_t>(random_.below(partitions));
     const std::string name = "p" + std::to_string(which) + ":t";
     testing::fake_store::entry item;
     item.begin = ends[which] + (has_gaps ? random_.below(3) : 0);
     item.end = ends[which] = item.begin + between(1, 3);
     item.text = name + ":" + std::to_string(item.begin);
+    item.undecodable = chance(30);
     store_.add(name, std::move(item));
   }
   store_.on_acknowledge = [this](const std::string& partition, const mark& finished) {
@@ -58,7 +60,7 @@ void pipeline_scenario::fill_the_store() {
 }
 
 std::string pipeline_scenario::run() {
-  for (std::uint64_t rough = random_.below(5); rough > 0 && !complete_; --rough) {
+  for (std::uint64_t rough = random_.below(6); rough > 0 && !complete_; --rough) {
     play(mood::rough);
     if (!problem_.empty()) return problem_;
   }
@@ -79,7 +81,8 @@ void pipeline_scenario::play(mood how) {
   stage_log_ = {};
   crashes_ = how == mood::rough && chance(2);
   loop.before_each_step([this] { check_step(); });
-  loop.kill_after(crashes_ ? between(1, chance(2) ? 60 : 600) : steps_max);
+  const std::uint64_t latest = chance(3) ? 50 : chance(2) ? 300 : 1500;
+  loop.kill_after(crashes_ ? between(1, latest) : steps_max);
   try {
     loop.run(whole_run(how));
   } catch (const cancelled&) {
@@ -108,9 +111,10 @@ task<engine_resume> pipeline_scenario::open_ends(pipeline_plan& plan) {
   const std::vector<partition_mark> marks = co_await plan.to->open(history);
   if (plan.to->transactional()) journal_.reconcile(marks);
   point = journal_.resume();
-  co_await plan.from->open(point.accounted, point.source_state);
-  journal_.keep(plan.from->state(), plan.to->first_token());
   engine_resume resume;
+  resume.accounted = point.accounted;
+  co_await plan.from->open(std::move(point.accounted), point.source_state);
+  journal_.keep(plan.from->state(), plan.to->first_token());
   resume.finished = std::move(point.finished);
   co_return resume;
 }

@@ -48,7 +48,7 @@ class pipeline_scenario {
   void check_acknowledged(const std::string& partition, const mark& finished);
   void learn_rows();
   void check_account();
-  void check_item(const std::string& id, int from_stage);
+  void check_item(const std::string& id, int from_stage, bool must);
   void check_delivered(const std::string& id);
   void check_letter(const row& dead);
   void check_table();

@@ -91,7 +91,8 @@ struct pipeline_plan {
 
 /// What a run continues from.
 struct engine_resume {
-  std::vector<partition_mark> finished;  ///< is finished, recorded or not: no work is done on it
+  std::vector<partition_mark> finished;   ///< is finished, recorded or not: no work is done on it
+  std::vector<partition_mark> accounted;  ///< is recorded: what the source was opened with
 };
 
 class engine {

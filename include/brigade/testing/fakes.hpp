@@ -38,8 +38,9 @@ class fake_store {
   struct entry {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
-    std::string text;      ///< what the item holds: a std::string
-    bool trimmed = false;  ///< acknowledged, and gone for good
+    std::string text;          ///< what the item holds: a std::string
+    bool undecodable = false;  ///< the source cannot make sense of it
+    bool trimmed = false;      ///< acknowledged, and gone for good
   };
   struct partition {
     std::string name;  ///< `<source>:<token>`
