@@ -98,6 +98,16 @@ void loop::kill(detail::task_state& record) noexcept {
   if (running_ == nullptr) bury();
 }
 
+void loop::kill_others() noexcept {
+  // A task takes those of its groups along, so the list is read from its front again.
+  for (detail::link* node = tasks_.front(); node != tasks_.end();) {
+    auto* record = static_cast<detail::task_state*>(node);
+    const bool spared = record == running_ || record->group_ != nullptr;
+    if (!spared) kill(*record);
+    node = spared ? node->next : tasks_.front();
+  }
+}
+
 detail::waiter& loop::pick() {
   detail::link* node = ready_.front();
   for (std::size_t i = driver_->choose(ready_count_); i > 0; --i) node = node->next;

@@ -1,3 +1,4 @@
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/detail/queue_core.hpp>
 #include <brigade/async/detail/task_state.hpp>
 
@@ -34,31 +35,42 @@ queue_statistics queue_core::statistics() const {
 }
 
 void queue_core::take_back_item_grant() noexcept {
+  probe::passed(probe::coverage::grant_revoked);
   if (aborted_) return;
   BRIGADE_ASSERT(granted_ > 0, "an item grant was taken back twice");
   --granted_;
+  if (!probe::stands(probe::guard::grant_pass_on)) return;
   if (!getters_.empty() && item_to_spare()) grant_getter();
 }
 
 void queue_core::take_back_room_grant() noexcept {
+  probe::passed(probe::coverage::put_cancelled_after_grant);
   BRIGADE_ASSERT(reserved_ > 0, "a room grant was taken back twice");
   --reserved_;
+  if (!probe::stands(probe::guard::slot_pass_on)) return;
   if (!putters_.empty() && room_to_spare()) grant_putter();
 }
 
 void queue_core::mark_closed() noexcept {
   closed_ = true;
-  while (!getters_.empty()) static_cast<waiter*>(getters_.front())->wake(wait_state::ended);
+  // While an item is promised, whoever waits may still get it: should its promise be taken back.
+  if (size_ == 0) end_getters();
   while (!putters_.empty()) static_cast<waiter*>(putters_.front())->wake(wait_state::ended);
 }
 
 void queue_core::forget_all_items() noexcept {
+  if (granted_ > 0) probe::passed(probe::coverage::abort_with_grant_out);
   aborted_ = true;
   BRIGADE_ASSERT(unfinished_ >= size_, "more items queued than unfinished");
   unfinished_ -= size_;
   size_ = 0;
   granted_ = 0;
+  end_getters();
   if (unfinished_ == 0) wake_joiners();
+}
+
+void queue_core::end_getters() noexcept {
+  while (!getters_.empty()) static_cast<waiter*>(getters_.front())->wake(wait_state::ended);
 }
 
 void queue_core::wake_joiners() noexcept {

@@ -61,6 +61,7 @@ void task_state::interrupt() noexcept {
 
 void task_state::refresh_interrupted() noexcept {
   interrupted_ = scope_->effective() != nullptr || (request_pending_ && shields_ == 0);
+  if (!interrupted_) failed_waits_ = 0;  // a deadline that passed is over: nothing was swallowed
   if (interrupted_ && loop_->running() == this) loop_->exhaust_budget();
 }
 

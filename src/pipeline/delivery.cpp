@@ -143,20 +143,33 @@ void engine::implementation::sort_out(std::vector<item*>& batch, write_result re
   }
 }
 
+// What is finished durably, what the sink has though the journal cannot say so yet, and the batch.
 std::vector<partition_mark> engine::implementation::marks_with(
     const std::vector<item*>& batch) const {
   std::vector<std::vector<std::uint64_t>> slots(partitions_.size());
   std::vector<std::vector<watermark::slot_part>> parts(partitions_.size());
-  for (const item* work : batch) {
-    if (work->is_child()) {
-      parts[work->partition].push_back({work->slot, work->part});
+  const auto add = [&](std::uint32_t partition, std::uint64_t slot, bool child,
+                       const std::string& part) {
+    if (child) {
+      parts[partition].push_back({slot, part});
     } else {
-      slots[work->partition].push_back(work->slot);
+      slots[partition].push_back(slot);
     }
-  }
+  };
+  const auto add_written = [&](const std::vector<detail::journaled::entry>& entries) {
+    for (const detail::journaled::entry& entry : entries) {
+      if (!entry.in_sink) continue;
+      add(entry.partition, entry.slot, entry.child, entry.part);
+    }
+  };
+  for (const detail::journaled& waiting : in_journal_) add_written(waiting.entries);
+  add_written(outbox_entries_);
+  for (const item* work : batch) add(work->partition, work->slot, work->is_child(), work->part);
   std::vector<partition_mark> marks;
   for (std::size_t n = 0; n < partitions_.size(); ++n) {
-    marks.push_back({partitions_[n], watermarks_[n].at_with(slots[n], parts[n])});
+    mark at = watermarks_[n].at_with(slots[n], parts[n]);
+    if (finished_before_[n]) at = mark::merge(*finished_before_[n], at);
+    marks.push_back({partitions_[n], std::move(at)});
   }
   return marks;
 }

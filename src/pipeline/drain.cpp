@@ -9,6 +9,7 @@
 // The watchdog of a process that never gets here is the program's (its signal thread).
 #include "pipeline/engine_state.hpp"
 
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
@@ -26,6 +27,7 @@ constexpr auto cancel_grace = 3s;
 
 void engine::implementation::drain() {
   if (phase_ != run_phase::running) return;
+  note_waiting_retries();
   phase_ = run_phase::draining;
   loop_->refresh_now();
   stop_deadline_ = loop_->now() + plan.rules.stop_timeout;
@@ -50,6 +52,7 @@ void engine::implementation::stop_now(int exit_code, std::string why) {
     if (!why.empty()) stop_reason_ = why;
   }
   if (phase_ >= run_phase::stopping) return;
+  note_waiting_retries();
   phase_ = run_phase::stopping;
   if (work_group_ != nullptr) work_group_->cancel(why.empty() ? "stopped" : why);
   if (helpers_ != nullptr) {
@@ -86,6 +89,14 @@ task<> engine::implementation::kill_the_stuck() {
     if (work.done()) continue;
     notice("task '" + work.name() + "' did not end when cancelled; it is destroyed");
     loop_->kill(work.record());
+  }
+}
+
+void engine::implementation::note_waiting_retries() const {
+  for (const auto& stage : stages_) {
+    if (stage->walk_retries() == 0) continue;
+    detail::probe::passed(detail::probe::coverage::stop_during_retry);
+    return;
   }
 }
 

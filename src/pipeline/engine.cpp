@@ -66,7 +66,8 @@ std::uint64_t stage_run::walk() const {
 }  // namespace detail
 
 engine::implementation::implementation(pipeline_plan made, journal* account)
-    : plan(std::move(made)), journal_(account), random_state_(std::random_device{}()) {
+    : plan(std::move(made)), journal_(account), random_state_(plan.jitter_seed) {
+  if (random_state_ == 0) random_state_ = std::random_device{}();
   int index = 0;
   for (stage_plan& stage : plan.stages) {
     stages_.push_back(std::make_unique<stage_run>(index++, std::move(stage)));
@@ -181,7 +182,8 @@ void engine::implementation::spawn_work(task_group& group) {
   keep(group.spawn_named(stages_.back()->name + " delivery", [this] { return deliver(); }));
 }
 
-// A stage that does not close in time is destroyed with its engine, and its processes with it.
+// A stage that does not close in time is destroyed with its engine, and its processes with it. One
+// that fails to close is named, and does not keep the others open.
 task<> engine::implementation::close_stages() {
   loop_->refresh_now();
   std::chrono::nanoseconds limit = close_limit;
@@ -196,23 +198,30 @@ task<> engine::implementation::close_stages() {
       co_await stage->body->close();
     } catch (const cancelled&) {
       if (!patience.caused_cancellation()) throw;
+    } catch (const std::exception& failed) {
+      stop_now(1, failed.what());
     }
   }
 }
 
 task<> engine::implementation::close_all() {
+  auto close = [this](auto& what) -> task<> {
+    try {
+      co_await what.close();
+    } catch (const std::exception& failed) {
+      stop_now(1, failed.what());
+    }
+  };
+  const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
   co_await close_stages();
-  std::string error;
   try {
     const std::vector<partition_mark> marks = marks_with({});
-    const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
     if (told) co_await plan.to->commit_marks(marks);
-    co_await plan.to->close();
-    co_await plan.from->close();
   } catch (const std::exception& failed) {
-    error = failed.what();
+    stop_now(1, failed.what());
   }
-  if (!error.empty()) stop_now(1, std::move(error));
+  co_await close(*plan.to);
+  co_await close(*plan.from);
 }
 
 int engine::implementation::exit_code() const {

@@ -26,8 +26,6 @@ namespace brigade::detail {
 
 struct stage_run;
 
-inline constexpr std::uint64_t no_slot = static_cast<std::uint64_t>(-1);
-
 struct item final : pooled, private timer {
   struct hook : link {
     explicit hook(item& self_) : self(&self_) {}
@@ -43,7 +41,7 @@ struct item final : pooled, private timer {
   std::uint32_t partition = 0;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
-  std::uint64_t slot = no_slot;  ///< in its partition's watermark
+  std::uint64_t slot = 0;  ///< in its partition's watermark
   std::size_t bytes = 0;         ///< what it takes of the window
   wall_time taken_at;
   time_point taken;  ///< the loop's clock; for deadlines and ages
@@ -129,6 +127,7 @@ struct journaled {
     outcome result;
     bool child;
     std::string part;
+    bool in_sink = false;  ///< its own row is; of a parent only its children's are
   };
   std::vector<entry> entries;
 };
@@ -216,6 +215,7 @@ class engine::implementation {
   task<> watch_the_drain();
   task<> kill_the_stuck();
   void return_late_retries();
+  void note_waiting_retries() const;
   [[nodiscard]] std::string drain_line() const;
 
   /// Null once this is gone: what other threads hold of it.
@@ -230,7 +230,7 @@ class engine::implementation {
 
   std::vector<std::string> partitions_;
   std::vector<watermark> watermarks_;
-  std::vector<std::optional<mark>> finished_before_;
+  std::vector<std::optional<mark>> finished_before_;  ///< when that is more than is accounted for
   engine_resume resume_;
   std::size_t window_items_ = 0;
   std::size_t window_bytes_ = 0;

@@ -93,8 +93,10 @@ void engine::implementation::learn_partitions() {
   while (partitions_.size() < known.size()) {
     const std::string& partition = known[partitions_.size()];
     std::optional<mark> finished = mark_of(resume_.finished, partition);
+    const mark accounted = mark_of(resume_.accounted, partition).value_or(mark{});
     const auto gaps = plan.replay ? watermark::gaps::stay : watermark::gaps::bridged;
-    watermarks_.emplace_back(finished.value_or(mark{}), gaps);
+    watermarks_.emplace_back(accounted, gaps);
+    if (finished == accounted) finished.reset();
     finished_before_.push_back(std::move(finished));
     partitions_.push_back(partition);
   }
@@ -127,13 +129,13 @@ item* engine::implementation::receive(source_item taken) {
   window_items_ += 1;
   window_bytes_ += made->bytes;
   live_.push_back(&made->live);
+  made->slot = watermarks_[taken.partition].taken(taken.begin, taken.end);
   const auto& before = finished_before_[taken.partition];
   if (before && before->finished(taken.begin)) {
     // The sink had it before the ledger could say so: the account is completed, no work is done.
     settle(*made, outcome::delivered, plan.sink_name, {});
     return nullptr;
   }
-  made->slot = watermarks_[taken.partition].taken(taken.begin, taken.end);
   if (taken.undecodable) {
     made->attempts = 1;
     auto dead = std::make_unique<letter>();

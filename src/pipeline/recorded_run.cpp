@@ -34,7 +34,8 @@ task<engine_resume> open_ends(pipeline_plan& plan, ledger* account) {
       point.accounted.push_back(replayed);
     }
   }
-  co_await plan.from->open(point.accounted, point.source_state);
+  resume.accounted = point.accounted;
+  co_await plan.from->open(std::move(point.accounted), point.source_state);
   if (account != nullptr) {
     account->keep(plan.replay ? point.source_state : plan.from->state(), plan.to->first_token());
   }

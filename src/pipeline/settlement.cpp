@@ -1,6 +1,7 @@
 // One outcome an item: counted, written down, and acknowledged once that is durable.
 #include "pipeline/engine_state.hpp"
 
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
@@ -9,6 +10,7 @@ namespace brigade {
 
 using detail::item;
 using detail::journaled;
+namespace probe = detail::probe;
 
 namespace {
 
@@ -37,6 +39,7 @@ void engine::implementation::settle(item& work, outcome result, std::string_view
     dead_letters_.push_back({std::string(work.id()), std::string(stage), error, work.attempts});
   }
   write_down(work, result, stage, std::move(error), std::move(dead));
+  outbox_entries_.back().in_sink = result == outcome::delivered;
   stage_run* at = work.stage >= 0 ? stages_[static_cast<std::size_t>(work.stage)].get() : nullptr;
   count_at_stage(work, result);
   item* parent = work.parent;
@@ -77,8 +80,8 @@ void engine::implementation::count_at_stage(item& work, outcome result) {
 
 void engine::implementation::write_down(item& work, outcome result, std::string_view stage,
                                         std::string error, std::unique_ptr<letter> dead) {
-  outbox_entries_.push_back(
-      journaled::entry{work.partition, work.slot, work.bytes, result, work.is_child(), work.part});
+  outbox_entries_.push_back(journaled::entry{work.partition, work.slot, work.bytes, result,
+                                             work.is_child(), work.part, false});
   if (journal_ != nullptr) {
     settlement entry;
     entry.id = work.id();
@@ -123,6 +126,9 @@ void engine::implementation::flush(std::string sink_token) {
     waits_for_journal_ = true;
     loop_->outside_wait_begins(false);
   }
+  if (!probe::stands(probe::guard::acknowledge_after_ledger)) {
+    durable_up_to(in_journal_.back().number);
+  }
 }
 
 // Records what settles between the sink's batches; the sink's own go in together, with its token.
@@ -141,7 +147,7 @@ void engine::implementation::durable_up_to(std::uint64_t number) {
   std::vector<bool> moved(partitions_.size());
   while (!in_journal_.empty() && in_journal_.front().number <= number) {
     for (journaled::entry& entry : in_journal_.front().entries) {
-      const bool done = entry.result != outcome::returned && entry.slot != detail::no_slot;
+      const bool done = entry.result != outcome::returned;
       watermark& at = watermarks_[entry.partition];
       if (entry.child) {
         if (done) at.part_finished(entry.slot, std::move(entry.part));

@@ -1,4 +1,5 @@
 #include <brigade/async/assert.hpp>
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/pipeline/watermark.hpp>
 
 #include <algorithm>
@@ -48,7 +49,9 @@ bool watermark::is_part_finished(std::uint64_t slot, const std::string& path) co
 /// low.
 void watermark::add_run(mark_builder& to, std::uint64_t begin, std::uint64_t end,
                         bool is_first) const {
-  const bool from_low = is_first && between_ == gaps::bridged && begin > to.low();
+  const bool behind_no_hole =
+      is_first || !detail::probe::stands(detail::probe::guard::watermark_hole);
+  const bool from_low = behind_no_hole && between_ == gaps::bridged && begin > to.low();
   to.finish(from_low ? to.low() : begin, end);
 }
 

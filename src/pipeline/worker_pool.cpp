@@ -1,6 +1,7 @@
 // The workers of a stage: attempts at items, and what their results mean.
 #include "pipeline/engine_state.hpp"
 
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
@@ -10,6 +11,7 @@ namespace brigade {
 using detail::item;
 using detail::run_phase;
 using detail::work_slot;
+namespace probe = detail::probe;
 
 namespace detail {
 
@@ -152,8 +154,7 @@ task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
   const std::string front = parent.part.empty() ? std::string() : parent.part + "/";
   for (std::size_t n = 0; n < values.size(); ++n) {
     const std::string path = front + std::to_string(n);
-    const bool known = parent.slot != detail::no_slot;
-    if (known && watermarks_[parent.partition].is_part_finished(parent.slot, path)) {
+    if (watermarks_[parent.partition].is_part_finished(parent.slot, path)) {
       parent.worst_child = std::min(parent.worst_child, outcome::delivered);
       continue;
     }
@@ -199,6 +200,7 @@ void engine::implementation::attempt_failed(stage_run& stage, item& work, int wo
   ++stage.workers[static_cast<std::size_t>(worker_id)].failed;
   if (why.killed_handler) {
     ++work.kills;
+    probe::passed(probe::coverage::child_died);
   } else {
     ++work.attempts;
   }

@@ -179,5 +179,23 @@ TEST(cancel, catch_std_exception_does_not_eat_it) {
   loop.run(main());
 }
 
+// Its locals go before its parameters, so the outer scopes before the inner ones.
+TEST(cancel, a_frame_destroyed_within_nested_scopes_ends_them_in_any_order) {
+  virtual_loop loop;
+  auto sleeps = []() -> task<> { co_await sleep_for(1h); };
+  auto nested = [&]() -> task<> {
+    auto in_time = timeout(1h, sleeps());
+    auto out_of_reach = shielded(1h, std::move(in_time));
+    co_await timeout(1h, std::move(out_of_reach));
+  };
+  auto main = [&]() -> task<> {
+    auto handle = spawn(nested);
+    co_await sleep_for(1s);
+    loop.kill(handle.record());
+    EXPECT_TRUE(handle.is_cancelled());
+  };
+  loop.run(main());
+}
+
 }  // namespace
 }  // namespace brigade

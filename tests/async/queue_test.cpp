@@ -151,6 +151,49 @@ TEST(queue, close_refuses_new_items_and_wakes_everybody) {
   loop.run(main());
 }
 
+// Closed is not the end while an item is on its way to somebody who may yet not take it.
+TEST(queue, an_item_promised_when_it_was_closed_still_finds_a_taker) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  ints first;
+  ints second;
+  auto main = [&]() -> task<> {
+    auto one = spawn(take_into, std::ref(jobs), std::ref(first));
+    auto two = spawn(take_into, std::ref(jobs), std::ref(second));
+    co_await yield();
+    int item = 7;
+    EXPECT_TRUE(jobs.try_put(item));  // promised to one
+    jobs.close();
+    one.cancel();
+    co_await two;
+    EXPECT_EQ(second, ints{7});
+    EXPECT_TRUE(jobs.empty());
+  };
+  loop.run(main());
+}
+
+TEST(queue, an_item_given_back_after_an_abort_can_be_taken_in_a_forced_turn) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  auto main = [&]() -> task<> {
+    co_await jobs.put(7);
+    auto held = co_await jobs.take();
+    EXPECT_TRUE(jobs.abort().empty());
+    held.give_back();
+    const std::uint64_t before = loop.steps();
+    while (loop.steps() == before) {  // until the next operation that need not wait has to
+      auto again = co_await jobs.take();
+      EXPECT_TRUE(again);
+      if (!again) break;
+      again.give_back();
+    }
+    auto last = co_await jobs.take();
+    EXPECT_TRUE(last);
+  };
+  loop.run(main());
+  EXPECT_EQ(jobs.statistics().done, 1U);
+}
+
 TEST(queue, abort_returns_what_nobody_took_and_releases_join) {
   virtual_loop loop;
   queue<int> jobs{8};

@@ -26,6 +26,21 @@ TEST(timeout, a_late_body_is_cancelled_and_timed_out_is_thrown) {
   EXPECT_THROW(loop.run(timeout(1s, sleeps(2000ms))), timed_out);
 }
 
+TEST(timeout, a_task_whose_waits_time_out_again_and_again_is_not_said_to_swallow_cancellations) {
+  virtual_loop loop;
+  auto patient = []() -> task<> {
+    for (int i = 0; i < 1500; ++i) {
+      try {
+        co_await timeout(1ms, sleeps(5ms));
+      } catch (const timed_out&) {
+      }
+    }
+  };
+  ::testing::internal::CaptureStderr();
+  loop.run(patient());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(timeout, of_two_due_at_once_only_the_outer_converts) {
   virtual_loop loop;
   auto inner = []() -> task<int> {

@@ -45,6 +45,7 @@ class cancel_scope : private detail::link {
   /// The outermost scope of a task; `parent` may be another task's (its group's).
   cancel_scope(root_tag, detail::task_state* owner, cancel_scope* parent);
   void attach(cancel_scope* parent);
+  void leave_the_middle();
   void reach_in(std::string_view reason);
   /// Whether this scope or one around it, up to the nearest shield, is cancelled.
   [[nodiscard]] const cancel_scope* effective() const;

@@ -40,6 +40,8 @@ class event {
   void set() noexcept;
   void clear() noexcept { set_ = false; }
   [[nodiscard]] bool is_set() const { return set_; }
+  /// Whether a task waits for it.
+  [[nodiscard]] bool awaited() const { return !waiters_.empty(); }
 
  private:
   std::string name_;

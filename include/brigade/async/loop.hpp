@@ -111,6 +111,8 @@ class loop {
   [[nodiscard]] std::size_t task_count() const { return task_count_; }
   /// Destroys the frame of a task where it waits, as a crash would; not for the running one.
   void kill(detail::task_state& record) noexcept;
+  /// The same for every task but the running one.
+  void kill_others() noexcept;
   /// Tasks left over at the end of `run` that did not end when cancelled get this long.
   void set_leftover_timeout(std::chrono::nanoseconds limit) { leftover_timeout_ = limit; }
   /// Told of each error nobody awaited; the default writes a line to stderr.

@@ -9,6 +9,7 @@
 /// Thread safety: one loop. Lifetime: outlives its waiters and tickets; destroying it while a task
 /// waits is a misuse (asserted).
 #pragma once
+#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/detail/queue_core.hpp>
 #include <brigade/async/error.hpp>
 #include <brigade/async/task.hpp>
@@ -72,7 +73,9 @@ class [[nodiscard]] ticket {
  private:
   void settle(std::uint64_t detail::queue_core::* counter) {
     BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
-    std::exchange(queue_, nullptr)->core().settle(counter);
+    queue<T>& from = *queue_;
+    if (detail::probe::stands(detail::probe::guard::settle_once)) queue_ = nullptr;
+    from.core().settle(counter);
   }
   void leave() noexcept;
   queue<T>* queue_ = nullptr;
@@ -88,12 +91,12 @@ class [[nodiscard]] take_operation final : public detail::waiter {
   ~take_operation() { leave(); }
   [[nodiscard]] bool await_ready() noexcept {
     if (queue_.core().item_to_spare()) return loop::current().spend();
-    return queue_.core().closed_ && end_now();
+    return queue_.core().closed_and_drained() && end_now();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     if (begin_wait(handle)) return;
     if (queue_.core().item_to_spare()) {
-      ++queue_.core().granted_;
+      if (!queue_.core().aborted_) ++queue_.core().granted_;
       wait_granted();
     } else {
       wait_in(queue_.core().getters_);
@@ -199,6 +202,7 @@ class queue {
     while (core_.unfinished_ != 0) {
       detail::join_operation wait(core_, where);
       co_await wait;
+      if (core_.unfinished_ != 0) detail::probe::passed(detail::probe::coverage::join_raced_by_put);
     }
   }
 
@@ -241,15 +245,16 @@ template <class T>
 ticket<T> take_operation<T>::await_resume() {
   using detail::wait_state;
   const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::ended) return ticket<T>(ticket<T>::end::closed);
+  detail::queue_core& core = queue_.core();
   if (how == wait_state::cancelled) {
     if (mode_ == on_cancel::end) return ticket<T>(ticket<T>::end::cancelled);
     task_->throw_cancelled();
   }
-  if (how == wait_state::granted) {
-    if (queue_.core().aborted_) return ticket<T>(ticket<T>::end::closed);
-    --queue_.core().granted_;
-  }
+  const bool promised = how == wait_state::granted && !core.aborted_;
+  if (promised) --core.granted_;
+  // The end, unless an item was given back since.
+  const bool at_the_end = how != wait_state::idle && !promised;
+  if (at_the_end && !core.item_to_spare()) return ticket<T>(ticket<T>::end::closed);
   return ticket<T>(queue_, queue_.pop());
 }
 

@@ -81,6 +81,7 @@ struct pipeline_plan {
   std::unique_ptr<sink> to;
   sink_policy sink_rules;
   run_policy rules;
+  std::uint64_t jitter_seed = 0;  ///< of the delays before retries; 0: another in each run
   /// The item's own id, beside its position; empty: none.
   std::function<std::string(const payload&)> business_id;
   /// For replays: by position. Empty in an ordinary run.
@@ -91,7 +92,8 @@ struct pipeline_plan {
 /// What a run continues from.
 struct engine_resume {
   engine_resume() = default;  // no aggregate: g++ 12 destroys `execute({})`'s argument twice
-  std::vector<partition_mark> finished;  ///< is finished, recorded or not: no work is done on it
+  std::vector<partition_mark> finished;   ///< is finished, recorded or not: no work is done on it
+  std::vector<partition_mark> accounted;  ///< is recorded: what the source was opened with
 };
 
 class engine {

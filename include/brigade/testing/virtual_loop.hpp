@@ -3,10 +3,12 @@
 ///
 /// Time stands still while tasks run and jumps to the next timer when all of them wait. With a seed
 /// the next task is drawn from the ready ones, so that no test relies on an order nobody promised.
-/// `kill_after(n)` ends a run after n steps as a crash would: frames are destroyed where they wait.
+/// `kill_after(n)` ends a run after n steps as a crash would: frames are destroyed where they wait,
+/// and `run` throws `cancelled`.
 ///
 /// Thread safety: none. Real threads and descriptors do not work on it.
 #pragma once
+#include <brigade/async/event.hpp>
 #include <brigade/async/loop.hpp>
 
 #include <cstdint>
@@ -47,14 +49,14 @@ class virtual_time final : public detail::driver {
   void poll() override {}
   void wait_until(detail::time_point deadline) override;
   void wake() noexcept override {}
-  std::size_t choose(std::size_t ready) override {
-    if (before_step) before_step();
-    return random_ ? static_cast<std::size_t>(random_->below(ready)) : 0;
-  }
+  std::size_t choose(std::size_t ready) override;
 
  private:
+  friend class virtual_loop;
   detail::time_point now_{std::chrono::hours(1)};
   std::optional<random_source> random_;
+  std::uint64_t steps_to_live_ = 0;  ///< 0: for ever
+  event time_to_kill_{"time to kill"};
 };
 
 class virtual_loop : public loop {
@@ -62,9 +64,16 @@ class virtual_loop : public loop {
   /// First in, first out.
   virtual_loop() : loop(std::make_unique<virtual_time>()) {}
   explicit virtual_loop(std::uint64_t seed) : loop(std::make_unique<virtual_time>(seed)) {}
-  void before_each_step(std::function<void()> check) {
-    static_cast<virtual_time&>(world()).before_step = std::move(check);
-  }
+  void before_each_step(std::function<void()> check) { time().before_step = std::move(check); }
+  /// To be called before `run`, at most once; at least one step.
+  void kill_after(std::uint64_t steps);
+  /// True once the run was killed.
+  [[nodiscard]] bool killed() const { return killed_; }
+
+ private:
+  virtual_time& time() { return static_cast<virtual_time&>(world()); }
+  task<> kill_when_told();
+  bool killed_ = false;
 };
 
 }  // namespace brigade::testing

@@ -53,6 +53,7 @@ class queue_core {
   // --- for the operations ---
   [[nodiscard]] bool item_to_spare() const { return size_ > granted_; }
   [[nodiscard]] bool room_to_spare() const { return size_ + reserved_ < capacity_; }
+  [[nodiscard]] bool closed_and_drained() const { return closed_ && size_ == 0; }
   void grant_getter() noexcept {
     BRIGADE_ASSERT(item_to_spare(), "a getter was granted an item that is not there");
     ++granted_;
@@ -72,6 +73,7 @@ class queue_core {
   void item_left() noexcept {
     --size_;
     if (!putters_.empty() && room_to_spare()) grant_putter();
+    if (closed_and_drained()) end_getters();
   }
   void take_back_item_grant() noexcept;
   void take_back_room_grant() noexcept;
@@ -89,7 +91,7 @@ class queue_core {
   std::size_t granted_ = 0;
   std::size_t reserved_ = 0;
   bool closed_ = false;
-  bool aborted_ = false;
+  bool aborted_ = false;  ///< promises are void, and no new ones are made
   std::uint64_t unfinished_ = 0;
   std::uint64_t put_ = 0;
   std::uint64_t done_ = 0;
@@ -102,6 +104,7 @@ class queue_core {
 
  private:
   void wake_joiners() noexcept;
+  void end_getters() noexcept;
 };
 
 /// Waits until nothing is unfinished.

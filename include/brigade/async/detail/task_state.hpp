@@ -92,7 +92,7 @@ class task_state : public link, public pooled {
   std::unique_ptr<std::string> request_reason_;
   std::uint64_t id_;
   std::uint32_t references_ = 1;
-  std::uint32_t failed_waits_ = 0;  ///< how often `cancelled` was thrown into it
+  std::uint32_t failed_waits_ = 0;  ///< since it was last not being cancelled
   int requests_ = 0;                ///< calls of cancel()
   int shields_ = 0;
   bool request_pending_ = false;

@@ -1,0 +1,230 @@
+#include "sim/pipeline_scenario.hpp"
+
+#include <brigade/async/spawn.hpp>
+#include <brigade/async/timeout.hpp>
+
+#include <utility>
+
+namespace brigade::sim {
+
+using testing::fake_sink_kind;
+
+namespace {
+
+constexpr std::uint64_t steps_max = 200'000;
+
+}  // namespace
+
+pipeline_scenario::pipeline_scenario(std::uint64_t seed)
+    : random_(seed),
+      seed_(seed),
+      sink_kind_(random_.one_in(2) ? fake_sink_kind::transactional
+                                   : static_cast<fake_sink_kind>(random_.below(3))),
+      journal_(seed + 1, milliseconds(random_.below(random_.one_in(3) ? 60 : 12))) {
+  const std::uint64_t count = between(1, 4);
+  int transformed = 0;
+  for (std::uint64_t n = 0; n < count; ++n) {
+    stage_shape shape;
+    shape.index = static_cast<int>(n);
+    shape.seed = random_.next();
+    shape.immediate = chance(4);
+    shape.transforms = chance(2);
+    shape.transformed_before = transformed;
+    transformed += shape.transforms ? 1 : 0;
+    shape.in_flight = chance(3) ? 2 : 1;
+    shape.splits_one_in = chance(3) ? between(2, 5) : 0;
+    shape.filters_one_in = chance(3) ? between(3, 8) : 0;
+    shape.refuses_one_in = chance(3) ? between(4, 12) : 0;
+    shapes_.push_back(shape);
+  }
+  fill_the_store();
+}
+
+void pipeline_scenario::fill_the_store() {
+  const std::uint64_t partitions = between(1, 3);
+  const bool has_gaps = chance(4);
+  std::vector<std::uint64_t> ends(static_cast<std::size_t>(partitions));
+  for (std::uint64_t left = between(1, chance(3) ? 120 : 40); left > 0; --left) {
+    const auto which = static_cast<std::size_t>(random_.below(partitions));
+    const std::string name = "p" + std::to_string(which) + ":t";
+    testing::fake_store::entry item;
+    item.begin = ends[which] + (has_gaps ? random_.below(3) : 0);
+    item.end = ends[which] = item.begin + between(1, 3);
+    item.text = name + ":" + std::to_string(item.begin);
+    item.undecodable = chance(30);
+    store_.add(name, std::move(item));
+  }
+  store_.on_acknowledge = [this](const std::string& partition, const mark& finished) {
+    check_acknowledged(partition, finished);
+  };
+}
+
+std::string pipeline_scenario::run() {
+  for (std::uint64_t rough = random_.below(6); rough > 0 && !complete_; --rough) {
+    play(mood::rough);
+    if (!problem_.empty()) return problem_;
+  }
+  if (!complete_) play(mood::calm);
+  require(complete_, "left in peace, the pipeline did not come to its end");
+  if (problem_.empty()) check_account();
+  if (!problem_.empty()) return problem_;
+  play(mood::calm);
+  require(taken_ == 0, "all was done, and the next run took items again");
+  return problem_;
+}
+
+// --- one run, as a recorded one goes ---
+
+void pipeline_scenario::play(mood how) {
+  testing::virtual_loop loop(random_.next());
+  loop_ = &loop;
+  stage_log_ = {};
+  crashes_ = how == mood::rough && chance(2);
+  loop.before_each_step([this] { check_step(); });
+  const std::uint64_t latest = chance(3) ? 50 : chance(2) ? 300 : 1500;
+  loop.kill_after(crashes_ ? between(1, latest) : steps_max);
+  try {
+    loop.run(whole_run(how));
+  } catch (const cancelled&) {
+    if (!crashes_) problem("it did not end in " + std::to_string(steps_max) + " steps");
+  } catch (const std::exception& error) {
+    problem(std::string("a run threw: ") + error.what());
+  }
+  loop_ = nullptr;
+  if (loop.killed()) journal_.crash();
+  learn_rows();
+  require(store_.lost().empty(),
+          "an item was acknowledged, and then asked for again: " +
+              (store_.lost().empty() ? std::string() : store_.lost().front()));
+  require(stage_log_.problem.empty(), stage_log_.problem);
+  steps_ += loop.steps();
+  const auto time = static_cast<std::uint64_t>(loop.now().time_since_epoch().count());
+  trace_ = trace_ * 1'000'003 + loop.steps() + time + journal_.rows().size();
+}
+
+task<engine_resume> pipeline_scenario::open_ends(pipeline_plan& plan) {
+  resume_point point = journal_.resume();
+  sink_resume history;
+  history.pipeline = plan.name;
+  history.token = point.sink_token;
+  history.has_history = point.has_history;
+  const std::vector<partition_mark> marks = co_await plan.to->open(history);
+  if (plan.to->transactional()) journal_.reconcile(marks);
+  point = journal_.resume();
+  engine_resume resume;
+  resume.accounted = point.accounted;
+  co_await plan.from->open(std::move(point.accounted), point.source_state);
+  journal_.keep(plan.from->state(), plan.to->first_token());
+  resume.finished = std::move(point.finished);
+  co_return resume;
+}
+
+task<> pipeline_scenario::whole_run(mood how) {
+  pipeline_plan plan = make_plan(how);
+  engine_resume resume = co_await open_ends(plan);
+  journal_.begin_run();
+  if (how == mood::rough && chance(16)) journal_.break_at(between(1, 12));
+  engine work(std::move(plan), &journal_);
+  struct known_while_it_lives {
+    known_while_it_lives(engine*& place_, engine& which) : place(place_) { place = &which; }
+    ~known_while_it_lives() { place = nullptr; }
+    engine*& place;
+  };
+  auto running = work.execute(std::move(resume));
+  spawn([this, how] { return operate(how); });
+  const known_while_it_lives known(engine_, work);
+  const report account = co_await std::move(running);
+  check_report(account);
+  check_closed(work);
+}
+
+// Whoever sits at the terminal.
+task<> pipeline_scenario::operate(mood how) {
+  if (how == mood::calm || chance(2)) co_return;
+  for (std::uint64_t acts = between(1, 3); acts > 0; --acts) {
+    const milliseconds first = some_time(0, chance(2) ? 20 : 200);
+    co_await sleep_for(first);
+    for (std::uint64_t turns = random_.below(4); turns > 0; --turns) co_await yield();
+    if (engine_ == nullptr) co_return;
+    switch (random_.below(8)) {
+      case 0:
+        engine_->stop_now(1, "the operator has had enough");
+        break;
+      case 1:
+      case 2:
+        engine_->deadline_now();
+        break;
+      default:
+        engine_->drain();
+    }
+  }
+}
+
+pipeline_plan pipeline_scenario::make_plan(mood how) {
+  const bool rough = how == mood::rough;
+  pipeline_plan plan;
+  plan.name = "sim";
+  plan.jitter_seed = random_.next() | 1U;
+  plan.from = std::make_unique<testing::fake_source>(store_, source_faults(how), random_.next());
+  plan.to =
+      std::make_unique<testing::fake_sink>(table_, sink_kind_, sink_faults(how), random_.next());
+  for (stage_shape& shape : shapes_) {
+    stage_policy& policy = shape.policy;
+    policy.workers = static_cast<int>(between(1, 3));
+    policy.queue_items_max = static_cast<std::size_t>(between(1, 4));
+    policy.retry.attempts_max = static_cast<int>(between(1, 4));
+    policy.retry.backoff_min = some_time(1, 30);
+    policy.retry.backoff_max = some_time(30, 120);
+    policy.failure = rough && chance(8) ? on_error::fail_fast : on_error::isolate;
+    policy.attempt_timeout = chance(3) ? some_time(3, 20) : milliseconds(0);
+    policy.item_deadline = chance(6) ? some_time(40, 200) : milliseconds(0);
+    stage_faults faults;
+    faults.delay_max = some_time(0, 8);
+    faults.fails_one_in = chance(3) ? 0 : between(3, rough ? 10 : 20);
+    faults.kills_one_in = chance(3) ? between(4, 20) : 0;
+    faults.fatal_one_in = rough && chance(6) ? 60 : 0;
+    faults.hangs_one_in = rough && chance(6) ? 40 : 0;
+    faults.close_fails = rough && chance(40);
+    plan.stages.push_back(
+        {"stage" + std::to_string(shape.index),
+         std::make_unique<simulated_stage>(shape, faults, random_.next(), stage_log_), policy});
+  }
+  plan.sink_rules.retry = shapes_.front().policy.retry;
+  plan.sink_rules.attempt_timeout = chance(4) ? some_time(2, 30) : milliseconds(0);
+  plan.sink_rules.batch_items_max = static_cast<std::size_t>(between(1, 6));
+  plan.sink_rules.batch_age_max = some_time(0, 20);
+  plan.rules.window_items_max = window_ = static_cast<std::size_t>(between(1, 16));
+  if (chance(4)) plan.rules.window_bytes_max = static_cast<std::size_t>(between(1, 300));
+  plan.rules.stop_timeout = some_time(0, 300);
+  plan.rules.give_up_after = rough && chance(2) ? some_time(100, 1000) : milliseconds(0);
+  plan.rules.handler_kills_max = static_cast<int>(between(1, 3));
+  return plan;
+}
+
+testing::source_faults pipeline_scenario::source_faults(mood how) {
+  testing::source_faults faults;
+  faults.read_delay_max = some_time(0, 6);
+  faults.read_items_max = static_cast<std::size_t>(between(1, 16));
+  faults.trims = chance(2);
+  faults.breaks_one_in = how == mood::rough && chance(8) ? 20 : 0;
+  return faults;
+}
+
+testing::sink_faults pipeline_scenario::sink_faults(mood how) {
+  testing::sink_faults faults;
+  faults.write_delay_max = some_time(0, 6);
+  faults.item_fails_one_in = chance(3) ? between(4, 20) : 0;
+  faults.outage_one_in = chance(4) ? between(4, 16) : 0;
+  faults.outage_max = some_time(1, how == mood::rough ? 2000 : 300);
+  faults.breaks_one_in = how == mood::rough && chance(10) ? 10 : 0;
+  return faults;
+}
+
+void pipeline_scenario::problem(const std::string& what) {
+  if (!problem_.empty()) return;
+  problem_ = what + "\n  in run " + std::to_string(journal_.run());
+  if (engine_ != nullptr) problem_ += ", " + engine_->account().line();
+  if (loop_ != nullptr) problem_ += "\n" + loop_->dump_tasks();
+}
+
+}  // namespace brigade::sim
