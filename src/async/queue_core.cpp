@@ -34,7 +34,7 @@ queue_statistics queue_core::statistics() const {
 }
 
 void queue_core::take_back_item_grant() noexcept {
-  if (aborted_) return;
+  if (aborted_ && granted_ == 0) return;
   BRIGADE_ASSERT(granted_ > 0, "an item grant was taken back twice");
   --granted_;
   if (!getters_.empty() && item_to_spare()) grant_getter();

@@ -247,7 +247,8 @@ ticket<T> take_operation<T>::await_resume() {
     task_->throw_cancelled();
   }
   if (how == wait_state::granted) {
-    if (queue_.core().aborted_) return ticket<T>(ticket<T>::end::closed);
+    // An abort took the items of those granted before it.
+    if (queue_.core().granted_ == 0) return ticket<T>(ticket<T>::end::closed);
     --queue_.core().granted_;
   }
   return ticket<T>(queue_, queue_.pop());
