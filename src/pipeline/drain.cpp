@@ -31,7 +31,9 @@ void engine::implementation::drain() {
   phase_ = run_phase::draining;
   loop_->refresh_now();
   stop_deadline_ = loop_->now() + plan.rules.stop_timeout;
+  if (open_scope_ != nullptr) open_scope_->cancel("stopping");
   if (intake_scope_ != nullptr) intake_scope_->cancel("stopping");
+  wait_for_no_company();
   return_late_retries();
   if (helpers_ != nullptr) {
     helpers_->spawn_named("drain", [this] { return watch_the_drain(); }).set_background();
@@ -54,6 +56,7 @@ void engine::implementation::stop_now(int exit_code, std::string why) {
   if (phase_ >= run_phase::stopping) return;
   note_waiting_retries();
   phase_ = run_phase::stopping;
+  if (open_scope_ != nullptr) open_scope_->cancel("stopped");
   if (work_group_ != nullptr) work_group_->cancel(why.empty() ? "stopped" : why);
   if (helpers_ != nullptr) {
     helpers_->spawn_named("last resort", [this] { return kill_the_stuck(); }).set_background();

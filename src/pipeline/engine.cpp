@@ -111,15 +111,23 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers_ = nullptr;
     helpers.cancel("the run is over");
   };
-  try {
-    co_await with_group(course);
-  } catch (...) {
-    return_the_rest();  // nothing may point into a loop that is gone
-    throw;
-  }
+  struct on_every_way_out {
+    explicit on_every_way_out(implementation& engine) : own(engine) {}
+    ~on_every_way_out() { own.leave_nothing_behind(); }
+    implementation& own;
+  };
+  const on_every_way_out guard(*this);
+  co_await with_group(course);
   report result = account();
   result.exit_code = exit_code();
   co_return result;
+}
+
+// Nothing may point into groups that have ended or a loop that is gone.
+void engine::implementation::leave_nothing_behind() {
+  helpers_ = nullptr;
+  work_group_ = nullptr;
+  return_the_rest();
 }
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.
@@ -150,10 +158,21 @@ task<> engine::implementation::open_all() {
   learn_partitions();
 }
 
+task<> engine::implementation::open_unless_stopped() {
+  cancel_scope opening;
+  const detail::lent_scope lent(open_scope_, opening);
+  try {
+    co_await open_all();
+  } catch (const cancelled&) {
+    if (!opening.caused_cancellation()) throw;
+  }
+}
+
 task<> engine::implementation::work() {
   std::exception_ptr failed;
   try {
-    co_await open_all();
+    co_await open_unless_stopped();
+    if (phase_ != run_phase::running) co_return;
     auto body = [this](task_group& group) { spawn_work(group); };
     co_await with_group(body);
   } catch (const exception_group& group) {
@@ -167,7 +186,6 @@ task<> engine::implementation::work() {
 
 void engine::implementation::spawn_work(task_group& group) {
   work_group_ = &group;
-  if (phase_ == run_phase::stopping) group.cancel(stop_reason_);
   auto keep = [this](task_handle<> handle) { work_tasks_.push_back(std::move(handle)); };
   keep(group.spawn_named("intake", [this] { return intake(); }));
   for (auto& stage : stages_) {
@@ -204,24 +222,22 @@ task<> engine::implementation::close_stages() {
   }
 }
 
-task<> engine::implementation::close_all() {
-  auto close = [this](auto& what) -> task<> {
-    try {
-      co_await what.close();
-    } catch (const std::exception& failed) {
-      stop_now(1, failed.what());
-    }
-  };
-  const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
-  co_await close_stages();
+// What fails to close does not keep the others open.
+task<> engine::implementation::close_one(task<> closing) {
   try {
-    const std::vector<partition_mark> marks = marks_with({});
-    if (told) co_await plan.to->commit_marks(marks);
+    co_await std::move(closing);
   } catch (const std::exception& failed) {
     stop_now(1, failed.what());
   }
-  co_await close(*plan.to);
-  co_await close(*plan.from);
+}
+
+task<> engine::implementation::close_all() {
+  const bool sound = !journal_broken_ && !writing_ && stop_code_ != 1;
+  co_await close_stages();
+  const std::vector<partition_mark> marks = marks_with({});
+  if (plan.to->transactional() && sound) co_await close_one(plan.to->commit_marks(marks));
+  co_await close_one(plan.to->close());
+  co_await close_one(plan.from->close());
 }
 
 int engine::implementation::exit_code() const {
@@ -241,7 +257,15 @@ task<> engine::implementation::report_progress() {
   if (!plan.observer.on_progress) co_return;
   for (;;) {
     co_await sleep_for(plan.observer.progress_every);
-    plan.observer.on_progress(look());
+    std::exception_ptr failed;
+    try {
+      plan.observer.on_progress(look());
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (!failed) continue;
+    stop_now(1, "progress: " + error_text(failed));
+    co_return;
   }
 }
 

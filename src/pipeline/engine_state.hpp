@@ -117,6 +117,18 @@ enum class run_phase : std::uint8_t {
   closing,   ///< nothing works any more; outcomes become durable
 };
 
+/// Lets others cancel a scope while it is open, also when its frame is destroyed.
+class lent_scope {
+ public:
+  lent_scope(cancel_scope*& place, cancel_scope& scope) : place_(place) { place_ = &scope; }
+  ~lent_scope() { place_ = nullptr; }
+  lent_scope(const lent_scope&) = delete;
+  lent_scope& operator=(const lent_scope&) = delete;
+
+ private:
+  cancel_scope*& place_;
+};
+
 /// What the journal has and has not yet called durable.
 struct journaled {
   std::uint64_t number = 0;
@@ -156,11 +168,14 @@ class engine::implementation {
  private:
   // engine.cpp: the course of a run
   void listen_to_journal();
+  void leave_nothing_behind();
   task<> open_all();
+  task<> open_unless_stopped();
   task<> work();
   void spawn_work(task_group& group);
   task<> close_stages();
   task<> close_all();
+  task<> close_one(task<> closing);
   [[nodiscard]] int exit_code() const;
   task<> report_progress();
   void notice(std::string_view line) const;
@@ -190,6 +205,7 @@ class engine::implementation {
   // delivery.cpp: batches into the sink
   task<> deliver();
   task<> gather_batch(std::vector<item*>& batch);
+  void wait_for_no_company();
   task<> write_batch(std::vector<item*>& batch);
   task<std::optional<write_result>> write_once(const std::vector<item*>& batch);
   task<> wait_out_outage(const std::string& error);
@@ -207,6 +223,7 @@ class engine::implementation {
   void flush(std::string sink_token);
   task<> keep_books();
   void durable_up_to(std::uint64_t number);
+  void acknowledge(std::uint32_t partition);
   void journal_failed(const std::string& error);
   task<> all_durable();
   void return_the_rest();
@@ -258,7 +275,10 @@ class engine::implementation {
 
   task_group* helpers_ = nullptr;
   task_group* work_group_ = nullptr;
+  cancel_scope* open_scope_ = nullptr;
   cancel_scope* intake_scope_ = nullptr;
+  cancel_scope* company_scope_ = nullptr;  ///< a batch that waits for more items
+  bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};
 };

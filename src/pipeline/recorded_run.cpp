@@ -64,6 +64,27 @@ report failed_to_open(const pipeline_plan& plan, std::string error) {
   return result;
 }
 
+// Signals reach the engine while it runs, however that ends.
+class attached {
+ public:
+  attached(stop_signals* signals, engine& target) : signals_(signals) {
+    if (signals_ != nullptr) signals_->attach(loop::current(), target);
+  }
+  ~attached() {
+    if (signals_ != nullptr) signals_->detach();
+  }
+  attached(const attached&) = delete;
+  attached& operator=(const attached&) = delete;
+
+ private:
+  stop_signals* signals_;
+};
+
+task<report> run_engine(engine& work, engine_resume resume, stop_signals* signals) {
+  const attached listening(signals, work);
+  co_return co_await work.execute(std::move(resume));
+}
+
 task<report> whole_run(recorded_run run) {
   engine_resume resume;
   std::string error;
@@ -76,9 +97,7 @@ task<report> whole_run(recorded_run run) {
   if (run.account != nullptr) report_repeated_ids(*run.account, run.plan.observer.on_notice);
   const std::uint64_t number = run.account != nullptr ? run.account->begin_run() : 1;
   engine work(std::move(run.plan), run.account);
-  if (run.signals != nullptr) run.signals->attach(loop::current(), work);
-  report result = co_await work.execute(std::move(resume));
-  if (run.signals != nullptr) run.signals->detach();
+  report result = co_await run_engine(work, std::move(resume), run.signals);
   result.run = number;
   if (run.account != nullptr) run.account->end_run(result);
   co_return result;

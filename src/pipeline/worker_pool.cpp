@@ -287,6 +287,7 @@ task<> engine::implementation::requeue_due(stage_run& stage) {
 
 void engine::implementation::upstream_ended(stage_run& stage) {
   stage.upstream_done = true;
+  if (stage.body == nullptr) wait_for_no_company();
   close_if_drained(stage);
 }
 

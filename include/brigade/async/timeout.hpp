@@ -68,6 +68,7 @@ task<T> timeout(std::chrono::nanoseconds after, task<T> body) {
   } catch (const cancelled&) {
     if (!scope.caused_cancellation()) throw;
   }
+  scope.cancellation_ended();
   throw timed_out(after);
 }
 
