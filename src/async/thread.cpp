@@ -72,16 +72,16 @@ void thread_wait::await_suspend(std::coroutine_handle<> handle) {
   task_->owner().outside_wait_begins(task_->background());
   thread_pool::instance().submit([job = job_, box = task_->owner().mailbox()] {
     job->call();
-    const bool heard = box->post([job] {
-      if (job->waiting == nullptr) {
-        --abandoned;
-      } else {
-        thread_wait& waiting = *std::exchange(job->waiting, nullptr);
-        waiting.task()->owner().outside_wait_ends(waiting.task()->background());
-        waiting.wake(wait_state::granted);
-      }
+    if (job->now.exchange(thread_job::phase::ended) == thread_job::phase::let_go) {
+      --abandoned;
+      return;
+    }
+    box->post([job] {
+      if (job->waiting == nullptr) return;
+      thread_wait& waiting = *std::exchange(job->waiting, nullptr);
+      waiting.task()->owner().outside_wait_ends(waiting.task()->background());
+      waiting.wake(wait_state::granted);
     });
-    if (!heard) --abandoned;
   });
 }
 
@@ -98,7 +98,8 @@ void thread_wait::let_go() noexcept {
   if (job_->waiting != this) return;
   job_->waiting = nullptr;
   job_->stop.request_stop();
-  ++abandoned;
+  ++abandoned;  // before the call may take it back
+  if (job_->now.exchange(thread_job::phase::let_go) == thread_job::phase::ended) --abandoned;
   task_->owner().outside_wait_ends(task_->background());
 }
 

@@ -48,6 +48,22 @@ TEST(thread, a_cancelled_call_is_told_to_stop_and_its_waiter_goes_on) {
   EXPECT_TRUE(stopped->load());
 }
 
+TEST(thread, a_call_let_go_of_is_counted_only_until_it_ends_even_without_its_loop) {
+  auto may_end = std::make_shared<std::atomic<bool>>(false);
+  auto main = [&]() -> task<> {
+    auto call = [](const std::shared_ptr<std::atomic<bool>>& flag) {
+      while (!flag->load()) std::this_thread::yield();
+    };
+    EXPECT_THROW(co_await timeout(1ms, to_thread(call, may_end)), timed_out);
+    EXPECT_EQ(abandoned_threads(), 1U);
+    may_end->store(true);
+    // The loop is not asked again: that the call has ended must be known without it.
+    while (abandoned_threads() != 0) std::this_thread::yield();
+  };
+  run(main());
+  EXPECT_EQ(abandoned_threads(), 0U);
+}
+
 TEST(thread, many_calls_at_once_all_come_back) {
   auto one = [](std::atomic<int>& count) -> task<> { co_await to_thread([&count] { ++count; }); };
   std::atomic<int> count{0};

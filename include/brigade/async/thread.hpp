@@ -12,9 +12,11 @@
 #include <brigade/async/loop.hpp>
 #include <brigade/async/task.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -43,6 +45,8 @@ class thread_job {
   std::stop_source stop;
   std::source_location where;
   thread_wait* waiting = nullptr;  ///< the loop's thread only
+  enum class phase : std::uint8_t { awaited, let_go, ended };
+  std::atomic<phase> now{phase::awaited};  ///< whoever is second knows of the first
 };
 
 template <class F, class... Args>
