@@ -85,19 +85,6 @@ TEST(thread, a_call_that_returns_when_its_loop_is_gone_is_not_abandoned_any_more
     go->store(true);
     while (!own.mailbox()->pending()) std::this_thread::yield();
   }
-TEST(thread, a_call_let_go_of_is_counted_only_until_it_ends_even_without_its_loop) {
-  auto may_end = std::make_shared<std::atomic<bool>>(false);
-  auto main = [&]() -> task<> {
-    auto call = [](const std::shared_ptr<std::atomic<bool>>& flag) {
-      while (!flag->load()) std::this_thread::yield();
-    };
-    EXPECT_THROW(co_await timeout(1ms, to_thread(call, may_end)), timed_out);
-    EXPECT_EQ(abandoned_threads(), 1U);
-    may_end->store(true);
-    // The loop is not asked again: that the call has ended must be known without it.
-    while (abandoned_threads() != 0) std::this_thread::yield();
-  };
-  run(main());
   EXPECT_EQ(abandoned_threads(), 0U);
 }
 
