@@ -252,8 +252,7 @@ void engine::implementation::retry_or_bury(stage_run& stage, item& work, const f
 
 void engine::implementation::bury(stage_run& stage, item& work, const std::string& error) {
   if (plan.observer.on_failure) {
-    const int charged = std::max(work.attempts, work.kills);
-    plan.observer.on_failure({work.id(), stage.name, error, charged, true});
+    plan.observer.on_failure({work.id(), stage.name, error, work.attempts, true});
   }
   auto dead = std::make_unique<letter>();
   dead->payload = work.value.text();

@@ -65,14 +65,17 @@ class thread_call final : public thread_job {
       : thread_job(from), function_(std::move(function)), args_(std::move(args)...) {}
 
   void call() noexcept override {
+    // Gone before anybody hears of the end: what they own may not outlive what they refer to.
+    F function = std::move(function_);
+    std::tuple<Args...> arguments = std::move(args_);
     try {
-      auto go = [this](Args&... args) {
-        return invoke(function_, stop.get_token(), std::move(args)...);
+      auto go = [&](Args&... args) {
+        return invoke(function, stop.get_token(), std::move(args)...);
       };
       if constexpr (std::is_void_v<result>) {
-        std::apply(go, args_);
+        std::apply(go, arguments);
       } else {
-        value_.emplace(std::apply(go, args_));
+        value_.emplace(std::apply(go, arguments));
       }
     } catch (...) {
       error_ = std::current_exception();
