@@ -129,12 +129,25 @@ std::string engine::implementation::drain_line() const {
   };
   line += " in flight; oldest " + seconds(loop_->now() - oldest);
   line += "; " + seconds(*stop_deadline_ - loop_->now()) + " left";
-  for (const task_handle<>& work : work_tasks_) {
-    auto& record = const_cast<task_handle<>&>(work).record();
-    const auto* wait = work.done() ? nullptr : record.waiting_on();
-    if (wait == nullptr || !wait->outside()) continue;
-    line += "; " + work.name() + " waits: " + wait->describe();
+  return line + what_workers_wait_on();
+}
+
+// Of those who have an item in hand; the first few are enough to see what is stuck.
+std::string engine::implementation::what_workers_wait_on() const {
+  constexpr int named_max = 4;
+  std::string line;
+  int busy = 0;
+  for (const auto& stage : stages_) {
+    for (const detail::work_slot& slot : stage->slots) {
+      if (slot.current == nullptr || !slot.worker || slot.worker->done()) continue;
+      if (++busy > named_max) continue;
+      detail::task_state& record = task_handle<>(*slot.worker).record();
+      const detail::waiter* wait = record.waiting_on();
+      line += "; " + slot.worker->name() + " with " + std::string(slot.current->id()) + " waits: ";
+      line += wait == nullptr ? "nothing, it runs" : wait->describe();
+    }
   }
+  if (busy > named_max) line += "; and " + std::to_string(busy - named_max) + " more";
   return line;
 }
 

@@ -24,6 +24,7 @@ void engine::deadline_now() { impl_->deadline_now(); }
 void engine::stop_now(int exit_code, std::string why) {
   impl_->stop_now(exit_code, std::move(why));
 }
+bool engine::journal_sound() const { return impl_->journal_sound(); }
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
 
@@ -193,8 +194,10 @@ void engine::implementation::spawn_work(task_group& group) {
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
     if (!run->body) continue;
     for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      keep(group.spawn_named(run->name + " worker " + std::to_string(slot),
-                             [this, run, slot] { return worker(*run, slot); }));
+      auto handle = group.spawn_named(run->name + " worker " + std::to_string(slot),
+                                      [this, run, slot] { return worker(*run, slot); });
+      run->slots[slot].worker = handle;
+      keep(std::move(handle));
     }
   }
   keep(group.spawn_named(stages_.back()->name + " delivery", [this] { return deliver(); }));

@@ -44,7 +44,8 @@ struct item final : pooled, private timer {
   std::uint64_t slot = 0;  ///< in its partition's watermark
   std::size_t bytes = 0;   ///< what it takes of the window
   wall_time taken_at;
-  time_point taken;  ///< the loop's clock; for deadlines and ages
+  time_point taken;  ///< the loop's clock; for ages
+  time_point begun;  ///< the first attempt at this stage; its deadline counts from here
   int stage = -1;
   int attempts = 0;  ///< completed, at this stage
   int tries = 0;     ///< begun, at this stage, whatever they were charged
@@ -78,7 +79,8 @@ struct item final : pooled, private timer {
 /// One worker's hands.
 struct work_slot {
   item* current = nullptr;
-  std::vector<item*> children;  ///< of a split, not yet passed on
+  std::optional<task_handle<>> worker;  ///< whose hands they are
+  std::vector<item*> children;          ///< of a split, not yet passed on
 };
 
 struct stage_run {
@@ -160,6 +162,7 @@ class engine::implementation {
   void drain();
   void deadline_now();
   void stop_now(int exit_code, std::string why);
+  [[nodiscard]] bool journal_sound() const { return !journal_broken_; }
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
 
@@ -234,6 +237,7 @@ class engine::implementation {
   void return_late_retries();
   void note_waiting_retries() const;
   [[nodiscard]] std::string drain_line() const;
+  [[nodiscard]] std::string what_workers_wait_on() const;
 
   /// Null once this is gone: what other threads hold of it.
   std::shared_ptr<implementation*> self_ = std::make_shared<implementation*>(this);

@@ -1,4 +1,5 @@
 #include <brigade/async/loop.hpp>
+#include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/recorded_run.hpp>
 
 #include <exception>
@@ -99,7 +100,11 @@ task<report> whole_run(recorded_run run) {
   engine work(std::move(run.plan), run.account);
   report result = co_await run_engine(work, std::move(resume), run.signals);
   result.run = number;
-  if (run.account != nullptr) run.account->end_run(result);
+  if (run.account != nullptr) {
+    if (work.journal_sound()) run.account->end_run(result);
+    // What the ledger said last is waiting; it is heard before the run is over.
+    co_await sleep_for(std::chrono::milliseconds(1));
+  }
   co_return result;
 }
 
