@@ -226,6 +226,7 @@ class engine::implementation {
   void acknowledge(std::uint32_t partition);
   void journal_failed(const std::string& error);
   task<> all_durable();
+  void move_deadline(std::chrono::nanoseconds from_now);
   void return_the_rest();
 
   // drain.cpp: the stop protocol

@@ -85,6 +85,17 @@ task<report> run_engine(engine& work, engine_resume resume, stop_signals* signal
   co_return co_await work.execute(std::move(resume));
 }
 
+// A ledger that broke has said so in the report already, as a rule; the report is told all the
+// same.
+void end_account(ledger& account, report& result) {
+  try {
+    account.end_run(result);
+  } catch (const std::exception& broken) {
+    if (result.error.empty()) result.error = broken.what();
+    result.exit_code = 1;
+  }
+}
+
 task<report> whole_run(recorded_run run) {
   engine_resume resume;
   std::string error;
@@ -99,7 +110,7 @@ task<report> whole_run(recorded_run run) {
   engine work(std::move(run.plan), run.account);
   report result = co_await run_engine(work, std::move(resume), run.signals);
   result.run = number;
-  if (run.account != nullptr) run.account->end_run(result);
+  if (run.account != nullptr) end_account(*run.account, result);
   co_return result;
 }
 

@@ -187,9 +187,22 @@ void engine::implementation::journal_failed(const std::string& error) {
 }
 
 task<> engine::implementation::all_durable() {
+  bool hurried = false;
   while (!journal_broken_ && !in_journal_.empty()) {
     journal_idle_.clear();
-    co_await journal_idle_.wait();
+    if (!stop_deadline_ || hurried) {
+      co_await journal_idle_.wait();
+      continue;
+    }
+    loop_->refresh_now();
+    deadline_scope patience(*stop_deadline_ - loop_->now());
+    try {
+      co_await journal_idle_.wait();
+    } catch (const cancelled&) {
+      if (!patience.caused_cancellation()) throw;
+      journal_->hurry();
+      hurried = true;
+    }
   }
   for (const journaled& batch : in_journal_) {
     for (const journaled::entry& entry : batch.entries) {
