@@ -26,11 +26,11 @@ constexpr auto cancel_grace = 3s;
 }  // namespace
 
 void engine::implementation::drain() {
+  if (phase_ == run_phase::closing && !stop_deadline_) move_deadline(plan.rules.stop_timeout);
   if (phase_ != run_phase::running) return;
   note_waiting_retries();
   phase_ = run_phase::draining;
-  loop_->refresh_now();
-  stop_deadline_ = loop_->now() + plan.rules.stop_timeout;
+  move_deadline(plan.rules.stop_timeout);
   if (open_scope_ != nullptr) open_scope_->cancel("stopping");
   if (intake_scope_ != nullptr) intake_scope_->cancel("stopping");
   wait_for_no_company();
@@ -42,10 +42,15 @@ void engine::implementation::drain() {
 
 void engine::implementation::deadline_now() {
   if (phase_ == run_phase::running) drain();
-  if (phase_ != run_phase::draining) return;
-  loop_->refresh_now();
-  stop_deadline_ = loop_->now();
+  if (phase_ != run_phase::draining && phase_ != run_phase::closing) return;
+  move_deadline({});
   deadline_moved_.set();
+}
+
+void engine::implementation::move_deadline(std::chrono::nanoseconds from_now) {
+  loop_->refresh_now();
+  stop_deadline_ = loop_->now() + from_now;
+  if (phase_ == run_phase::closing) journal_idle_.set();
 }
 
 void engine::implementation::stop_now(int exit_code, std::string why) {

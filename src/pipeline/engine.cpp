@@ -24,7 +24,6 @@ void engine::deadline_now() { impl_->deadline_now(); }
 void engine::stop_now(int exit_code, std::string why) {
   impl_->stop_now(exit_code, std::move(why));
 }
-bool engine::journal_sound() const { return impl_->journal_sound(); }
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
 

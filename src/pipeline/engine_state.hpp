@@ -162,7 +162,6 @@ class engine::implementation {
   void drain();
   void deadline_now();
   void stop_now(int exit_code, std::string why);
-  [[nodiscard]] bool journal_sound() const { return !journal_broken_; }
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
 
@@ -229,6 +228,7 @@ class engine::implementation {
   void acknowledge(std::uint32_t partition);
   void journal_failed(const std::string& error);
   task<> all_durable();
+  void move_deadline(std::chrono::nanoseconds from_now);
   void return_the_rest();
 
   // drain.cpp: the stop protocol

@@ -86,6 +86,17 @@ task<report> run_engine(engine& work, engine_resume resume, stop_signals* signal
   co_return co_await work.execute(std::move(resume));
 }
 
+// A ledger that broke has said so in the report already, as a rule; the report is told all the
+// same.
+void end_account(ledger& account, report& result) {
+  try {
+    account.end_run(result);
+  } catch (const std::exception& broken) {
+    if (result.error.empty()) result.error = broken.what();
+    result.exit_code = 1;
+  }
+}
+
 task<report> whole_run(recorded_run run) {
   engine_resume resume;
   std::string error;
@@ -101,7 +112,7 @@ task<report> whole_run(recorded_run run) {
   report result = co_await run_engine(work, std::move(resume), run.signals);
   result.run = number;
   if (run.account != nullptr) {
-    if (work.journal_sound()) run.account->end_run(result);
+    end_account(*run.account, result);
     // What the ledger said last is waiting; it is heard before the run is over.
     co_await sleep_for(std::chrono::milliseconds(1));
   }

@@ -14,9 +14,6 @@ namespace probe = detail::probe;
 
 namespace {
 
-// What is left before the watchdog is for closing.
-constexpr std::chrono::seconds journal_after_deadline{3};
-
 // The worst outcome of an item's children is its own; filtered only when all are.
 int badness(outcome result) {
   switch (result) {
@@ -191,19 +188,21 @@ void engine::implementation::journal_failed(const std::string& error) {
 
 // Waits for the journal, but in a stop no longer than the stop may take: a full disk can stay full.
 task<> engine::implementation::all_durable() {
+  bool hurried = false;
   while (!journal_broken_ && !in_journal_.empty()) {
     journal_idle_.clear();
-    if (!stop_deadline_) {
+    if (!stop_deadline_ || hurried) {
       co_await journal_idle_.wait();
       continue;
     }
     loop_->refresh_now();
-    deadline_scope patience(*stop_deadline_ + journal_after_deadline - loop_->now());
+    deadline_scope patience(*stop_deadline_ - loop_->now());
     try {
       co_await journal_idle_.wait();
     } catch (const cancelled&) {
       if (!patience.caused_cancellation()) throw;
-      journal_failed("the ledger's disk is still full: what it could not record is returned");
+      journal_->hurry();
+      hurried = true;
     }
   }
   for (const journaled& batch : in_journal_) {

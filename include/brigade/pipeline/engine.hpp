@@ -118,8 +118,6 @@ class engine {
   /// Cancels the work and returns what is unfinished. The first reason stands.
   void stop_now(int exit_code, std::string why);
 
-  /// False: the journal does not record any more; what it was given last is not durable.
-  [[nodiscard]] bool journal_sound() const;
   /// The account so far; `in_flight` is counted by walking queues, slots and retries.
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
