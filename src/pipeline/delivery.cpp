@@ -153,6 +153,8 @@ void engine::implementation::sort_out(std::vector<item*>& batch, write_result re
   }
 }
 
+// What is durable, what the batch holds, and what the sink committed with marks before that is not
+// durable yet: the marks it has must never lose an item again.
 std::vector<partition_mark> engine::implementation::marks_with(
     const std::vector<item*>& batch) const {
   std::vector<std::vector<std::uint64_t>> slots(partitions_.size());
@@ -164,6 +166,18 @@ std::vector<partition_mark> engine::implementation::marks_with(
       slots[work->partition].push_back(work->slot);
     }
   }
+  const auto add_committed = [&](const std::vector<detail::journaled::entry>& entries) {
+    for (const detail::journaled::entry& entry : entries) {
+      if (!entry.in_sink) continue;
+      if (entry.child) {
+        parts[entry.partition].push_back({entry.slot, entry.part});
+      } else {
+        slots[entry.partition].push_back(entry.slot);
+      }
+    }
+  };
+  for (const detail::journaled& recorded : in_journal_) add_committed(recorded.entries);
+  add_committed(outbox_entries_);
   std::vector<partition_mark> marks;
   for (std::size_t n = 0; n < partitions_.size(); ++n) {
     marks.push_back({partitions_[n], watermarks_[n].at_with(slots[n], parts[n])});

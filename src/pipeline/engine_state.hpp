@@ -140,6 +140,7 @@ struct journaled {
     std::size_t bytes;
     outcome result;
     bool child;
+    bool in_sink;  ///< committed there together with its mark
     std::string part;
   };
   std::vector<entry> entries;

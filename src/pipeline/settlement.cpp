@@ -78,8 +78,10 @@ void engine::implementation::count_at_stage(item& work, outcome result) {
 
 void engine::implementation::write_down(item& work, outcome result, std::string_view stage,
                                         std::string error, std::unique_ptr<letter> dead) {
-  outbox_entries_.push_back(
-      journaled::entry{work.partition, work.slot, work.bytes, result, work.is_child(), work.part});
+  const bool in_sink = result == outcome::delivered && work.slot != detail::no_slot &&
+                       work.stage == stages_.back()->index && plan.to->transactional();
+  outbox_entries_.push_back(journaled::entry{work.partition, work.slot, work.bytes, result,
+                                             work.is_child(), in_sink, work.part});
   if (journal_ != nullptr) {
     settlement entry;
     entry.id = work.id();
