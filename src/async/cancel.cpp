@@ -20,8 +20,17 @@ cancel_scope::cancel_scope(root_tag, detail::task_state* owner, cancel_scope* pa
 cancel_scope::~cancel_scope() {
   if (linked()) unlink();
   if (root_) return;
-  BRIGADE_ASSERT(owner_->scope_ == this, "cancel scopes ended out of order");
-  owner_->scope_ = parent_;
+  if (owner_->scope_ == this) {
+    owner_->scope_ = parent_;
+  } else {
+    // In a destroyed frame locals go before parameters, and what those hold of this task.
+    BRIGADE_ASSERT(detail::frames_being_destroyed > 0, "cancel scopes ended out of order");
+    while (!inner_.empty()) {
+      auto* inner = static_cast<cancel_scope*>(inner_.front());
+      inner->unlink();
+      inner->attach(parent_);
+    }
+  }
   if (shielded_) --owner_->shields_;
   owner_->refresh_interrupted();
 }
