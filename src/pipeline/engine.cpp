@@ -237,7 +237,8 @@ task<> engine::implementation::close_all() {
   const bool sound = !journal_broken_ && !writing_ && stop_code_ != 1;
   co_await close_stages();
   const std::vector<partition_mark> marks = marks_with({});
-  if (plan.to->transactional() && sound) co_await close_one(plan.to->commit_marks(marks));
+  const bool told = plan.to->transactional() && sound && !marks.empty();
+  if (told) co_await close_one(plan.to->commit_marks(marks));
   co_await close_one(plan.to->close());
   co_await close_one(plan.from->close());
 }

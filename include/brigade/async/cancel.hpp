@@ -91,7 +91,8 @@ struct shielded_scope : deadline_scope {
 template <class T>
 task<T> shielded(std::chrono::nanoseconds deadline, task<T> body) {
   detail::shielded_scope scope(deadline);
-  co_return co_await std::move(body);
+  task<T> inside = std::move(body);  // a parameter would outlive the scope in a destroyed frame
+  co_return co_await std::move(inside);
 }
 
 }  // namespace brigade
