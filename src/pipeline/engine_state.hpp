@@ -140,7 +140,6 @@ struct journaled {
     std::size_t bytes;
     outcome result;
     bool child;
-    bool in_sink;  ///< committed there together with its mark
     std::string part;
     bool in_sink = false;  ///< its own row is; of a parent only its children's are
   };
