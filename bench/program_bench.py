@@ -70,7 +70,8 @@ def echo(brigade, folder, items):
     (folder / "echo.py").write_text(ECHO)
     (folder / "exec.yaml").write_text("""
 source: { file: { path: numbers.ndjson, format: ndjson } }
-stages: [ { exec: { command: [python3, echo.py], in_flight: 64 }, workers: 2, queue: { size: 256 } } ]
+stages:
+  - { exec: { command: [python3, echo.py], in_flight: 64 }, workers: 2, queue: { size: 256 } }
 sink: { file: { path: echoed.ndjson } }
 """)
     wall, cpu = run(brigade, folder / "exec.yaml")

@@ -35,7 +35,7 @@ step() {
   else
     printf '  %-36s %5d s  FAILED (%d)\n' "$name" $((SECONDS - begin)) "$status"
     printf '%s\n' "--- the end of $log" >&2
-    tail -n 40 "$log" >&2
+    tail -n 40 "$log" | cut -c 1-200 >&2
   fi
   return "$status"
 }

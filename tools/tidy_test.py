@@ -23,7 +23,7 @@ class Lines(unittest.TestCase):
 
     def test_names_what_a_merge_left(self):
         text = "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> main\n"
-        found = problems_of(tidy.check_lines, {"CMakeLists.txt": text, "README.md": "a <<<<<<< b\n"})
+        found = problems_of(tidy.check_lines, {"CMakeLists.txt": text, "a.md": "a <<<<<<< b\n"})
         self.assertEqual([line for _, line, _ in found], [1, 5])
 
     def test_lets_prose_have_long_lines(self):
@@ -92,6 +92,11 @@ class Functions(unittest.TestCase):
             "src/async/a.cpp": "void f() {\n" + body + "}\n", "tools/a.py": "def f():\n" + body})
         self.assertEqual([(path, line) for path, line, _ in found],
                          [("src/async/a.cpp", 1), ("tools/a.py", 1)])
+
+
+    def test_names_what_is_not_python(self):
+        found = problems_of(tidy.check_function_length, {"tools/a.py": "x = 1\n<<<<<<< HEAD\n"})
+        self.assertEqual([(path, line) for path, line, _ in found], [("tools/a.py", 2)])
 
 
 class Layers(unittest.TestCase):

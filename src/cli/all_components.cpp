@@ -4,6 +4,7 @@
 #include <brigade/connect/file.hpp>
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/parse.hpp>
+#include <brigade/connect/sqlite.hpp>
 
 namespace brigade::cli {
 
@@ -14,6 +15,7 @@ const registry& all_components() {
     register_exec(made);
     register_jq(made);
     register_parse(made);
+    register_sqlite(made);
     return made;
   }();
   return components;

@@ -7,6 +7,7 @@
 #include "cli/replay_source.hpp"
 
 #include <brigade/async/thread.hpp>
+#include <brigade/pipeline/log.hpp>
 #include <brigade/pipeline/recorded_run.hpp>
 
 #include <fmt/format.h>
@@ -27,7 +28,8 @@ class display {
   display(const std::string& name, progress_mode mode)
       : name_(name),
         progress_(mode, name, stderr_output()),
-        failures_([this](const auto& line) { progress_.log(line); }) {}
+        failures_([this](const auto& line) { progress_.log(line); }),
+        log_([this](std::string_view line) { progress_.log(line); }) {}
 
   [[nodiscard]] run_observer observer() {
     run_observer result;
@@ -82,6 +84,7 @@ class display {
   std::string name_;
   progress_display progress_;
   failure_log failures_;
+  log_to log_;
   double rate_ = 0;
   double since_seconds_ = 0;
   std::uint64_t since_done_ = 0;

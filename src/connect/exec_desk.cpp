@@ -153,7 +153,7 @@ void desk::time_passed(time_point now) {
   std::vector<seat> out = take_all_out();
   order& late = *out.front().taken_by;
   out.erase(out.begin());
-  std::string why = "no answer within " + duration_text(timeout_);
+  std::string why = "timed out: no answer within " + duration_text(timeout_);
   if (!answered_) {
     why +=
         "; the handler has answered nothing so far: its stdout may be buffered, flush it after "

@@ -2,9 +2,8 @@
 
 #include "connect/exec_protocol.hpp"
 
-#include <unistd.h>
+#include <brigade/pipeline/log.hpp>
 
-#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -14,13 +13,7 @@ void log_line(std::string_view label, std::string_view text) {
   std::string line(label);
   line += ": ";
   line += text;
-  line += '\n';
-  std::string_view left = line;
-  while (!left.empty()) {
-    const ssize_t written = ::write(STDERR_FILENO, left.data(), left.size());
-    if (written < 0 && errno != EINTR) return;  // a log that cannot be written stops no work
-    if (written > 0) left.remove_prefix(static_cast<std::size_t>(written));
-  }
+  brigade::log_line(line);
 }
 
 task<> error_log::copy(descriptor& from, std::function<std::string_view()> item) {

@@ -1,4 +1,4 @@
-/// What a child writes to its standard error, line by line into ours.
+/// What a child writes to its standard error, line by line into our log.
 #pragma once
 #include <brigade/async/descriptor.hpp>
 #include <brigade/async/task.hpp>
@@ -9,7 +9,7 @@
 
 namespace brigade::exec {
 
-/// One line of the log, written in one piece.
+/// One line of the log.
 void log_line(std::string_view label, std::string_view text);
 
 class error_log {

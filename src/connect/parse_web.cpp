@@ -45,11 +45,8 @@ class web_line {
 
   // Behind the opening quote: to the closing one, which no backslash stands before.
   bool quoted_rest(std::string_view& text, bool may_be_cut) {
-    std::size_t end = 0;
-    while ((end = rest_.find_first_of("\"\\", end)) != std::string_view::npos &&
-           rest_[end] == '\\') {
-      end += 2;
-    }
+    std::size_t end = rest_.find('"');
+    while (end != std::string_view::npos && is_escaped(end)) end = rest_.find('"', end + 1);
     if (end == std::string_view::npos) {
       if (!may_be_cut) return false;
       end = rest_.size();
@@ -57,6 +54,12 @@ class web_line {
     text = rest_.substr(0, end);
     rest_.remove_prefix(std::min(end + 1, rest_.size()));
     return true;
+  }
+
+  [[nodiscard]] bool is_escaped(std::size_t at) const {
+    std::size_t backslashes = 0;
+    while (backslashes < at && rest_[at - backslashes - 1] == '\\') ++backslashes;
+    return backslashes % 2 == 1;
   }
 
   bool request() {

@@ -1,7 +1,6 @@
 #include <brigade/connect/record.hpp>
 #include <brigade/pipeline/stage.hpp>
 
-#include <array>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -111,13 +110,31 @@ std::optional<record> read_cut(std::string_view rest) {
   return record::cut(unescaped(rest.substr(taken)), bytes, offset);
 }
 
-constexpr auto needs_escape = [] {
-  std::array<bool, 256> table{};
-  for (std::size_t c = 0; c < 0x20; ++c) table[c] = true;
-  table['"'] = true;
-  table['\\'] = true;
-  return table;
-}();
+bool needs_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
+
+// Whether one of eight bytes needs an escape; a byte above 0x7F may be taken for one that does.
+bool any_needs_escape(std::uint64_t eight) {
+  constexpr std::uint64_t ones = 0x0101010101010101U;
+  constexpr std::uint64_t high_bits = 0x8080808080808080U;
+  const auto has_zero = [](std::uint64_t word) { return (word - ones) & ~word; };
+  const std::uint64_t control = eight - ones * 0x20;
+  const std::uint64_t quote = has_zero(eight ^ (ones * '"'));
+  const std::uint64_t backslash = has_zero(eight ^ (ones * '\\'));
+  return ((control | quote | backslash) & high_bits) != 0;
+}
+
+// The first byte from `at` on that needs an escape, or the end.
+std::size_t next_escape(std::string_view text, std::size_t at) {
+  for (std::uint64_t eight = 0; text.size() - at >= sizeof(eight); at += sizeof(eight)) {
+    std::memcpy(&eight, text.data() + at, sizeof(eight));
+    if (!any_needs_escape(eight)) continue;
+    for (std::size_t i = 0; i < sizeof(eight); ++i) {
+      if (needs_escape(text[at + i])) return at + i;
+    }
+  }
+  while (at < text.size() && !needs_escape(text[at])) ++at;
+  return at;
+}
 
 void append_json_escape(std::string& to, char c) {
   switch (c) {
@@ -231,8 +248,7 @@ std::string json_quoted(std::string_view text) {
 void append_json_quoted(std::string& to, std::string_view text) {
   to.push_back('"');
   std::size_t from = 0;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (!needs_escape[byte_at(text, at)]) continue;
+  for (std::size_t at = next_escape(text, 0); at < text.size(); at = next_escape(text, from)) {
     to.append(text, from, at - from);
     append_json_escape(to, text[at]);
     from = at + 1;

@@ -5,8 +5,6 @@
 namespace brigade::sqlite {
 namespace {
 
-constexpr int busy_timeout_ms = 5000;
-
 int primary(int extended_code) { return extended_code & 0xFF; }
 
 }  // namespace
@@ -110,7 +108,7 @@ std::string statement::text(int column) const {
 
 void database::closes::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
 
-database::database(const std::string& path) {
+database::database(const std::string& path, std::chrono::milliseconds busy_timeout) {
   sqlite3* opened = nullptr;
   const int result =
       sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
@@ -118,7 +116,7 @@ database::database(const std::string& path) {
   if (opened == nullptr) throw error(SQLITE_NOMEM, "out of memory");
   if (result != SQLITE_OK) throw error(sqlite3_extended_errcode(opened), sqlite3_errmsg(opened));
   sqlite3_extended_result_codes(opened, 1);
-  sqlite3_busy_timeout(opened, busy_timeout_ms);
+  sqlite3_busy_timeout(opened, static_cast<int>(busy_timeout.count()));
 }
 
 void database::run(const std::string& sql) { statement(*this, sql).run(); }

@@ -2,6 +2,7 @@
 ///
 /// Thread safety: one thread at a time.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -60,8 +61,8 @@ class statement {
 
 class database {
  public:
-  /// Opens the file, or makes it. Throws error.
-  explicit database(const std::string& path);
+  /// Opens the file, or makes it; waits `busy_timeout` for a lock of somebody's. Throws error.
+  database(const std::string& path, std::chrono::milliseconds busy_timeout);
 
   void run(const std::string& sql);
   /// How many rows the last statement changed.

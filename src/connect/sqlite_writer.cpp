@@ -21,7 +21,7 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
     : options_(options),
       pipeline_(resume.pipeline),
       epoch_(static_cast<std::int64_t>(resume.epoch)),
-      database_(options.path) {
+      database_(options.path, options.busy_timeout) {
   prepare_database();
   begin();
   check_history(resume.has_history);

@@ -10,6 +10,7 @@
 #include <brigade/connect/record.hpp>
 #include <brigade/pipeline/sink.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -26,6 +27,7 @@ struct writer_options {
   std::vector<std::string> columns;  ///< empty: the items' own, as they appear
   std::string key;                   ///< a column; empty: rows are never replaced
   bool dedupe = false;
+  std::chrono::milliseconds busy_timeout{5000};  ///< how long a lock of somebody's is waited for
 };
 
 struct row_to_write {

@@ -64,7 +64,7 @@ task<> engine::implementation::watch_the_drain() {
   auto next_line = loop_->now() + drain_line_every;
   while (phase_ == run_phase::draining) {
     loop_->refresh_now();
-    if (loop_->now() >= stop_deadline_) {
+    if (loop_->now() >= *stop_deadline_) {
       notice("stop deadline: the work is cancelled, the rest is returned");
       stop_now(0, "");
       co_return;
@@ -74,7 +74,7 @@ task<> engine::implementation::watch_the_drain() {
       next_line += drain_line_every;
     }
     deadline_moved_.clear();
-    deadline_scope until(std::min(next_line, stop_deadline_) - loop_->now());
+    deadline_scope until(std::min(next_line, *stop_deadline_) - loop_->now());
     try {
       co_await deadline_moved_.wait();
     } catch (const cancelled&) {
@@ -105,7 +105,7 @@ void engine::implementation::return_late_retries() {
     for (detail::link* node = stage->retrying.front(); node != stage->retrying.end();) {
       item& work = *static_cast<item::hook*>(node)->self;
       node = node->next;
-      if (work.retry_due() <= stop_deadline_) continue;
+      if (work.retry_due() <= *stop_deadline_) continue;
       work.disarm_retry();
       settle(work, outcome::returned, stage->name, "stopped before its next attempt");
     }
@@ -125,7 +125,7 @@ std::string engine::implementation::drain_line() const {
     return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(span).count()) + " s";
   };
   line += " in flight; oldest " + seconds(loop_->now() - oldest);
-  line += "; " + seconds(stop_deadline_ - loop_->now()) + " left";
+  line += "; " + seconds(*stop_deadline_ - loop_->now()) + " left";
   for (const task_handle<>& work : work_tasks_) {
     auto& record = const_cast<task_handle<>&>(work).record();
     const auto* wait = work.done() ? nullptr : record.waiting_on();

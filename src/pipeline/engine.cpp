@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <random>
@@ -25,6 +26,13 @@ void engine::stop_now(int exit_code, std::string why) {
 }
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
+
+namespace {
+constexpr std::chrono::seconds close_limit{10};
+// The watchdog waits four seconds after a stop's deadline.
+constexpr std::chrono::milliseconds close_after_deadline{3600};
+constexpr std::chrono::milliseconds stopped_close_min{300};
+}  // namespace
 
 namespace detail {
 
@@ -73,6 +81,7 @@ engine::implementation::implementation(pipeline_plan made, journal* account)
 }
 
 engine::implementation::~implementation() {
+  *self_ = nullptr;
   while (!live_.empty()) {
     item* left = static_cast<item::hook*>(live_.front())->self;
     if (left->retry_armed() && loop::current_if_any() != nullptr) left->disarm_retry();
@@ -86,21 +95,9 @@ task<report> engine::implementation::execute(engine_resume resume) {
   loop_->refresh_now();
   started_ = loop_->now();
   resume_ = std::move(resume);
-  if (journal_ != nullptr) {
-    auto box = loop_->mailbox();
-    journal_->on_durable = [this, box](std::uint64_t number) {
-      box->post([this, number] { durable_up_to(number); });
-    };
-    journal_->on_failed = [this, box](const std::string& error) {
-      box->post([this, error] { journal_failed(error); });
-    };
-    journal_->on_full = [this, box](bool full) {
-      box->post([this, full] {
-        notice(full ? "the ledger's disk is full: waiting for room, nothing is lost"
-                    : "the ledger's disk has room again");
-      });
-    };
-  }
+  if (journal_ != nullptr) listen_to_journal();
+  // with_group keeps it in its own frame while it runs.
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto course = [this](task_group& helpers) -> task<> {
     helpers_ = &helpers;
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
@@ -123,6 +120,27 @@ task<report> engine::implementation::execute(engine_resume resume) {
   report result = account();
   result.exit_code = exit_code();
   co_return result;
+}
+
+// The journal speaks on a thread of its own, and may have a last word when the engine is gone.
+void engine::implementation::listen_to_journal() {
+  const auto tell = [box = loop_->mailbox(), self = self_](auto what) {
+    box->post([self, what] {
+      if (*self != nullptr) what(**self);
+    });
+  };
+  journal_->on_durable = [tell](std::uint64_t number) {
+    tell([number](implementation& own) { own.durable_up_to(number); });
+  };
+  journal_->on_failed = [tell](const std::string& error) {
+    tell([error](implementation& own) { own.journal_failed(error); });
+  };
+  journal_->on_full = [tell](bool full) {
+    tell([full](implementation& own) {
+      own.notice(full ? "the ledger's disk is full: waiting for room, nothing is lost"
+                      : "the ledger's disk has room again");
+    });
+  };
 }
 
 task<> engine::implementation::open_all() {
@@ -162,6 +180,27 @@ void engine::implementation::spawn_work(task_group& group) {
   keep(group.spawn_named(stages_.back()->name + " delivery", [this] { return deliver(); }));
 }
 
+// A stage that does not close in time is destroyed with its engine, and its processes with it.
+task<> engine::implementation::close_stages() {
+  loop_->refresh_now();
+  std::chrono::nanoseconds limit = close_limit;
+  if (stop_deadline_) {
+    const auto left = *stop_deadline_ + close_after_deadline - loop_->now();
+    limit = std::clamp<std::chrono::nanoseconds>(left, stopped_close_min, close_limit);
+  }
+  deadline_scope patience(limit);
+  for (auto& stage : stages_) {
+    if (!stage->body) continue;
+    try {
+      co_await stage->body->close();
+    } catch (const cancelled&) {
+      if (!patience.caused_cancellation()) throw;
+    } catch (const std::exception& failed) {
+      stop_now(1, failed.what());
+    }
+  }
+}
+
 task<> engine::implementation::close_all() {
   // What fails to close is named, and does not keep the others open.
   auto close = [this](auto& what) -> task<> {
@@ -172,9 +211,7 @@ task<> engine::implementation::close_all() {
     }
   };
   const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
-  for (auto& stage : stages_) {
-    if (stage->body) co_await close(*stage->body);
-  }
+  co_await close_stages();
   try {
     const std::vector<partition_mark> marks = marks_with({});
     if (told) co_await plan.to->commit_marks(marks);

@@ -155,9 +155,11 @@ class engine::implementation {
 
  private:
   // engine.cpp: the course of a run
+  void listen_to_journal();
   task<> open_all();
   task<> work();
   void spawn_work(task_group& group);
+  task<> close_stages();
   task<> close_all();
   [[nodiscard]] int exit_code() const;
   task<> report_progress();
@@ -216,6 +218,8 @@ class engine::implementation {
   void note_waiting_retries() const;
   [[nodiscard]] std::string drain_line() const;
 
+  /// Null once this is gone: what other threads hold of it.
+  std::shared_ptr<implementation*> self_ = std::make_shared<implementation*>(this);
   journal* journal_;
   loop* loop_ = nullptr;
   detail::run_phase phase_ = detail::run_phase::running;
@@ -245,7 +249,7 @@ class engine::implementation {
   std::array<std::uint64_t, outcome_count> settled_{};
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;
-  detail::time_point stop_deadline_;
+  std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
   std::optional<detail::time_point> outage_since_;
   bool source_ended_ = false;
   int stop_code_ = 0;

@@ -2,10 +2,16 @@
 #include <brigade/pipeline/recorded_run.hpp>
 
 #include <optional>
+#include <utility>
 
 namespace brigade {
 
-task<> detail::memory_source::open(std::vector<partition_mark>, std::string) { co_return; }
+task<> detail::memory_source::open(std::vector<partition_mark> resume, std::string) {
+  for (partition_mark& known : resume) {
+    if (known.partition == partitions_.front()) done_ = std::move(known.at);
+  }
+  co_return;
+}
 
 report ready_pipeline::run() {
   std::optional<stop_signals> signals;

@@ -9,6 +9,8 @@ namespace brigade {
 
 namespace {
 
+constexpr int repeated_ids_shown = 10;
+
 // Opens source and sink, and says what the run continues from.
 task<engine_resume> open_ends(pipeline_plan& plan, ledger* account) {
   engine_resume resume;
@@ -41,6 +43,19 @@ task<engine_resume> open_ends(pipeline_plan& plan, ledger* account) {
   co_return resume;
 }
 
+// Told on the ledger's thread; said on the loop's.
+void report_repeated_ids(ledger& account, std::function<void(std::string_view)> say) {
+  if (!say) return;
+  account.on_repeated_id = [box = loop::current().mailbox(), say,
+                            shown = 0](const repeated_id& twice) mutable {
+    if (++shown > repeated_ids_shown) return;
+    box->post([say, twice, last = shown == repeated_ids_shown] {
+      say("id '" + twice.business_id + "' of " + twice.id + " was seen before, at " +
+          twice.earlier_id + (last ? "; the ledger's view repeated_ids has all of them" : ""));
+    });
+  };
+}
+
 report failed_to_open(const pipeline_plan& plan, std::string error) {
   report result;
   result.pipeline = plan.name;
@@ -58,6 +73,7 @@ task<report> whole_run(recorded_run run) {
     error = why.what();
   }
   if (!error.empty()) co_return failed_to_open(run.plan, std::move(error));
+  if (run.account != nullptr) report_repeated_ids(*run.account, run.plan.observer.on_notice);
   const std::uint64_t number = run.account != nullptr ? run.account->begin_run() : 1;
   engine work(std::move(run.plan), run.account);
   if (run.signals != nullptr) run.signals->attach(loop::current(), work);

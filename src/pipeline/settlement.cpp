@@ -10,7 +10,6 @@ namespace brigade {
 
 using detail::item;
 using detail::journaled;
-using detail::run_phase;
 namespace probe = detail::probe;
 
 namespace {

@@ -243,7 +243,7 @@ void engine::implementation::retry_or_bury(stage_run& stage, item& work, const f
   }
   // While draining a retry that is due in time runs once, and no more.
   if (phase_ >= run_phase::stopping ||
-      (phase_ == run_phase::draining && (work.tries > 1 || due > stop_deadline_))) {
+      (phase_ == run_phase::draining && (work.tries > 1 || due > *stop_deadline_))) {
     settle(work, outcome::returned, stage.name, "stopped before its next attempt: " + why.error);
     return;
   }

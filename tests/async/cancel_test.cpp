@@ -1,5 +1,4 @@
 #include <brigade/async/cancel.hpp>
-#include <brigade/async/event.hpp>
 #include <brigade/async/queue.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/testing/virtual_loop.hpp>
@@ -178,25 +177,6 @@ TEST(cancel, catch_std_exception_does_not_eat_it) {
     EXPECT_THROW(co_await handle, cancelled);
   };
   loop.run(main());
-}
-
-TEST(event, set_wakes_all_who_wait_even_if_cleared_at_once) {
-  virtual_loop loop;
-  event ready;
-  int woken = 0;
-  auto waits = [](event& on, int& count) -> task<> {
-    co_await on.wait();
-    ++count;
-  };
-  auto main = [&]() -> task<> {
-    for (int i = 0; i < 3; ++i) spawn(waits, std::ref(ready), std::ref(woken));
-    co_await yield();
-    ready.set();
-    ready.clear();
-    co_await sleep_for(1ms);
-  };
-  loop.run(main());
-  EXPECT_EQ(woken, 3);
 }
 
 // Its locals go before its parameters, so the outer scopes before the inner ones.

@@ -107,43 +107,5 @@ TEST(task, one_left_over_when_the_loop_ends_is_cancelled_and_freed) {
   EXPECT_EQ(alive, 0);
 }
 
-task<int> fails_later() {
-  co_await sleep_for(1s);
-  throw std::runtime_error("late");
-}
-
-task<std::string> joins_twice() {
-  auto handle = spawn(add, 20, 22);
-  const int value = co_await handle;
-  auto failing = spawn(fails_later);
-  std::string text = std::to_string(value);
-  try {
-    co_await failing;
-  } catch (const std::runtime_error& error) {
-    text += error.what();
-  }
-  co_return text;
-}
-
-TEST(task, a_handle_gives_the_result_or_the_error) {
-  virtual_loop loop;
-  EXPECT_EQ(loop.run(joins_twice()), "42late");
-}
-
-task<> drops_a_failing_task() {
-  spawn(fails_later);
-  co_await sleep_for(2s);
-}
-
-TEST(task, an_error_nobody_awaits_is_reported) {
-  virtual_loop loop;
-  std::string reported;
-  loop.on_unhandled = [&](const std::string& name, const std::exception_ptr& error) {
-    reported = name + ": " + error_text(error);
-  };
-  loop.run(drops_a_failing_task());
-  EXPECT_EQ(reported, "task-2: late");
-}
-
 }  // namespace
 }  // namespace brigade

@@ -272,7 +272,7 @@ TEST_F(exec_desk, hints_at_buffering_only_when_nothing_was_ever_answered) {
   plain_order& b = submit("b");
   EXPECT_EQ(written(), "b");
   desk_->time_passed(now_ + 5s);
-  EXPECT_EQ(error_of(b), "no answer within 5s");
+  EXPECT_EQ(error_of(b), "timed out: no answer within 5s");
 }
 
 TEST_F(exec_desk, replaces_the_handler_of_a_withdrawn_order_without_charging_its_neighbours) {

@@ -83,7 +83,7 @@ TEST(exec_stage, charges_a_timeout_to_the_one_that_hangs_and_harms_no_neighbour)
   wanted.timeout = 400ms;
   const auto results = together(wanted, {"1", "\"hang\"", "2", "3"});
   EXPECT_PRED2(starts_with, results[0], "ok ");
-  EXPECT_EQ(results[1], "retryable no answer within 400ms");
+  EXPECT_EQ(results[1], "retryable timed out: no answer within 400ms");
   EXPECT_PRED2(starts_with, results[2], "ok ");
   EXPECT_EQ(results[3], results[2]);
   EXPECT_NE(results[2], results[0]) << "another process";

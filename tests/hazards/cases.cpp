@@ -31,6 +31,11 @@ struct built_options {  // the same with a constructor
   int attempts;
   owner held;
 };
+struct defaulted_options {  // no aggregate, for it declares a constructor
+  defaulted_options() = default;
+  int attempts = 3;
+  owner held{};
+};
 struct plain_options {  // an aggregate that owns nothing
   int attempts = 3;
   long base = 10;
@@ -45,6 +50,7 @@ struct agg_awaiter {  // an aggregate that is awaited itself
 task<int> with_options(options given) { co_return given.held.value(); }
 task<int> with_options_cref(const options& given) { co_return given.held.value(); }
 task<int> with_built(built_options given) { co_return given.held.value(); }
+task<int> with_defaulted(defaulted_options given) { co_return given.held.value(); }
 task<int> with_plain(plain_options given) { co_return given.attempts; }
 task<int> with_owner(owner given) { co_return given.value(); }
 task<int> with_string(std::string text) { co_return static_cast<int>(text.size()); }
@@ -159,6 +165,7 @@ task<> captured_coroutine_lambda() {
   co_await outer();
 }
 task<> options_with_a_constructor() { expect(co_await with_built(built_options(5)) == 1); }
+task<> options_with_a_defaulted_constructor() { expect(co_await with_defaulted({}) == 1); }
 task<> trivial_aggregate() { expect(co_await with_plain({.attempts = 5}) == 5); }
 task<> named_aggregate() {
   options given{.attempts = 5};
@@ -272,6 +279,7 @@ std::vector<hazard> all_hazards() {
           CASE(table_of_coroutine_lambdas),
           CASE(captured_coroutine_lambda),
           CASE(options_with_a_constructor),
+          CASE(options_with_a_defaulted_constructor),
           CASE(trivial_aggregate),
           CASE(named_aggregate),
           CASE(aggregate_returned_by_a_function),

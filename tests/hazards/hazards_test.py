@@ -30,7 +30,7 @@ BROKEN_WITH_GCC_12 = {
 RIGHT_EVERYWHERE = {
     "named_callable", "named_task", "lambda_with_reference_captures",
     "owning_lambda_inside_a_lambda", "captured_coroutine_lambda", "choice_inside_a_lambda",
-    "table_of_coroutine_lambdas",
+    "table_of_coroutine_lambdas", "options_with_a_defaulted_constructor",
     "options_with_a_constructor", "trivial_aggregate", "named_aggregate",
     "aggregate_returned_by_a_function", "class_temporaries", "nested_awaits",
     "if_else_around_awaits", "await_in_condition_with_a_local", "await_in_condition_declaration",

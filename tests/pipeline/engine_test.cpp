@@ -77,28 +77,6 @@ TEST(engine, a_retryable_failure_is_tried_again_with_backoff_and_then_dead_lette
   EXPECT_TRUE(result.adds_up());
 }
 
-TEST(engine, a_filter_an_optional_and_a_coroutine_are_stages_too) {
-  virtual_loop loop;
-  auto even = [](int item) { return item % 2 == 0; };
-  auto small = [](int item) { return item <= 6 ? std::optional<int>(item) : std::nullopt; };
-  auto slow = [](int item) -> task<std::string> {
-    co_await sleep_for(1s);
-    co_return std::to_string(item);
-  };
-  std::set<std::string> got;
-  report result = run_on(loop, pipeline("mixed")
-                                   .from(numbers(10))
-                                   .filter("even", even)
-                                   .stage("small", small)
-                                   .stage("slow", slow, {.workers = 3})
-                                   .to("out", [&](const std::string& item) { got.insert(item); })
-                                   .take_plan());
-  EXPECT_EQ(got, (std::set<std::string>{"2", "4", "6"}));
-  EXPECT_EQ(result.count(outcome::filtered), 7U);
-  EXPECT_EQ(result.exit_code, 0);
-  EXPECT_TRUE(result.adds_up());
-}
-
 TEST(engine, an_attempt_that_takes_too_long_is_tried_again) {
   virtual_loop loop;
   int attempts = 0;

@@ -91,6 +91,7 @@ struct pipeline_plan {
 
 /// What a run continues from.
 struct engine_resume {
+  engine_resume() = default;  // no aggregate: g++ 12 destroys `execute({})`'s argument twice
   std::vector<partition_mark> finished;   ///< is finished, recorded or not: no work is done on it
   std::vector<partition_mark> accounted;  ///< is recorded: what the source was opened with
 };

@@ -109,7 +109,8 @@ class filter_stage final : public stage_body {
   F keep_;
 };
 
-/// Positions are 0, 1, 2, ...; what is in memory cannot be asked for again after a crash.
+/// Positions are 0, 1, 2, ...: with a ledger, a second run over the same items goes on behind what
+/// the first one finished.
 class memory_source : public source {
  public:
   explicit memory_source(const std::string& name) : partitions_{name + ":0"} {}
@@ -119,12 +120,14 @@ class memory_source : public source {
   [[nodiscard]] std::string fingerprint() const final { return "memory"; }
 
  protected:
-  [[nodiscard]] source_item next(payload value) {
+  /// Adds the next item, unless a run before has finished it.
+  void add(std::vector<source_item>& batch, payload value) {
     const std::uint64_t at = position_++;
-    return source_item(std::move(value), 0, at, at + 1);
+    if (!done_.finished(at)) batch.emplace_back(std::move(value), 0, at, at + 1);
   }
 
  private:
+  mark done_;
   std::vector<std::string> partitions_;
   std::uint64_t position_ = 0;
 };
@@ -138,7 +141,7 @@ class range_source final : public memory_source {
   task<std::vector<source_item>> read(std::size_t items_max) override {
     std::vector<source_item> batch;
     for (; batch.size() < items_max && at_ != std::ranges::end(items_); ++at_) {
-      batch.push_back(next(payload(value(*at_))));
+      add(batch, payload(value(*at_)));
     }
     co_return batch;
   }
@@ -158,13 +161,16 @@ class generator_source final : public memory_source {
   task<std::vector<source_item>> read(std::size_t items_max) override {
     std::vector<source_item> batch;
     if constexpr (is_task<given>) {
-      auto one = co_await std::invoke(generate_);
-      if (one) batch.push_back(next(payload(std::move(*one))));
+      while (batch.empty()) {
+        auto one = co_await std::invoke(generate_);
+        if (!one) break;
+        add(batch, payload(std::move(*one)));
+      }
     } else {
       while (batch.size() < items_max) {
         auto one = std::invoke(generate_);
         if (!one) break;
-        batch.push_back(next(payload(std::move(*one))));
+        add(batch, payload(std::move(*one)));
       }
     }
     co_return batch;

@@ -1,0 +1,71 @@
+#include <brigade/async/event.hpp>
+#include <brigade/async/spawn.hpp>
+#include <brigade/async/timeout.hpp>
+#include <brigade/testing/virtual_loop.hpp>
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace brigade {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::virtual_loop;
+
+TEST(event, set_wakes_all_who_wait_even_if_cleared_at_once) {
+  virtual_loop loop;
+  event ready;
+  int woken = 0;
+  auto waits = [](event& on, int& count) -> task<> {
+    co_await on.wait();
+    ++count;
+  };
+  auto main = [&]() -> task<> {
+    for (int i = 0; i < 3; ++i) spawn(waits, std::ref(ready), std::ref(woken));
+    co_await yield();
+    ready.set();
+    ready.clear();
+    co_await sleep_for(1ms);
+  };
+  loop.run(main());
+  EXPECT_EQ(woken, 3);
+}
+
+TEST(event, waiting_for_one_that_is_set_does_not_wait) {
+  virtual_loop loop;
+  event ready;
+  ready.set();
+  auto main = [&]() -> task<> {
+    const auto steps = current_loop().steps();
+    co_await ready.wait();
+    EXPECT_EQ(current_loop().steps(), steps);
+  };
+  loop.run(main());
+}
+
+TEST(event, a_cancelled_waiter_leaves_the_others_waiting) {
+  virtual_loop loop;
+  event ready;
+  int woken = 0;
+  auto waits = [](event& on, int& count) -> task<> {
+    co_await on.wait();
+    ++count;
+  };
+  auto main = [&]() -> task<> {
+    auto gone = spawn(waits, std::ref(ready), std::ref(woken));
+    auto stays = spawn(waits, std::ref(ready), std::ref(woken));
+    co_await yield();
+    gone.cancel();
+    co_await yield();
+    EXPECT_FALSE(stays.done());
+    ready.set();
+    co_await stays;
+    EXPECT_TRUE(gone.is_cancelled());
+  };
+  loop.run(main());
+  EXPECT_EQ(woken, 1);
+}
+
+}  // namespace
+}  // namespace brigade

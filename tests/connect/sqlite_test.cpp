@@ -1,0 +1,391 @@
+#include "connect/components.hpp"
+#include "connect/sqlite_database.hpp"
+#include "connect/sqlite_row.hpp"
+#include "connect/sqlite_writer.hpp"
+#include "connect/temporary_folder.hpp"
+#include "connect/written.hpp"
+
+#include <brigade/async/loop.hpp>
+#include <brigade/connect/sqlite.hpp>
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+namespace brigade {
+namespace {
+
+using test::temporary_folder;
+using test::write_all;
+using fields = std::vector<std::pair<std::string, field_value>>;
+using names = std::vector<std::string>;
+
+std::unique_ptr<sink> make(const temporary_folder& folder, fields given = {}) {
+  registry known;
+  register_sqlite(known);
+  const component& entry = *known.find(component_kind::sink, "sqlite");
+  fields all = {{"file", std::string("out.db")}, {"table", std::string("t")}};
+  for (auto& each : given) all.push_back(std::move(each));
+  return entry.make_sink(test::settings_for(entry, std::move(all)),
+                         test::context_in(folder.path()));
+}
+
+std::vector<partition_mark> open_at(sink& at, std::uint64_t epoch = 1, bool has_history = false) {
+  sink_resume resume;
+  resume.pipeline = "orders";
+  resume.epoch = epoch;
+  resume.has_history = has_history;
+  return run(at.open(resume));
+}
+
+std::unique_ptr<sink> opened(const temporary_folder& folder, fields given = {}) {
+  auto at = make(folder, std::move(given));
+  open_at(*at);
+  return at;
+}
+
+std::string open_error(const temporary_folder& folder, fields given = {},
+                       bool has_history = false) {
+  auto at = make(folder, std::move(given));
+  try {
+    open_at(*at, 1, has_history);
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// The rows of a query: columns divided by `,`, rows by `;`, as sqlite3 shows them.
+std::string query(const temporary_folder& folder, const std::string& sql) {
+  sqlite::database database(folder / "out.db", std::chrono::seconds(1));
+  sqlite3_stmt* raw = nullptr;
+  EXPECT_EQ(sqlite3_prepare_v2(database.handle(), sql.c_str(), -1, &raw, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(database.handle());
+  std::string text;
+  while (sqlite3_step(raw) == SQLITE_ROW) {
+    for (int i = 0; i < sqlite3_column_count(raw); ++i) {
+      const auto* const value = reinterpret_cast<const char*>(sqlite3_column_text(raw, i));
+      text += (i > 0 ? "," : "") + std::string(value != nullptr ? value : "NULL");
+    }
+    text += ";";
+  }
+  sqlite3_finalize(raw);
+  return text;
+}
+
+void execute(const temporary_folder& folder, const std::string& sql) {
+  sqlite::database database(folder / "out.db", std::chrono::seconds(1));
+  char* error = nullptr;
+  EXPECT_EQ(sqlite3_exec(database.handle(), sql.c_str(), nullptr, nullptr, &error), SQLITE_OK)
+      << error;
+  sqlite3_free(error);
+}
+
+std::vector<record> json(const std::vector<std::string>& texts) {
+  std::vector<record> items;
+  for (const std::string& text : texts) items.push_back(record::json(text));
+  return items;
+}
+
+/// The errors of a batch, by index: `1: why;`
+std::string errors(const write_result& result) {
+  std::string text;
+  for (std::size_t i = 0; i < result.failures.size(); ++i) {
+    if (!result.failures[i]) continue;
+    EXPECT_EQ(result.failures[i]->kind, verdict::permanent);
+    text += std::to_string(i) + ": " + result.failures[i]->error + ";";
+  }
+  return text;
+}
+
+std::string columns(const temporary_folder& folder) {
+  return query(folder, "SELECT name || ' ' || type FROM pragma_table_info('t')");
+}
+
+partition_mark mark_at(std::uint64_t low) {
+  partition_mark mark;
+  mark.partition = "main:8f3a";
+  mark.at.low = low;
+  return mark;
+}
+
+TEST(sqlite_sink, makes_the_table_with_the_types_of_the_first_batch) {
+  const temporary_folder folder;
+  const auto at = opened(folder);
+  EXPECT_EQ(
+      errors(write_all(
+          *at, json({R"({"i":1,"r":1.5,"s":"x","b":true,"z":null,"n":{"a": [1]}})",
+                     R"({"i":-2,"r":2,"s":"y","b":false,"z":null,"m":1})", R"({"m":"text"})"}))),
+      "");
+  EXPECT_EQ(columns(folder), "i INTEGER;r NUMERIC;s TEXT;b INTEGER;z ;n TEXT;m ;");
+  EXPECT_EQ(query(folder, "SELECT i,r,s,b,z,n,m FROM t"),
+            "1,1.5,x,1,NULL,{\"a\": [1]},NULL;-2,2,y,0,NULL,NULL,1;"
+            "NULL,NULL,NULL,NULL,NULL,NULL,text;");
+}
+
+TEST(sqlite_sink, adds_columns_as_they_appear) {
+  const temporary_folder folder;
+  const auto at = opened(folder);
+  write_all(*at, json({R"({"a":1})"}));
+  EXPECT_EQ(errors(write_all(*at, json({R"({"b":"x","a":2})", R"({"c":1.5})", "{}"}))), "");
+  EXPECT_EQ(columns(folder), "a INTEGER;b TEXT;c REAL;");
+  EXPECT_EQ(query(folder, "SELECT a,b,c FROM t"),
+            "1,NULL,NULL;2,x,NULL;NULL,NULL,1.5;NULL,NULL,NULL;");
+}
+
+TEST(sqlite_sink, takes_only_the_columns_it_is_told_to) {
+  const temporary_folder folder;
+  const auto at = opened(folder, {{"columns", names{"b", "a"}}});
+  write_all(*at, json({R"({"a":1,"x":9})", R"({"B":2,"y":9})"}));
+  EXPECT_EQ(columns(folder), "b INTEGER;a INTEGER;");
+  EXPECT_EQ(query(folder, "SELECT a,b FROM t"), "1,NULL;NULL,2;");
+}
+
+TEST(sqlite_sink, takes_lines_escapes_and_awkward_names) {
+  const temporary_folder folder;
+  const auto at = opened(folder);
+  EXPECT_EQ(
+      errors(write_all(
+          *at,
+          {record::line("say \"hi\""),
+           record::json(R"({"line":"caf\u00e9 \ud83d\ude00","a \"b\"":"\\","select":1,"":2})")})),
+      "");
+  EXPECT_EQ(query(folder, "SELECT line, \"a \"\"b\"\"\", \"select\", \"\" FROM t"),
+            "say \"hi\",NULL,NULL,NULL;caf\xc3\xa9 \xf0\x9f\x98\x80,\\,1,2;");
+}
+
+TEST(sqlite_sink, integers_are_exact_and_never_changed) {
+  const temporary_folder folder;
+  const auto at = opened(folder);
+  EXPECT_EQ(errors(write_all(
+                *at, json({R"({"n":9223372036854775807})", R"({"n":9223372036854775808})",
+                           R"({"n":1e999})", R"({"n":-9223372036854775808})", R"({"n":1e-999})"}))),
+            "1: field 'n' is 9223372036854775808, beyond the integers of SQLite;"
+            "2: field 'n' is 1e999, beyond the numbers of SQLite;");
+  write_all(*at, json({R"({"n":9223372036854775807})", R"({"n":-9223372036854775808})"}));
+  EXPECT_EQ(query(folder, "SELECT n FROM t"), "9223372036854775807;-9223372036854775808;");
+}
+
+TEST(sqlite_sink, finds_all_bad_rows_in_one_pass_and_writes_none) {
+  const temporary_folder folder;
+  execute(folder,
+          "CREATE TABLE t (id INTEGER PRIMARY KEY, total REAL NOT NULL CHECK (total >= 0))");
+  const auto at = opened(folder);
+  const auto batch = json({R"({"id":1,"total":1})", R"({"id":1,"total":2})", "[1]",
+                           R"({"id":2,"total":null})", R"({"id":3,"total":-1})",
+                           R"({"id":"x","total":1})", R"({"a":1,"A":2})", R"({"id":4,"total":4})"});
+  EXPECT_EQ(errors(write_all(*at, batch, {mark_at(10)})),
+            "1: UNIQUE constraint failed: t.id;2: not a JSON object, so no row: '[1]';"
+            "3: NOT NULL constraint failed: t.total;4: CHECK constraint failed: total >= 0;"
+            "5: datatype mismatch;6: fields 'a' and 'A' are one column to SQLite;");
+  EXPECT_EQ(query(folder, "SELECT count(*) FROM t"), "0;");
+  EXPECT_EQ(query(folder, "SELECT count(*) FROM _brigade_marks"), "0;");
+  EXPECT_EQ(errors(write_all(*at, json({R"({"id":1,"total":1})", R"({"id":4,"total":4})"}),
+                             {mark_at(20)})),
+            "");
+  EXPECT_EQ(query(folder, "SELECT id FROM t"), "1;4;");
+}
+
+TEST(sqlite_sink, a_refused_batch_takes_its_new_columns_with_it) {
+  const temporary_folder folder;
+  const auto at = opened(folder);
+  write_all(*at, json({R"({"a":1})"}));
+  EXPECT_EQ(errors(write_all(*at, json({R"({"a":2,"b":"x"})", "7"}))).substr(0, 2), "1:");
+  EXPECT_EQ(columns(folder), "a INTEGER;");
+  EXPECT_EQ(errors(write_all(*at, json({R"({"a":2,"b":5})"}))), "");
+  EXPECT_EQ(columns(folder), "a INTEGER;b INTEGER;");
+  EXPECT_EQ(query(folder, "SELECT a,b FROM t"), "1,NULL;2,5;");
+}
+
+TEST(sqlite_sink, looks_at_rows_behind_a_trigger_that_ends_the_transaction) {
+  const temporary_folder folder;
+  execute(folder,
+          "CREATE TABLE t (a); CREATE TRIGGER x BEFORE INSERT ON t WHEN new.a = 2 BEGIN SELECT "
+          "RAISE(ROLLBACK, 'no twos'); END; CREATE TRIGGER y BEFORE INSERT ON t WHEN new.a = 4 "
+          "BEGIN SELECT RAISE(ABORT, 'no fours'); END");
+  const auto at = opened(folder);
+  EXPECT_EQ(errors(write_all(*at, json({R"({"a":1})", R"({"a":2})", R"({"a":3})", R"({"a":4})"}))),
+            "1: no twos;3: no fours;");
+  EXPECT_EQ(query(folder, "SELECT count(*) FROM t"), "0;");
+}
+
+TEST(sqlite_sink, rows_and_marks_are_there_together) {
+  const temporary_folder folder;
+  {
+    const auto at = make(folder);
+    EXPECT_TRUE(at->transactional());
+    EXPECT_TRUE(open_at(*at).empty());
+    partition_mark mark = mark_at(100);
+    mark.at.above = {{200, 300}};
+    write_all(*at, json({R"({"a":1})"}), {mark});
+    run(at->close());
+  }
+  EXPECT_EQ(query(folder, "SELECT * FROM _brigade_marks"), "orders,main:8f3a,1,100,[[200,300]];");
+  const auto at = make(folder);
+  const auto marks = open_at(*at, 1, true);
+  ASSERT_EQ(marks.size(), 1U);
+  EXPECT_EQ(marks[0].partition, "main:8f3a");
+  EXPECT_EQ(marks[0].at.low, 100U);
+  ASSERT_EQ(marks[0].at.above.size(), 1U);
+  EXPECT_EQ(marks[0].at.above[0].end, 300U);
+  const partition_mark further = mark_at(300);
+  run(at->commit_marks(std::span(&further, 1)));
+  EXPECT_EQ(query(folder, "SELECT low, above FROM _brigade_marks"), "300,[];");
+}
+
+TEST(sqlite_sink, an_epoch_has_marks_of_its_own) {
+  const temporary_folder folder;
+  write_all(*opened(folder), json({R"({"a":1})"}), {mark_at(100)});
+  const auto at = make(folder);
+  EXPECT_TRUE(open_at(*at, 2).empty());
+  write_all(*at, json({R"({"a":1})"}), {mark_at(50)});
+  EXPECT_EQ(query(folder, "SELECT epoch, low FROM _brigade_marks"), "1,100;2,50;");
+}
+
+TEST(sqlite_sink, refuses_a_database_that_was_replaced) {
+  const temporary_folder folder;
+  const std::string expected =
+      folder / "out.db" +
+      " holds no marks of the pipeline 'orders', but items were delivered to it: the database was "
+      "replaced or emptied; restore it, or run with --fresh to begin again";
+  EXPECT_EQ(open_error(folder, {}, true), expected);
+  EXPECT_EQ(open_error(folder, {}, true), expected);
+  EXPECT_EQ(open_error(folder, {}, false), "no error");
+}
+
+TEST(sqlite_sink, a_key_replaces_the_row_that_is_there) {
+  const temporary_folder folder;
+  const auto at = opened(folder, {{"key", std::string("id")}});
+  EXPECT_EQ(errors(write_all(*at, json({R"({"id":"a","n":1})", R"({"id":"b","n":2})",
+                                        R"({"id":"a","n":3,"m":4})"}))),
+            "");
+  EXPECT_EQ(errors(write_all(*at, json({R"({"n":5,"ID":"b"})", R"({"id":"a"})"}))), "");
+  EXPECT_EQ(query(folder, "SELECT id,n,m FROM t ORDER BY id"), "a,3,4;b,5,NULL;");
+  EXPECT_EQ(errors(write_all(*at, json({R"({"n":5})", R"({"id":null})"}))),
+            "0: it has no 'id', the key of its row;1: it has no 'id', the key of its row;");
+}
+
+TEST(sqlite_sink, a_key_works_on_a_table_of_the_users_own) {
+  const temporary_folder folder;
+  execute(folder, "CREATE TABLE t (id TEXT PRIMARY KEY, n); INSERT INTO t VALUES ('a', 1)");
+  write_all(*opened(folder, {{"key", std::string("id")}}), json({R"({"id":"a","n":2})"}));
+  EXPECT_EQ(query(folder, "SELECT id,n FROM t"), "a,2;");
+  const temporary_folder other;
+  execute(other, "CREATE TABLE t (id, n); INSERT INTO t VALUES ('a', 1), ('a', 2)");
+  EXPECT_NE(open_error(other, {{"key", std::string("id")}}).find("UNIQUE constraint failed"),
+            std::string::npos);
+}
+
+TEST(sqlite_sink, dedupe_writes_a_key_once_for_good) {
+  const temporary_folder folder;
+  const fields dedupe = {{"dedupe", true}};
+  write_all(*opened(folder, dedupe), json({R"({"a":1})", R"({"a":2})"}));
+  const auto at = make(folder, dedupe);
+  open_at(*at, 2);
+  EXPECT_EQ(errors(write_all(*at, json({R"({"a":1})", R"({"a":2})", R"({"a":3})"}))), "");
+  EXPECT_EQ(query(folder, "SELECT a FROM t"), "1;2;3;");
+}
+
+TEST(sqlite_sink, a_key_of_a_refused_batch_is_not_taken_for_written) {
+  const temporary_folder folder;
+  const auto at = opened(folder, {{"dedupe", true}});
+  EXPECT_NE(errors(write_all(*at, json({R"({"a":1})", "[]"}))), "");
+  write_all(*at, json({R"({"a":1})"}));
+  EXPECT_EQ(query(folder, "SELECT a FROM t"), "1;");
+}
+
+TEST(sqlite_sink, a_schema_no_item_is_to_blame_for_is_refused_at_once) {
+  const temporary_folder folder;
+  execute(folder, "CREATE TABLE t (a); CREATE VIEW v AS SELECT 1 AS a");
+  EXPECT_EQ(
+      open_error(folder, {{"columns", names{"a", "b"}}}),
+      folder / "out.db" + ": the table t has no column 'b'; add it, or leave it out of columns");
+  EXPECT_EQ(open_error(folder, {{"table", std::string("V")}}),
+            folder / "out.db" + ": V is a view, not a table");
+  const temporary_folder other;
+  other.write("out.db", std::string(4096, 'x'));
+  EXPECT_EQ(open_error(other), "cannot open " + other / "out.db" + ": file is not a database");
+  EXPECT_EQ(open_error(other, {{"file", std::string("no/such/folder.db")}}),
+            "cannot open " + other / "no/such/folder.db" + ": unable to open database file");
+}
+
+TEST(sqlite_sink, a_table_that_is_dropped_while_it_runs_ends_the_run) {
+  const temporary_folder folder;
+  const auto at = opened(folder);
+  write_all(*at, json({R"({"a":1})"}));
+  execute(folder, "DROP TABLE t");
+  EXPECT_THROW(write_all(*at, json({R"({"a":1})"})), fatal_error);
+}
+
+TEST(sqlite_sink, a_table_cannot_be_made_of_nothing) {
+  const temporary_folder folder;
+  EXPECT_EQ(errors(write_all(*opened(folder), json({"{}"}))),
+            "0: it has no fields to make the table's columns of;");
+}
+
+TEST(sqlite_sink, a_column_too_many_is_the_fault_of_its_item) {
+  const temporary_folder folder;
+  std::string wide = "{\"c0\":0";
+  for (int i = 1; i < 2000; ++i) wide += ",\"c" + std::to_string(i) + "\":0";
+  const auto at = opened(folder);
+  EXPECT_EQ(errors(write_all(*at, json({wide + "}"}))), "");
+  const std::string error = errors(write_all(*at, json({R"({"c1":1})", R"({"extra":1})"})));
+  EXPECT_EQ(error.substr(0, 34), "1: cannot add the column 'extra' t") << error;
+}
+
+TEST(sqlite_writer, an_outage_blames_no_item_and_loses_nothing) {
+  const temporary_folder folder;
+  sqlite::writer_options options;
+  options.path = folder / "out.db";
+  options.table = "t";
+  options.busy_timeout = std::chrono::milliseconds(0);
+  sink_resume resume;
+  resume.pipeline = "orders";
+  sqlite::writer at(options, resume);
+  const std::vector<sqlite::row_to_write> rows = {{"k1", record::json(R"({"a":1})")}};
+  sqlite::database other(options.path, std::chrono::milliseconds(0));
+  other.run("BEGIN IMMEDIATE");
+  try {
+    at.write(rows, {mark_at(10)});
+    ADD_FAILURE() << "no error";
+  } catch (const sink_down& error) {
+    EXPECT_EQ(error.what(), options.path + ": database is locked");
+  }
+  EXPECT_THROW(at.commit_marks({mark_at(10)}), sink_down);
+  other.run("ROLLBACK");
+  EXPECT_EQ(at.write(rows, {mark_at(10)}).size(), 1U);
+  EXPECT_EQ(query(folder, "SELECT a FROM t"), "1;");
+  EXPECT_EQ(query(folder, "SELECT low FROM _brigade_marks"), "10;");
+}
+
+TEST(sqlite_sink, checks_its_settings) {
+  const temporary_folder folder;
+  const auto error = [&](fields given) {
+    return test::config_error_of([&] { make(folder, std::move(given)); });
+  };
+  EXPECT_EQ(error({{"file", std::string()}}), "file: the path is empty");
+  EXPECT_EQ(error({{"table", std::string()}}), "table: the name is empty");
+  EXPECT_EQ(error({{"table", std::string("SQLite_x")}}), "table: 'SQLite_x' is a reserved name");
+  EXPECT_EQ(error({{"table", std::string("_brigade_marks")}}),
+            "table: '_brigade_marks' is a reserved name");
+  EXPECT_EQ(error({{"columns", names{""}}}), "columns: a name is empty");
+  EXPECT_EQ(error({{"columns", names{"a"}}, {"key", std::string("b")}}),
+            "key: 'b' is not one of the columns");
+  EXPECT_EQ(error({{"columns", names{"A"}}, {"key", std::string("a")}}), "");
+}
+
+TEST(sqlite_row, the_last_of_two_fields_of_one_name_counts) {
+  sqlite::row row;
+  EXPECT_EQ(row.read(R"({"a":1,"a":"x"})"), std::nullopt);
+  ASSERT_EQ(row.cells().size(), 1U);
+  EXPECT_EQ(row.cells()[0].text, "x");
+  EXPECT_EQ(row.read(R"({"a\u0000":1})"),
+            "field 'a\\x00' has a NUL in its name, which no column can have");
+  EXPECT_TRUE(row.cells().empty());
+}
+
+}  // namespace
+}  // namespace brigade
