@@ -1,5 +1,8 @@
 // The simulator must find what it is there for: with one guard taken away, each in a process of its
 // own, items are lost, counted twice or forgotten, and a seed below a thousand must show it.
+#include "sim/pipeline_scenario.hpp"
+#include "sim/queue_scenario.hpp"
+
 #include <brigade/async/detail/probe.hpp>
 
 #include <fcntl.h>
@@ -13,16 +16,13 @@
 #include <iostream>
 #include <string>
 
-#include "sim/pipeline_scenario.hpp"
-#include "sim/queue_scenario.hpp"
-
 namespace brigade::sim {
 namespace {
 
 using detail::probe::guard;
 
 constexpr std::uint64_t seeds_max = 1000;
-constexpr unsigned seconds_max = 120;
+constexpr unsigned seconds_max = 240;
 
 template <class Scenario>
 std::string problem_of(std::uint64_t seed) {
@@ -49,9 +49,8 @@ struct progress_page {
 
 /// The seed at which the child ended badly; 0: it got through all of them.
 std::uint64_t found_at(guard without, scenario play) {
-  void* const memory =
-      ::mmap(nullptr, sizeof(progress_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-             -1, 0);
+  void* const memory = ::mmap(nullptr, sizeof(progress_page), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto& page = *::new (memory) progress_page;
   const pid_t child = ::fork();
   if (child == 0) run_child(without, play, page);
