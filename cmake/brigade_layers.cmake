@@ -47,8 +47,8 @@ function(brigade_tests layer)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${layer}/*_test.cpp)
   if(sources)
     add_executable(${layer}_tests ${sources})
-    target_link_libraries(${layer}_tests PRIVATE ${arg_UNPARSED_ARGUMENTS} GTest::gtest GTest::gtest_main
-                          brigade_compile)
+    target_link_libraries(${layer}_tests PRIVATE ${arg_UNPARSED_ARGUMENTS} GTest::gtest
+                          GTest::gtest_main brigade_compile)
     target_include_directories(${layer}_tests PRIVATE ${PROJECT_SOURCE_DIR}/src
                                ${PROJECT_SOURCE_DIR}/tests)
     target_precompile_headers(${layer}_tests PRIVATE <gtest/gtest.h>)

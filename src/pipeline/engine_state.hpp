@@ -42,7 +42,7 @@ struct item final : pooled, private timer {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   std::uint64_t slot = 0;  ///< in its partition's watermark
-  std::size_t bytes = 0;         ///< what it takes of the window
+  std::size_t bytes = 0;   ///< what it takes of the window
   wall_time taken_at;
   time_point taken;  ///< the loop's clock; for deadlines and ages
   int stage = -1;
