@@ -82,6 +82,10 @@ bool cancel_scope::caused_cancellation() const {
   return shielded_ || parent_ == nullptr || parent_->effective() == nullptr;
 }
 
+loop& cancel_scope::owner() const { return owner_->owner(); }
+
+void cancel_scope::cancellation_ended() const noexcept { owner_->cancellation_in_flight_ = false; }
+
 deadline_scope::deadline_scope(std::chrono::nanoseconds after) : after_(after) {
   loop& owner = loop::current();
   owner.refresh_now();
@@ -89,7 +93,7 @@ deadline_scope::deadline_scope(std::chrono::nanoseconds after) : after_(after) {
 }
 
 deadline_scope::~deadline_scope() {
-  if (armed()) loop::current().timers().disarm(*this);
+  if (armed()) owner().timers().disarm(*this);
 }
 
 void deadline_scope::fire() noexcept { cancel("deadline passed"); }

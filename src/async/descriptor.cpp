@@ -57,7 +57,8 @@ class readiness_wait final : public detail::waiter {
     shared_ = std::make_shared<readiness>();
     shared_->waiting = this;
     ++target_.waiting;
-    task_->owner().outside_wait_begins(task_->background());
+    background_ = task_->background();
+    task_->owner().outside_wait_begins(background_);
     ++target_.world.operations;
     auto handler = [shared = shared_, &world = target_.world](boost::system::error_code) {
       --world.operations;
@@ -90,7 +91,7 @@ class readiness_wait final : public detail::waiter {
   void detach() noexcept {
     shared_->waiting = nullptr;
     --target_.waiting;
-    task_->owner().outside_wait_ends(task_->background());
+    task_->owner().outside_wait_ends(background_);
   }
   void let_go() noexcept {
     if (!shared_ || shared_->waiting == nullptr) return;
@@ -100,6 +101,7 @@ class readiness_wait final : public detail::waiter {
   descriptor::implementation& target_;
   asio::posix::descriptor_base::wait_type kind_;
   std::shared_ptr<readiness> shared_;
+  bool background_ = false;
 };
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }

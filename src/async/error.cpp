@@ -16,8 +16,8 @@ std::string seconds_text(std::chrono::nanoseconds duration) {
 }
 
 std::string group_text(const std::vector<std::exception_ptr>& errors) {
-  std::string text = std::to_string(errors.size());
-  text += errors.size() == 1 ? " error in a task group: " : " errors in a task group: ";
+  if (errors.size() == 1) return error_text(errors.front());
+  std::string text = std::to_string(errors.size()) + " errors in a task group: ";
   constexpr std::size_t shown_max = 10;
   for (std::size_t i = 0; i < errors.size() && i < shown_max; ++i) {
     if (i != 0) text += "; ";

@@ -49,6 +49,7 @@ void task_group::body_ended(std::exception_ptr error) {
     std::rethrow_exception(error);
   } catch (const cancelled&) {
     body_cancelled_ = error;
+    cancelled_alone_ = !scope_.cancel_called();
   } catch (...) {
     errors_.push_back(error);
   }
@@ -80,10 +81,15 @@ std::string task_group::all_ended::describe() const {
 }
 
 void task_group::finish() {
-  if (!errors_.empty()) throw exception_group(std::move(errors_));
-  const bool outside = scope_.parent_->effective() != nullptr || outer_request_ ||
-                       owner_->requests_ != scope_.requests_at_entry_;
-  if (body_cancelled_ && outside) std::rethrow_exception(body_cancelled_);
+  const bool body_was_asked = body_cancelled_ && owner_->requests_ != scope_.requests_at_entry_;
+  if (!errors_.empty()) {
+    // Errors win; a request from outside that was used up on the way strikes at the next wait.
+    if (outer_request_ || body_was_asked) owner_->request_pending_ = true;
+    owner_->cancellation_in_flight_ = false;
+    throw exception_group(std::move(errors_));
+  }
+  const bool outside = scope_.parent_->effective() != nullptr || outer_request_ || body_was_asked;
+  if (body_cancelled_ && (outside || cancelled_alone_)) std::rethrow_exception(body_cancelled_);
   if (outer_request_) owner_->throw_cancelled();
 }
 

@@ -52,6 +52,13 @@ loop::loop(std::unique_ptr<detail::driver> world)
 loop::~loop() {
   BRIGADE_ASSERT(task_count_ == 0, "a loop was destroyed with tasks in it");
   mailbox_->close();
+  // Their handles outlive the loop, so it is said now.
+  while (!failed_.empty()) {
+    auto* record = static_cast<detail::task_state*>(failed_.front());
+    record->unlink();
+    record->report_unseen_error();
+    record->loop_ = nullptr;
+  }
 }
 
 loop& loop::current() {
@@ -78,6 +85,7 @@ void loop::retire(detail::task_state& record) noexcept {
   if (record.root_scope_.linked()) record.root_scope_.unlink();
   record.root_scope_.parent_ = nullptr;
   if (!record.done()) record.finish(record.frame_error());
+  if (record.error_ && record.group_ == nullptr) failed_.push_back(&record);
   // The frame is still on the stack of its last step; it goes once that step has returned.
   finished_.push_back(&record);
 }

@@ -24,10 +24,14 @@ task_state::task_state(loop& owner, cancel_scope* outer, std::string name)
 }
 
 task_state::~task_state() {
+  if (linked()) unlink();
+  report_unseen_error();
+}
+
+void task_state::report_unseen_error() noexcept {
   // An error the group has is the group's to throw.
-  if (error_ && !error_seen_ && group_ == nullptr && loop_ != nullptr) {
-    if (loop_->on_unhandled) loop_->on_unhandled(this->name(), error_);
-  }
+  if (!error_ || error_seen_ || group_ != nullptr || loop_ == nullptr) return;
+  if (loop_->on_unhandled) loop_->on_unhandled(name(), error_);
 }
 
 std::string task_state::name() const { return name_ ? *name_ : "task-" + std::to_string(id_); }

@@ -65,23 +65,23 @@ thread_wait::~thread_wait() {
   leave();
 }
 
+void call_returned(thread_job& job) {
+  if (job.waiting == nullptr) return;
+  thread_wait& waiting = *std::exchange(job.waiting, nullptr);
+  waiting.task()->owner().outside_wait_ends(waiting.background_);
+  waiting.wake(wait_state::granted);
+}
+
 void thread_wait::await_suspend(std::coroutine_handle<> handle) {
   if (begin_wait(handle)) return;
   state_ = wait_state::waiting;
   job_->waiting = this;
-  task_->owner().outside_wait_begins(task_->background());
+  background_ = task_->background();
+  task_->owner().outside_wait_begins(background_);
   thread_pool::instance().submit([job = job_, box = task_->owner().mailbox()] {
     job->call();
-    const bool heard = box->post([job] {
-      if (job->waiting == nullptr) {
-        --abandoned;
-      } else {
-        thread_wait& waiting = *std::exchange(job->waiting, nullptr);
-        waiting.task()->owner().outside_wait_ends(waiting.task()->background());
-        waiting.wake(wait_state::granted);
-      }
-    });
-    if (!heard) --abandoned;
+    if (job->state.exchange(call_state::returned) == call_state::abandoned) --abandoned;
+    box->post([job] { call_returned(*job); });
   });
 }
 
@@ -90,6 +90,7 @@ void thread_wait::await_resume() {
 }
 
 bool thread_wait::cancel() noexcept {
+  if (state_ == wait_state::granted) return false;  // what the call did cannot be taken back
   let_go();
   return waiter::cancel();
 }
@@ -97,9 +98,10 @@ bool thread_wait::cancel() noexcept {
 void thread_wait::let_go() noexcept {
   if (job_->waiting != this) return;
   job_->waiting = nullptr;
-  job_->stop.request_stop();
   ++abandoned;
-  task_->owner().outside_wait_ends(task_->background());
+  if (job_->state.exchange(call_state::abandoned) == call_state::returned) --abandoned;
+  job_->stop.request_stop();
+  task_->owner().outside_wait_ends(background_);
 }
 
 }  // namespace detail

@@ -17,6 +17,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <stdexcept>
+#include <system_error>
+#include <thread>
 
 namespace brigade::cli {
 
@@ -37,11 +39,10 @@ class display {
     result.on_failure = [this](const attempt_failure& event) {
       failures_.add(failure_event{event.stage, event.id, event.error, event.attempt, event.final});
     };
-    result.on_notice = [this](std::string_view line) {
-      progress_.log(fmt::format("{}: {}", name_, line));
-    };
+    result.on_notice = [this](std::string_view line) { notice(line); };
     return result;
   }
+  void notice(std::string_view line) { progress_.log(fmt::format("{}: {}", name_, line)); }
   void end(const report& account) {
     failures_.end();
     progress_.clear();
@@ -122,15 +123,46 @@ ledger_options account_of(const pipeline_config& config, const std::filesystem::
   return options;
 }
 
-/// Beside its place first, so that a reader never sees half a report.
-void write_report(const report& account, const std::filesystem::path& path) {
-  const std::filesystem::path beside = path.string() + ".part";
-  {
-    std::ofstream out(beside);
-    out << account.json() << '\n';
-    if (!out.flush()) throw std::runtime_error(path.string() + ": the report cannot be written");
+/// Links, devices and pipes are written through, never replaced.
+bool is_replaceable(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const auto found = std::filesystem::symlink_status(path, ignored);
+  return !std::filesystem::exists(found) || std::filesystem::is_regular_file(found);
+}
+
+/// Why the report cannot be written there; nothing if it can, as far as one can tell.
+std::optional<std::string> trouble_with(const std::filesystem::path& path) {
+  std::error_code ignored;
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const auto refuse = [&](std::string_view why) {
+    return fmt::format("--report {}: {}; name a file in a folder that is there", path.string(),
+                       why);
+  };
+  if (path.empty()) return refuse("is no file name");
+  if (std::filesystem::is_directory(path, ignored)) return refuse("is a folder");
+  if (!std::filesystem::is_directory(folder, ignored)) return refuse("there is no such folder");
+  return std::nullopt;
+}
+
+/// Beside its place first, so that a reader never sees half a report. False: it is not written.
+bool write_report(const report& account, const std::filesystem::path& path) {
+  const bool replaceable = is_replaceable(path);
+  const std::filesystem::path written = replaceable ? path.string() + ".part" : path.string();
+  std::ofstream out(written);
+  out << account.json() << '\n';
+  out.close();
+  if (!out) return false;
+  std::error_code failed;
+  if (replaceable) std::filesystem::rename(written, path, failed);
+  return !failed;
+}
+
+/// How many calls on threads nobody waits for any more. Most end in a moment.
+std::size_t calls_left_behind() {
+  for (int i = 0; i < 20 && abandoned_threads() != 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  std::filesystem::rename(beside, path);
+  return abandoned_threads();
 }
 
 int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals, progress_mode mode,
@@ -140,14 +172,21 @@ int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals, pro
   recorded_run whole(std::move(plan));
   whole.account = &account;
   whole.signals = &signals;
-  const report result = run_recorded(std::move(whole));
+  report result = run_recorded(std::move(whole));
   account.close();
-  if (report_file) write_report(result, *report_file);
+  if (report_file && !write_report(result, *report_file)) {
+    if (!result.error.empty()) result.error += "; ";
+    result.error += fmt::format("--report {}: cannot be written", report_file->string());
+    result.exit_code = 1;
+  }
+  const std::size_t left_behind = calls_left_behind();
+  if (left_behind != 0) {
+    shown.notice(
+        fmt::format("calls on threads that did not end and are abandoned: {}", left_behind));
+  }
   shown.end(result);
-  if (abandoned_threads() != 0) {
+  if (left_behind != 0) {
     // A call that never returns must not keep the process; all it could still do is accounted for.
-    fmt::print(stderr, "{}: {} calls on threads did not end and are abandoned\n", result.pipeline,
-               abandoned_threads());
     std::fflush(nullptr);
     std::_Exit(result.exit_code);
   }
@@ -158,6 +197,9 @@ int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals, pro
 
 int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_options& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  if (options.report) {
+    if (const auto why = trouble_with(*options.report)) throw std::runtime_error(*why);
+  }
   stop_signals signals(config.run.stop_timeout);
   pipeline_plan plan = plan_of(config, std::move(parts));
   ledger_options account = account_of(config, config.ledger_path());
@@ -172,12 +214,15 @@ int replay_letters(const pipeline_config& config, pipeline_parts parts,
                    const replay_options& options) {
   std::signal(SIGPIPE, SIG_IGN);
   stop_signals signals(config.run.stop_timeout);
-  const auto opened = ledger::open(account_of(config, options.ledger));
+  // Before it is opened for writing, which would make a ledger where the name is misspelt.
   const ledger_reader reader(options.ledger);
+  const auto opened = ledger::open(account_of(config, options.ledger));
   std::vector<letter_row> letters;
   for (const letter_row& row : reader.dead_letters(options.which)) {
     letters.push_back(reader.letter(row.number));
   }
+  if (letters.empty())
+    fmt::print(stderr, "{}: there is no such dead letter to replay\n", config.name);
   pipeline_plan plan = plan_of(config, std::move(parts));
   std::vector<std::string> stages;
   for (const stage_plan& stage : plan.stages) stages.push_back(stage.name);

@@ -53,8 +53,13 @@ void failure_log::add(const failure_event& event) {
   alike.counted = alike.count;
   const std::string_view last = alike.count == shown_max ? " (from now on, these are counted)" : "";
   if (event.final) {
-    emit_(fmt::format("stage '{}': {} dead-lettered after {} attempt{}: {}{}", event.stage,
-                      event.id, event.attempts, event.attempts == 1 ? "" : "s", error, last));
+    // Poison may have been charged no attempt at all.
+    const std::string after =
+        event.attempts == 0
+            ? ""
+            : fmt::format(" after {} attempt{}", event.attempts, event.attempts == 1 ? "" : "s");
+    emit_(fmt::format("stage '{}': {} dead-lettered{}: {}{}", event.stage, event.id, after, error,
+                      last));
   } else {
     emit_(fmt::format("stage '{}': {} failed at attempt {}, to be tried again: {}{}", event.stage,
                       event.id, event.attempts, error, last));

@@ -2,12 +2,18 @@
 
 #include "connect/exec_protocol.hpp"
 
+#include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/log.hpp>
 
 #include <optional>
 #include <utility>
 
 namespace brigade::exec {
+
+namespace {
+// A handler may write for ever, and faster than this reads: timeouts and stops must get through.
+constexpr std::size_t lines_between_yields = 64;
+}  // namespace
 
 void log_line(std::string_view label, std::string_view text) {
   std::string line(label);
@@ -19,16 +25,19 @@ void log_line(std::string_view label, std::string_view text) {
 task<> error_log::copy(descriptor& from, std::function<std::string_view()> item) {
   line_buffer lines;
   bool skipping = false;  // the rest of a line that was cut
+  std::size_t lines_taken = 0;
   for (;;) {
     const std::size_t count = co_await from.read_some(lines.space());
     if (count == 0) break;
     lines.filled(count);
     while (const std::optional<std::string_view> line = lines.next()) {
       if (!std::exchange(skipping, false)) take(*line, item());
+      if (++lines_taken % lines_between_yields == 0) co_await yield();
     }
     if (lines.rest().size() > line_bytes_max) {
       if (!std::exchange(skipping, true)) take(lines.rest(), item());
       lines.drop_rest();
+      co_await yield();
     }
   }
   if (!skipping && !lines.rest().empty()) take(lines.rest(), item());

@@ -45,41 +45,6 @@ const char* declared(unsigned types) {
 // The place of a field that is not to be stored.
 constexpr std::optional<std::size_t> unwanted = static_cast<std::size_t>(-1);
 
-struct new_column {
-  std::string name;
-  unsigned types = 0;
-};
-
-void create_table(database& in, const std::string& table, const std::vector<new_column>& columns) {
-  std::string list;
-  for (const new_column& each : columns) {
-    if (!list.empty()) list += ", ";
-    list += quoted_name(each.name) + declared(each.types);
-  }
-  in.run("CREATE TABLE " + quoted_name(table) + " (" + list + ")");
-}
-
-// Gives why the table cannot have the column.
-std::optional<std::string> add_column(database& in, const std::string& table,
-                                      const new_column& column) {
-  try {
-    in.run("ALTER TABLE " + quoted_name(table) + " ADD COLUMN " + quoted_name(column.name) +
-           declared(column.types));
-  } catch (const error& cause) {
-    if (!cause.is_about_the_row()) throw;
-    return "cannot add the column '" + column.name + "' to the table: " + cause.what();
-  }
-  return std::nullopt;
-}
-
-new_column& named(std::vector<new_column>& columns, const std::string& name) {
-  const auto found = std::find_if(columns.begin(), columns.end(), [&](const new_column& each) {
-    return same_column(each.name, name);
-  });
-  if (found != columns.end()) return *found;
-  return columns.emplace_back(new_column{name, 0});
-}
-
 }  // namespace
 
 void writer::check_table() {
@@ -129,8 +94,36 @@ bool writer::is_wanted(std::string_view name) const {
                      [&](const std::string& each) { return same_column(each, name); });
 }
 
-void writer::add_columns(std::vector<prepared_row>& rows,
-                         std::vector<std::optional<failure>>& failures) {
+void writer::create_table(const std::vector<new_column>& columns) {
+  std::string list;
+  for (const new_column& each : columns) {
+    if (!list.empty()) list += ", ";
+    list += quoted_name(each.name) + declared(each.types);
+  }
+  database_.run("CREATE TABLE " + quoted_name(options_.table) + " (" + list + ")");
+}
+
+std::optional<std::string> writer::add_column(const new_column& column) {
+  try {
+    database_.run("ALTER TABLE " + quoted_name(options_.table) + " ADD COLUMN " +
+                  quoted_name(column.name) + declared(column.types));
+  } catch (const error& cause) {
+    if (!cause.is_about_the_row()) throw;
+    return "cannot add the column '" + column.name + "' to the table: " + cause.what();
+  }
+  return std::nullopt;
+}
+
+writer::new_column& writer::named(std::vector<new_column>& columns, const std::string& name) {
+  const auto found = std::find_if(columns.begin(), columns.end(), [&](const new_column& each) {
+    return same_column(each.name, name);
+  });
+  if (found != columns.end()) return *found;
+  return columns.emplace_back(new_column{name, 0});
+}
+
+std::vector<writer::new_column> writer::missing_columns(
+    std::vector<prepared_row>& rows, const std::vector<std::optional<failure>>& failures) {
   std::vector<new_column> missing;
   if (columns_.empty()) {
     for (const std::string& name : options_.columns) named(missing, name);
@@ -142,6 +135,14 @@ void writer::add_columns(std::vector<prepared_row>& rows,
       named(missing, std::string(each.name)).types |= seen(each);
     }
   }
+  return missing;
+}
+
+void writer::add_columns(std::vector<prepared_row>& rows,
+                         std::vector<std::optional<failure>>& failures) {
+  std::vector<new_column> missing = missing_columns(rows, failures);
+  // Another program may have made the table, or the column, since this one looked.
+  if (!missing.empty() && table_changed()) missing = missing_columns(rows, failures);
   if (missing.empty()) {
     refuse_unless_table(failures);
     return;
@@ -149,10 +150,10 @@ void writer::add_columns(std::vector<prepared_row>& rows,
   schema_changed_ = true;
   std::string problem;
   if (columns_.empty()) {
-    create_table(database_, options_.table, missing);
+    create_table(missing);
   } else {
     for (const new_column& each : missing) {
-      if (auto why = add_column(database_, options_.table, each)) problem = *std::move(why);
+      if (auto why = add_column(each)) problem = *std::move(why);
     }
   }
   load_columns();

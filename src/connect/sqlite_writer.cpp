@@ -2,12 +2,15 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
 #include <stdexcept>
+#include <thread>
 
 namespace brigade::sqlite {
 namespace {
 
 constexpr std::size_t statements_max = 64;
+constexpr std::chrono::milliseconds busy_pause{20};
 
 [[noreturn]] void throw_for_engine(const std::string& path, const error& cause) {
   const std::string message = path + ": " + cause.what();
@@ -28,17 +31,34 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
   check_table();
   database_.run("COMMIT");
 } catch (const error& cause) {
-  throw std::runtime_error("cannot open " + options.path + ": " + cause.what());
+  const bool is_busy = (cause.code() & 0xFF) == SQLITE_BUSY;
+  throw std::runtime_error("cannot open " + options.path + ": " + cause.what() +
+                           (is_busy ? "; another program holds it: run again when that one has "
+                                      "ended its transaction"
+                                    : ""));
 }
 
 void writer::prepare_database() {
-  statement mode(database_, "PRAGMA journal_mode=WAL");
-  if (!mode.step() || mode.text(0) != "wal") {
+  if (journal_mode() != "wal") {
     throw std::runtime_error("cannot open " + options_.path +
                              ": its file system does not support SQLite's WAL mode");
   }
-  mode.reset();
   database_.run("PRAGMA synchronous=FULL");
+}
+
+// SQLite's own busy timeout does not hold for a change of the mode.
+std::string writer::journal_mode() {
+  const auto give_up = std::chrono::steady_clock::now() + options_.busy_timeout;
+  for (;;) {
+    try {
+      statement mode(database_, "PRAGMA journal_mode=WAL");
+      return mode.step() ? mode.text(0) : std::string();
+    } catch (const error& cause) {
+      const bool is_busy = (cause.code() & 0xFF) == SQLITE_BUSY;
+      if (!is_busy || std::chrono::steady_clock::now() >= give_up) throw;
+    }
+    std::this_thread::sleep_for(busy_pause);
+  }
 }
 
 // In the transaction of the opening, so that nothing is left behind where it is refused.

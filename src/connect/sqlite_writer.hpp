@@ -56,7 +56,13 @@ class writer {
     std::vector<std::pair<std::size_t, const cell*>> values;  ///< index into columns_, and value
   };
 
+  struct new_column {
+    std::string name;
+    unsigned types = 0;  ///< as which its values were seen
+  };
+
   void prepare_database();
+  [[nodiscard]] std::string journal_mode();
   void check_history(bool has_history);
   void begin();
   void roll_back() noexcept;
@@ -72,6 +78,13 @@ class writer {
   [[nodiscard]] bool table_changed();
   [[nodiscard]] std::optional<std::size_t> find_column(std::string_view name) const;
   [[nodiscard]] bool is_wanted(std::string_view name) const;
+  /// What the rows have and the table has not; finds the places of what it has.
+  [[nodiscard]] std::vector<new_column> missing_columns(
+      std::vector<prepared_row>& rows, const std::vector<std::optional<failure>>& failures);
+  static new_column& named(std::vector<new_column>& columns, const std::string& name);
+  void create_table(const std::vector<new_column>& columns);
+  /// Gives why the table cannot have the column.
+  std::optional<std::string> add_column(const new_column& column);
   void add_columns(std::vector<prepared_row>& rows, std::vector<std::optional<failure>>& failures);
   void refuse_unless_table(std::vector<std::optional<failure>>& failures) const;
   void make_key_unique();

@@ -48,10 +48,17 @@ task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
     loop_->refresh_now();
     if (loop_->now() >= flush_at) co_return;
     deadline_scope patience(flush_at - loop_->now());
+    const detail::lent_scope lent(company_scope_, patience);
     auto next = co_await stage.input.take(on_cancel::end);
     if (!next) co_return;
     batch.push_back(*next);
   }
+}
+
+// With an item there the batch is about to go on by itself, and sees why it should not wait.
+void engine::implementation::wait_for_no_company() {
+  const bool waits = company_scope_ != nullptr && stages_.back()->input.empty();
+  if (waits) company_scope_->cancel("nobody comes any more");
 }
 
 task<> engine::implementation::write_batch(std::vector<item*>& batch) {
@@ -84,7 +91,9 @@ task<std::optional<write_result>> engine::implementation::write_once(
     }
     // Out of reach of the stop, which destroys it when it does not end in its grace.
     auto whole = shielded(write_shield, std::move(write));
+    writing_ = true;
     write_result result = co_await std::move(whole);
+    writing_ = false;
     fault_point("after_sink_commit");
     co_return result;
   } catch (const sink_down& outage) {
@@ -92,6 +101,7 @@ task<std::optional<write_result>> engine::implementation::write_once(
   } catch (const timed_out& late) {
     down = late.what();
   }
+  writing_ = false;
   co_await wait_out_outage(down);
   co_return std::nullopt;
 }

@@ -26,12 +26,14 @@ constexpr auto cancel_grace = 3s;
 }  // namespace
 
 void engine::implementation::drain() {
+  if (phase_ == run_phase::closing && !stop_deadline_) move_deadline(plan.rules.stop_timeout);
   if (phase_ != run_phase::running) return;
   note_waiting_retries();
   phase_ = run_phase::draining;
-  loop_->refresh_now();
-  stop_deadline_ = loop_->now() + plan.rules.stop_timeout;
+  move_deadline(plan.rules.stop_timeout);
+  if (open_scope_ != nullptr) open_scope_->cancel("stopping");
   if (intake_scope_ != nullptr) intake_scope_->cancel("stopping");
+  wait_for_no_company();
   return_late_retries();
   if (helpers_ != nullptr) {
     helpers_->spawn_named("drain", [this] { return watch_the_drain(); }).set_background();
@@ -40,10 +42,15 @@ void engine::implementation::drain() {
 
 void engine::implementation::deadline_now() {
   if (phase_ == run_phase::running) drain();
-  if (phase_ != run_phase::draining) return;
-  loop_->refresh_now();
-  stop_deadline_ = loop_->now();
+  if (phase_ != run_phase::draining && phase_ != run_phase::closing) return;
+  move_deadline({});
   deadline_moved_.set();
+}
+
+void engine::implementation::move_deadline(std::chrono::nanoseconds from_now) {
+  loop_->refresh_now();
+  stop_deadline_ = loop_->now() + from_now;
+  if (phase_ == run_phase::closing) journal_idle_.set();
 }
 
 void engine::implementation::stop_now(int exit_code, std::string why) {
@@ -54,6 +61,7 @@ void engine::implementation::stop_now(int exit_code, std::string why) {
   if (phase_ >= run_phase::stopping) return;
   note_waiting_retries();
   phase_ = run_phase::stopping;
+  if (open_scope_ != nullptr) open_scope_->cancel("stopped");
   if (work_group_ != nullptr) work_group_->cancel(why.empty() ? "stopped" : why);
   if (helpers_ != nullptr) {
     helpers_->spawn_named("last resort", [this] { return kill_the_stuck(); }).set_background();
@@ -126,12 +134,25 @@ std::string engine::implementation::drain_line() const {
   };
   line += " in flight; oldest " + seconds(loop_->now() - oldest);
   line += "; " + seconds(*stop_deadline_ - loop_->now()) + " left";
-  for (const task_handle<>& work : work_tasks_) {
-    auto& record = const_cast<task_handle<>&>(work).record();
-    const auto* wait = work.done() ? nullptr : record.waiting_on();
-    if (wait == nullptr || !wait->outside()) continue;
-    line += "; " + work.name() + " waits: " + wait->describe();
+  return line + what_workers_wait_on();
+}
+
+// Of those who have an item in hand; the first few are enough to see what is stuck.
+std::string engine::implementation::what_workers_wait_on() const {
+  constexpr int named_max = 4;
+  std::string line;
+  int busy = 0;
+  for (const auto& stage : stages_) {
+    for (const detail::work_slot& slot : stage->slots) {
+      if (slot.current == nullptr || !slot.worker || slot.worker->done()) continue;
+      if (++busy > named_max) continue;
+      detail::task_state& record = task_handle<>(*slot.worker).record();
+      const detail::waiter* wait = record.waiting_on();
+      line += "; " + slot.worker->name() + " with " + std::string(slot.current->id()) + " waits: ";
+      line += wait == nullptr ? "nothing, it runs" : wait->describe();
+    }
   }
+  if (busy > named_max) line += "; and " + std::to_string(busy - named_max) + " more";
   return line;
 }
 

@@ -111,15 +111,23 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers_ = nullptr;
     helpers.cancel("the run is over");
   };
-  try {
-    co_await with_group(course);
-  } catch (...) {
-    return_the_rest();  // nothing may point into a loop that is gone
-    throw;
-  }
+  struct on_every_way_out {
+    explicit on_every_way_out(implementation& engine) : own(engine) {}
+    ~on_every_way_out() { own.leave_nothing_behind(); }
+    implementation& own;
+  };
+  const on_every_way_out guard(*this);
+  co_await with_group(course);
   report result = account();
   result.exit_code = exit_code();
   co_return result;
+}
+
+// Nothing may point into groups that have ended or a loop that is gone.
+void engine::implementation::leave_nothing_behind() {
+  helpers_ = nullptr;
+  work_group_ = nullptr;
+  return_the_rest();
 }
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.
@@ -150,12 +158,25 @@ task<> engine::implementation::open_all() {
   learn_partitions();
 }
 
+task<> engine::implementation::open_unless_stopped() {
+  cancel_scope opening;
+  const detail::lent_scope lent(open_scope_, opening);
+  try {
+    co_await open_all();
+  } catch (const cancelled&) {
+    if (!opening.caused_cancellation()) throw;
+  }
+}
+
 task<> engine::implementation::work() {
   std::exception_ptr failed;
   try {
-    co_await open_all();
+    co_await open_unless_stopped();
+    if (phase_ != run_phase::running) co_return;
     auto body = [this](task_group& group) { spawn_work(group); };
     co_await with_group(body);
+  } catch (const exception_group& group) {
+    failed = group.errors().front();  // the others ended because of it
   } catch (const std::exception&) {
     failed = std::current_exception();
   }
@@ -165,7 +186,6 @@ task<> engine::implementation::work() {
 
 void engine::implementation::spawn_work(task_group& group) {
   work_group_ = &group;
-  if (phase_ == run_phase::stopping) group.cancel(stop_reason_);
   auto keep = [this](task_handle<> handle) { work_tasks_.push_back(std::move(handle)); };
   keep(group.spawn_named("intake", [this] { return intake(); }));
   for (auto& stage : stages_) {
@@ -173,14 +193,17 @@ void engine::implementation::spawn_work(task_group& group) {
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
     if (!run->body) continue;
     for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      keep(group.spawn_named(run->name + " worker " + std::to_string(slot),
-                             [this, run, slot] { return worker(*run, slot); }));
+      auto handle = group.spawn_named(run->name + " worker " + std::to_string(slot),
+                                      [this, run, slot] { return worker(*run, slot); });
+      run->slots[slot].worker = handle;
+      keep(std::move(handle));
     }
   }
   keep(group.spawn_named(stages_.back()->name + " delivery", [this] { return deliver(); }));
 }
 
-// A stage that does not close in time is destroyed with its engine, and its processes with it.
+// A stage that does not close in time is destroyed with its engine, and its processes with it. One
+// that fails to close is named, and does not keep the others open.
 task<> engine::implementation::close_stages() {
   loop_->refresh_now();
   std::chrono::nanoseconds limit = close_limit;
@@ -201,25 +224,23 @@ task<> engine::implementation::close_stages() {
   }
 }
 
-task<> engine::implementation::close_all() {
-  // What fails to close is named, and does not keep the others open.
-  auto close = [this](auto& what) -> task<> {
-    try {
-      co_await what.close();
-    } catch (const std::exception& failed) {
-      stop_now(1, failed.what());
-    }
-  };
-  const bool told = plan.to->transactional() && !journal_broken_ && stop_code_ != 1;
-  co_await close_stages();
+// What fails to close does not keep the others open.
+task<> engine::implementation::close_one(task<> closing) {
   try {
-    const std::vector<partition_mark> marks = marks_with({});
-    if (told) co_await plan.to->commit_marks(marks);
+    co_await std::move(closing);
   } catch (const std::exception& failed) {
     stop_now(1, failed.what());
   }
-  co_await close(*plan.to);
-  co_await close(*plan.from);
+}
+
+task<> engine::implementation::close_all() {
+  const bool sound = !journal_broken_ && !writing_ && stop_code_ != 1;
+  co_await close_stages();
+  const std::vector<partition_mark> marks = marks_with({});
+  const bool told = plan.to->transactional() && sound && !marks.empty();
+  if (told) co_await close_one(plan.to->commit_marks(marks));
+  co_await close_one(plan.to->close());
+  co_await close_one(plan.from->close());
 }
 
 int engine::implementation::exit_code() const {
@@ -239,7 +260,15 @@ task<> engine::implementation::report_progress() {
   if (!plan.observer.on_progress) co_return;
   for (;;) {
     co_await sleep_for(plan.observer.progress_every);
-    plan.observer.on_progress(look());
+    std::exception_ptr failed;
+    try {
+      plan.observer.on_progress(look());
+    } catch (...) {
+      failed = std::current_exception();
+    }
+    if (!failed) continue;
+    stop_now(1, "progress: " + error_text(failed));
+    co_return;
   }
 }
 

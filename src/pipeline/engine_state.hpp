@@ -44,7 +44,8 @@ struct item final : pooled, private timer {
   std::uint64_t slot = 0;  ///< in its partition's watermark
   std::size_t bytes = 0;   ///< what it takes of the window
   wall_time taken_at;
-  time_point taken;  ///< the loop's clock; for deadlines and ages
+  time_point taken;  ///< the loop's clock; for ages
+  time_point begun;  ///< the first attempt at this stage; its deadline counts from here
   int stage = -1;
   int attempts = 0;  ///< completed, at this stage
   int tries = 0;     ///< begun, at this stage, whatever they were charged
@@ -78,7 +79,8 @@ struct item final : pooled, private timer {
 /// One worker's hands.
 struct work_slot {
   item* current = nullptr;
-  std::vector<item*> children;  ///< of a split, not yet passed on
+  std::optional<task_handle<>> worker;  ///< whose hands they are
+  std::vector<item*> children;          ///< of a split, not yet passed on
 };
 
 struct stage_run {
@@ -115,6 +117,18 @@ enum class run_phase : std::uint8_t {
   draining,  ///< intake has ended by a stop; the rest is finished until the deadline
   stopping,  ///< the work is cancelled; the rest is returned
   closing,   ///< nothing works any more; outcomes become durable
+};
+
+/// Lets others cancel a scope while it is open, also when its frame is destroyed.
+class lent_scope {
+ public:
+  lent_scope(cancel_scope*& place, cancel_scope& scope) : place_(place) { place_ = &scope; }
+  ~lent_scope() { place_ = nullptr; }
+  lent_scope(const lent_scope&) = delete;
+  lent_scope& operator=(const lent_scope&) = delete;
+
+ private:
+  cancel_scope*& place_;
 };
 
 /// What the journal has and has not yet called durable.
@@ -156,11 +170,14 @@ class engine::implementation {
  private:
   // engine.cpp: the course of a run
   void listen_to_journal();
+  void leave_nothing_behind();
   task<> open_all();
+  task<> open_unless_stopped();
   task<> work();
   void spawn_work(task_group& group);
   task<> close_stages();
   task<> close_all();
+  task<> close_one(task<> closing);
   [[nodiscard]] int exit_code() const;
   task<> report_progress();
   void notice(std::string_view line) const;
@@ -190,6 +207,7 @@ class engine::implementation {
   // delivery.cpp: batches into the sink
   task<> deliver();
   task<> gather_batch(std::vector<item*>& batch);
+  void wait_for_no_company();
   task<> write_batch(std::vector<item*>& batch);
   task<std::optional<write_result>> write_once(const std::vector<item*>& batch);
   task<> wait_out_outage(const std::string& error);
@@ -207,8 +225,10 @@ class engine::implementation {
   void flush(std::string sink_token);
   task<> keep_books();
   void durable_up_to(std::uint64_t number);
+  void acknowledge(std::uint32_t partition);
   void journal_failed(const std::string& error);
   task<> all_durable();
+  void move_deadline(std::chrono::nanoseconds from_now);
   void return_the_rest();
 
   // drain.cpp: the stop protocol
@@ -217,6 +237,7 @@ class engine::implementation {
   void return_late_retries();
   void note_waiting_retries() const;
   [[nodiscard]] std::string drain_line() const;
+  [[nodiscard]] std::string what_workers_wait_on() const;
 
   /// Null once this is gone: what other threads hold of it.
   std::shared_ptr<implementation*> self_ = std::make_shared<implementation*>(this);
@@ -258,7 +279,10 @@ class engine::implementation {
 
   task_group* helpers_ = nullptr;
   task_group* work_group_ = nullptr;
+  cancel_scope* open_scope_ = nullptr;
   cancel_scope* intake_scope_ = nullptr;
+  cancel_scope* company_scope_ = nullptr;  ///< a batch that waits for more items
+  bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};
 };

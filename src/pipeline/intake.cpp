@@ -19,20 +19,17 @@ constexpr std::size_t read_items_max = 512;
 task<> engine::implementation::intake() {
   {
     cancel_scope scope;
-    intake_scope_ = &scope;
-    if (phase_ != run_phase::running) scope.cancel("stopping");
+    const detail::lent_scope lent(intake_scope_, scope);
     std::exception_ptr failed;
     try {
       bool more = true;
-      while (more) more = co_await take_some();
-      source_ended_ = true;
+      while (more && phase_ == run_phase::running) more = co_await take_some();
+      source_ended_ = !more;
     } catch (const cancelled&) {
-      intake_scope_ = nullptr;
       if (!scope.caused_cancellation()) throw;
     } catch (const std::exception&) {
       failed = std::current_exception();
     }
-    intake_scope_ = nullptr;
     if (failed) stop_now(1, "source '" + plan.source_name + "': " + error_text(failed));
   }
   // What was read but never put into the first queue has not been started: it goes back.
@@ -61,6 +58,7 @@ task<bool> engine::implementation::take_some() {
       window_moved_.clear();
       co_await window_moved_.wait();
     }
+    if (phase_ != run_phase::running) co_return true;
     source_item next = std::move(in_hand_.back());
     in_hand_.pop_back();
     arriving_ = receive(std::move(next));
@@ -113,6 +111,9 @@ item* engine::implementation::receive(source_item taken) {
   made->taken = loop_->now();
   made->taken_at = std::chrono::system_clock::now();
   made->bytes = made->value.bytes();
+  window_items_ += 1;
+  window_bytes_ += made->bytes;
+  live_.push_back(&made->live);
   if (plan.replay) made->replay = plan.replay(taken.begin);
   made->key.reserve(plan.name.size() + partitions_[taken.partition].size() + 24);
   made->key.append(plan.name).append(1, ':');
@@ -126,9 +127,6 @@ item* engine::implementation::receive(source_item taken) {
         .append(std::to_string(taken.begin));
   }
   if (plan.business_id && !taken.undecodable) made->business_id = plan.business_id(made->value);
-  window_items_ += 1;
-  window_bytes_ += made->bytes;
-  live_.push_back(&made->live);
   made->slot = watermarks_[taken.partition].taken(taken.begin, taken.end);
   const auto& before = finished_before_[taken.partition];
   if (before && before->finished(taken.begin)) {

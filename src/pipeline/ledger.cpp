@@ -2,7 +2,7 @@
 ///
 ///   writing --disk full--> waiting --room--> writing
 ///      |                      |
-///      +---- other error -----+---- close ----> over (nothing is written any more)
+///      +---- other error -----+---- close, hurry ----> over (nothing is written any more)
 ///      +---- closed and nothing queued -------> over
 #include "pipeline/ledger_schema.hpp"
 #include "pipeline/ledger_store.hpp"
@@ -64,6 +64,12 @@ class ledger::writer {
     changed_.notify_all();
     changed_.wait(lock, [&] { return end_ == nullptr || over_; });
     if (std::exchange(end_, nullptr) != nullptr) throw ledger_error(why_over_);
+  }
+
+  void hurry() {
+    const std::lock_guard lock(mutex_);
+    hurried_ = true;
+    changed_.notify_all();
   }
 
   void close() {
@@ -135,16 +141,17 @@ class ledger::writer {
         const std::string why = explained(store_->options().path, error).what();
         if (error.code() != SQLITE_FULL) return why;
         if (!std::exchange(was_full, true) && callbacks.on_full) callbacks.on_full(true);
-        if (closes_while_waiting()) return why;
+        if (ends_while_waiting()) return why;
       } catch (const std::exception& error) {
         return store_->options().path.string() + ": " + error.what();
       }
     }
   }
 
-  bool closes_while_waiting() {
+  bool ends_while_waiting() {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, store_->options().full_retry_after, [&] { return closing_; });
+    return changed_.wait_for(lock, store_->options().full_retry_after,
+                             [&] { return closing_ || hurried_; });
   }
 
   void tell(const ledger& callbacks, const work& done, const std::vector<repeated_id>& repeated) {
@@ -175,6 +182,7 @@ class ledger::writer {
   std::uint64_t last_ = 0;          ///< number of the batch queued last
   const report* end_ = nullptr;     ///< what an `end_run` waits for
   bool closing_ = false;
+  bool hurried_ = false;  ///< a full disk is not waited out any more
   bool over_ = false;
   std::string why_over_;
 
@@ -206,6 +214,7 @@ std::uint64_t ledger::record(std::vector<settlement> batch,
   return writer_->record(std::move(batch), partitions, std::move(sink_token));
 }
 
+void ledger::hurry() { writer_->hurry(); }
 void ledger::end_run(const report& account) { writer_->end_run(account); }
 void ledger::close() { writer_->close(); }
 

@@ -1,4 +1,5 @@
 #include <brigade/async/loop.hpp>
+#include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/recorded_run.hpp>
 
 #include <exception>
@@ -64,6 +65,38 @@ report failed_to_open(const pipeline_plan& plan, std::string error) {
   return result;
 }
 
+// Signals reach the engine while it runs, however that ends.
+class attached {
+ public:
+  attached(stop_signals* signals, engine& target) : signals_(signals) {
+    if (signals_ != nullptr) signals_->attach(loop::current(), target);
+  }
+  ~attached() {
+    if (signals_ != nullptr) signals_->detach();
+  }
+  attached(const attached&) = delete;
+  attached& operator=(const attached&) = delete;
+
+ private:
+  stop_signals* signals_;
+};
+
+task<report> run_engine(engine& work, engine_resume resume, stop_signals* signals) {
+  const attached listening(signals, work);
+  co_return co_await work.execute(std::move(resume));
+}
+
+// A ledger that broke has said so in the report already, as a rule; the report is told all the
+// same.
+void end_account(ledger& account, report& result) {
+  try {
+    account.end_run(result);
+  } catch (const std::exception& broken) {
+    if (result.error.empty()) result.error = broken.what();
+    result.exit_code = 1;
+  }
+}
+
 task<report> whole_run(recorded_run run) {
   engine_resume resume;
   std::string error;
@@ -76,11 +109,13 @@ task<report> whole_run(recorded_run run) {
   if (run.account != nullptr) report_repeated_ids(*run.account, run.plan.observer.on_notice);
   const std::uint64_t number = run.account != nullptr ? run.account->begin_run() : 1;
   engine work(std::move(run.plan), run.account);
-  if (run.signals != nullptr) run.signals->attach(loop::current(), work);
-  report result = co_await work.execute(std::move(resume));
-  if (run.signals != nullptr) run.signals->detach();
+  report result = co_await run_engine(work, std::move(resume), run.signals);
   result.run = number;
-  if (run.account != nullptr) run.account->end_run(result);
+  if (run.account != nullptr) {
+    end_account(*run.account, result);
+    // What the ledger said last is waiting; it is heard before the run is over.
+    co_await sleep_for(std::chrono::milliseconds(1));
+  }
   co_return result;
 }
 

@@ -161,12 +161,20 @@ void engine::implementation::durable_up_to(std::uint64_t number) {
     in_journal_.pop_front();
   }
   for (std::uint32_t n = 0; n < moved.size(); ++n) {
-    if (moved[n]) plan.from->acknowledge(n, watermarks_[n]);
+    if (moved[n]) acknowledge(n);
   }
   window_moved_.set();
   if (in_journal_.empty()) {
     if (std::exchange(waits_for_journal_, false)) loop_->outside_wait_ends(false);
     journal_idle_.set();
+  }
+}
+
+void engine::implementation::acknowledge(std::uint32_t partition) {
+  try {
+    plan.from->acknowledge(partition, watermarks_[partition]);
+  } catch (const std::exception& failed) {
+    stop_now(1, "source '" + plan.source_name + "': " + failed.what());
   }
 }
 
@@ -178,10 +186,24 @@ void engine::implementation::journal_failed(const std::string& error) {
   stop_now(1, error);
 }
 
+// Waits for the journal, but in a stop no longer than the stop may take: a full disk can stay full.
 task<> engine::implementation::all_durable() {
+  bool hurried = false;
   while (!journal_broken_ && !in_journal_.empty()) {
     journal_idle_.clear();
-    co_await journal_idle_.wait();
+    if (!stop_deadline_ || hurried) {
+      co_await journal_idle_.wait();
+      continue;
+    }
+    loop_->refresh_now();
+    deadline_scope patience(*stop_deadline_ - loop_->now());
+    try {
+      co_await journal_idle_.wait();
+    } catch (const cancelled&) {
+      if (!patience.caused_cancellation()) throw;
+      journal_->hurry();
+      hurried = true;
+    }
   }
   for (const journaled& batch : in_journal_) {
     for (const journaled::entry& entry : batch.entries) {
@@ -203,13 +225,11 @@ void engine::implementation::return_the_rest() {
       slot.children.clear();
     }
   }
-  // Children first: each settles its parent when it is the last. A parent is never settled here.
+  // A parent is settled by its last child, and stands before its children.
   for (detail::link* node = live_.front(); node != live_.end();) {
     item& work = *static_cast<item::hook*>(node)->self;
-    if (work.children_open != 0) {
-      node = node->next;
-      continue;
-    }
+    node = node->next;
+    if (work.children_open != 0) continue;
     if (work.retry_armed()) {
       work.disarm_retry();
     } else if (work.place.linked()) {
@@ -218,7 +238,6 @@ void engine::implementation::return_the_rest() {
     const std::string stage =
         work.stage >= 0 ? stages_[static_cast<std::size_t>(work.stage)]->name : plan.source_name;
     settle(work, outcome::returned, stage, stop_reason_.empty() ? "stopped" : stop_reason_);
-    node = live_.front();
   }
 }
 

@@ -1,6 +1,7 @@
 #include <brigade/async/signal.hpp>
 #include <brigade/pipeline/drain.hpp>
 
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,8 +21,13 @@ constexpr auto watchdog_grace = 4s;
 constexpr int exit_by_watchdog = 1;
 constexpr int exit_by_third_interrupt = 130;
 
-// Not stdio: the process may be ended while another thread holds its locks.
-void say(std::string_view line) { static_cast<void>(!::write(2, line.data(), line.size())); }
+// Not stdio: the process may be ended while another thread holds its locks. And only what fits: a
+// pipe that nobody reads must not keep the process from ending.
+void say(std::string_view line) {
+  pollfd room{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) return;
+  static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
+}
 
 }  // namespace
 
@@ -43,6 +49,7 @@ class stop_signals::implementation {
     const std::lock_guard lock(mutex_);
     engine_ = nullptr;
     box_.reset();
+    over_ = true;
   }
 
  private:
@@ -50,18 +57,22 @@ class stop_signals::implementation {
     const std::lock_guard lock(mutex_);
     if (!first_seen_) {
       first_seen_ = true;
-      say("\nstopping: what is under way is finished; Ctrl-C again returns it at once\n");
+      announce("\nstopping: what is under way is finished; Ctrl-C again returns it at once\n");
       end_by(std::chrono::steady_clock::now() + stop_timeout_ + watchdog_grace);
       tell([](engine& running) { running.drain(); });
     } else if (signo == SIGINT && !hurried_) {
       hurried_ = true;
-      say("\nstopping now: unfinished items are returned; Ctrl-C again ends the process\n");
+      announce("\nstopping now: unfinished items are returned; Ctrl-C again ends the process\n");
       end_by(std::chrono::steady_clock::now() + watchdog_grace);
       tell([](engine& running) { running.deadline_now(); });
     } else if (signo == SIGINT) {
       say("\nended by a third interrupt; unfinished items are taken again by the next run\n");
       ::_exit(exit_by_third_interrupt);
     }
+  }
+  /// The last line on stderr is the run's account: nothing is announced behind it.
+  void announce(std::string_view line) const {
+    if (!over_) say(line);
   }
   void end_by(std::chrono::steady_clock::time_point when) {
     deadline_ = when;
@@ -99,6 +110,7 @@ class stop_signals::implementation {
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   std::shared_ptr<detail::mailbox> box_;
   engine* engine_ = nullptr;
+  bool over_ = false;
   bool first_seen_ = false;
   bool hurried_ = false;
   signal_thread signals_;  // before the watchdog: threads inherit the blocked signals

@@ -44,7 +44,11 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
     item& work = **ticket;
     own.current = &work;
     ticket.done();  // the stage's result decides, not the ticket
-    if (work.tries++ != 0) ++stage.retries;
+    if (work.tries++ != 0) {
+      ++stage.retries;
+    } else {
+      work.begun = loop_->now();
+    }
     std::optional<attempt_result> result;
     if (stage.immediate) {
       result.emplace(attempt_now(stage, work, worker_id));
@@ -236,7 +240,7 @@ void engine::implementation::retry_or_bury(stage_run& stage, item& work, const f
   loop_->refresh_now();
   const detail::time_point due = loop_->now() + *delay;
   const bool late =
-      stage.policy.item_deadline.count() != 0 && due > work.taken + stage.policy.item_deadline;
+      stage.policy.item_deadline.count() != 0 && due > work.begun + stage.policy.item_deadline;
   if (late) return bury(stage, work, why.error + " (and its deadline has passed)");
   if (plan.observer.on_failure) {
     plan.observer.on_failure({work.id(), stage.name, why.error, charged, false});
@@ -252,8 +256,7 @@ void engine::implementation::retry_or_bury(stage_run& stage, item& work, const f
 
 void engine::implementation::bury(stage_run& stage, item& work, const std::string& error) {
   if (plan.observer.on_failure) {
-    const int charged = std::max(work.attempts, work.kills);
-    plan.observer.on_failure({work.id(), stage.name, error, charged, true});
+    plan.observer.on_failure({work.id(), stage.name, error, work.attempts, true});
   }
   auto dead = std::make_unique<letter>();
   dead->payload = work.value.text();
@@ -287,6 +290,7 @@ task<> engine::implementation::requeue_due(stage_run& stage) {
 
 void engine::implementation::upstream_ended(stage_run& stage) {
   stage.upstream_done = true;
+  if (stage.body == nullptr) wait_for_no_company();
   close_if_drained(stage);
 }
 

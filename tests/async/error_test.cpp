@@ -31,6 +31,11 @@ TEST(error, a_group_names_its_errors_and_says_how_many) {
   EXPECT_EQ(group.errors().size(), 12U);
 }
 
+TEST(error, a_group_of_one_is_called_what_it_holds) {
+  const exception_group group({std::make_exception_ptr(std::runtime_error("burnt"))});
+  EXPECT_STREQ(group.what(), "burnt");
+}
+
 TEST(error, a_timeout_says_after_how_long) {
   EXPECT_STREQ(timed_out(5s).what(), "timed out after 5 s");
   EXPECT_STREQ(timed_out(250ms).what(), "timed out after 250 ms");

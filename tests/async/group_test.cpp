@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -46,6 +47,89 @@ TEST(group, waits_for_all_its_children) {
     co_return sum;
   };
   EXPECT_EQ(loop.run(main()), 3);
+}
+
+TEST(group, a_body_that_joins_a_cancelled_child_does_not_end_as_if_all_were_well) {
+  virtual_loop loop;
+  bool went_on = false;
+  auto main = [&]() -> task<> {
+    co_await with_group([&](task_group& group) -> task<> {
+      auto child = group.spawn(sleeps, 1h, 1);
+      co_await yield();
+      child.cancel("by hand");
+      co_await child;
+    });
+    went_on = true;
+  };
+  EXPECT_THROW(loop.run(main()), cancelled);
+  EXPECT_FALSE(went_on);
+}
+
+TEST(group, a_cancel_from_outside_that_came_with_an_error_strikes_after_it) {
+  for (const bool body_waits : {false, true}) {
+    virtual_loop loop;
+    std::string course;
+    auto inner = [&]() -> task<> {
+      auto fails_when_cancelled = []() -> task<> {
+        bool struck = false;
+        try {
+          co_await sleep_for(1h);
+        } catch (const cancelled&) {
+          struck = true;
+        }
+        if (struck) throw std::runtime_error("in cleanup");
+      };
+      try {
+        co_await with_group([&](task_group& group) -> task<> {
+          group.spawn(fails_when_cancelled);
+          if (body_waits) co_await sleep_for(1h);
+        });
+      } catch (const exception_group&) {
+        course += "error,";
+      }
+      try {
+        co_await sleep_for(1s);
+        course += "slept";
+      } catch (const cancelled&) {
+        course += "cancelled";
+      }
+    };
+    auto main = [&]() -> task<> {
+      auto handle = spawn(inner);
+      co_await sleep_for(1ms);
+      handle.cancel("outside");
+      co_await handle;
+    };
+    loop.run(main());
+    EXPECT_EQ(course, "error,cancelled") << body_waits;
+  }
+}
+
+TEST(group, a_child_started_when_the_others_have_just_ended_is_waited_for) {
+  virtual_loop loop;
+  bool finished = false;
+  task_group* open = nullptr;
+  auto late = [&]() -> task<> {
+    co_await sleep_for(1s);
+    finished = true;
+  };
+  auto main = [&]() -> task<> {
+    std::optional<task_handle<int>> child;
+    auto follower = [&]() -> task<> {
+      co_await yield();
+      co_await *child;
+      open->spawn(late);
+    };
+    auto following = spawn(follower);
+    co_await with_group([&](task_group& group) {
+      open = &group;
+      child.emplace(group.spawn(sleeps, 1ms, 1));
+    });
+    EXPECT_TRUE(finished);
+    co_await following;
+  };
+  loop.run(main());
+  EXPECT_TRUE(finished);
 }
 
 TEST(group, the_first_error_cancels_the_others_and_comes_out_in_a_group) {

@@ -44,6 +44,43 @@ TEST(queue, hands_over_in_order_and_ends_when_closed_and_drained) {
   }
 }
 
+TEST(queue, an_item_given_back_after_an_abort_can_still_be_taken) {
+  virtual_loop loop;
+  queue<int> jobs{4};
+  int got = 0;
+  auto main = [&]() -> task<> {
+    int item = 7;
+    jobs.try_put(item);
+    auto ticket = co_await jobs.take();
+    EXPECT_TRUE(jobs.abort().empty());
+    ticket.give_back();
+    loop::current().exhaust_budget();  // the take below goes through the loop
+    auto again = co_await jobs.take();
+    if (again) got = *again;
+  };
+  loop.run(main());
+  EXPECT_EQ(got, 7);
+  EXPECT_EQ(jobs.unfinished(), 0U);
+}
+
+TEST(queue, a_ticket_left_by_a_timeouts_error_has_failed) {
+  virtual_loop loop;
+  queue<int> jobs{4};
+  auto forever = []() -> task<> { co_await sleep_for(1h); };
+  auto main = [&]() -> task<> {
+    int item = 7;
+    jobs.try_put(item);
+    try {
+      auto ticket = co_await jobs.take();
+      co_await timeout(1s, forever());
+    } catch (const timed_out&) {
+    }
+  };
+  loop.run(main());
+  EXPECT_EQ(jobs.statistics().failed, 1U);
+  EXPECT_EQ(jobs.statistics().abandoned, 0U);
+}
+
 TEST(queue, a_full_one_holds_its_producer_back) {
   virtual_loop loop;
   queue<int> jobs{2};

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -52,6 +53,26 @@ TEST(task, an_error_nobody_awaits_is_reported) {
     reported = name + ": " + error_text(error);
   };
   loop.run(drops_a_failing_task());
+  EXPECT_EQ(reported, "task-2: late");
+}
+
+TEST(spawn, a_handle_may_outlive_its_loop_with_an_error_nobody_awaited) {
+  std::string reported;
+  std::optional<task_handle<int>> kept;
+  auto main = [&]() -> task<> {
+    kept.emplace(spawn(fails_later));
+    co_await sleep_for(2s);
+  };
+  {
+    virtual_loop loop;
+    loop.on_unhandled = [&](const std::string& name, const std::exception_ptr& error) {
+      reported = name + ": " + error_text(error);
+    };
+    loop.run(main());
+  }
+  EXPECT_EQ(reported, "task-2: late");
+  EXPECT_THROW(static_cast<void>(kept->result()), std::runtime_error);
+  kept.reset();
   EXPECT_EQ(reported, "task-2: late");
 }
 

@@ -48,6 +48,46 @@ TEST(thread, a_cancelled_call_is_told_to_stop_and_its_waiter_goes_on) {
   EXPECT_TRUE(stopped->load());
 }
 
+TEST(thread, a_result_that_has_come_is_not_lost_to_a_cancellation) {
+  int got = 0;
+  auto main = [&]() -> task<> {
+    auto one = [&]() -> task<> {
+      got = co_await to_thread([] { return 42; });
+      co_await sleep_for(1h);
+    };
+    auto handle = spawn(one);
+    co_await yield();
+    co_await yield();
+    loop& own = loop::current();
+    while (!own.mailbox()->pending()) std::this_thread::yield();
+    own.post([&] { handle.cancel("just too late"); });
+    EXPECT_THROW(co_await handle, cancelled);
+  };
+  run(main());
+  EXPECT_EQ(got, 42);
+}
+
+TEST(thread, a_call_that_returns_when_its_loop_is_gone_is_not_abandoned_any_more) {
+  std::atomic<bool> started{false};
+  auto go = std::make_shared<std::atomic<bool>>(false);
+  {
+    loop own;
+    auto main = [&]() -> task<> {
+      auto call = [&started](const std::shared_ptr<std::atomic<bool>>& flag) {
+        started = true;
+        while (!flag->load()) std::this_thread::yield();
+      };
+      EXPECT_THROW(co_await timeout(1ms, to_thread(call, go)), timed_out);
+      while (!started) std::this_thread::yield();
+    };
+    own.run(main());
+    EXPECT_EQ(abandoned_threads(), 1U);
+    go->store(true);
+    while (!own.mailbox()->pending()) std::this_thread::yield();
+  }
+  EXPECT_EQ(abandoned_threads(), 0U);
+}
+
 TEST(thread, many_calls_at_once_all_come_back) {
   auto one = [](std::atomic<int>& count) -> task<> { co_await to_thread([&count] { ++count; }); };
   std::atomic<int> count{0};

@@ -16,6 +16,32 @@ task<int> sleeps(std::chrono::milliseconds duration) {
   co_return 7;
 }
 
+task<> naps(std::chrono::nanoseconds duration) { co_await sleep_for(duration); }
+
+// Opens a scope of its own around what it was given, as a user's coroutine may.
+task<> in_a_scope(task<> given) {
+  cancel_scope scope;
+  co_await std::move(given);
+}
+
+TEST(timeout, a_task_killed_inside_nested_scopes_leaves_them_in_any_order) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    auto nested = []() -> task<> {
+      auto innermost = timeout(2h, naps(3h));
+      auto middle = in_a_scope(std::move(innermost));
+      auto outer = shielded(5h, std::move(middle));
+      co_await timeout(1h, std::move(outer));
+    };
+    auto handle = spawn(nested);
+    co_await sleep_for(1s);
+    loop::current().kill(handle.record());
+    EXPECT_TRUE(handle.is_cancelled());
+  };
+  loop.run(main());
+  EXPECT_TRUE(loop.timers().empty());
+}
+
 TEST(timeout, a_body_in_time_gives_its_value) {
   virtual_loop loop;
   EXPECT_EQ(loop.run(timeout(2s, sleeps(1000ms))), 7);

@@ -136,6 +136,17 @@ TEST(sqlite_sink, adds_columns_as_they_appear) {
             "1,NULL,NULL;2,x,NULL;NULL,NULL,1.5;NULL,NULL,NULL;");
 }
 
+TEST(sqlite_sink, shares_a_table_with_another_that_makes_it_or_adds_to_it) {
+  const temporary_folder folder;
+  const auto one = opened(folder);
+  const auto other = opened(folder);
+  write_all(*one, json({R"({"a":1})"}));
+  EXPECT_EQ(errors(write_all(*other, json({R"({"a":2})"}))), "");
+  write_all(*one, json({R"({"a":3,"b":3})"}));
+  EXPECT_EQ(errors(write_all(*other, json({R"({"a":4,"b":4,"c":4})"}))), "");
+  EXPECT_EQ(query(folder, "SELECT * FROM t"), "1,NULL,NULL;2,NULL,NULL;3,3,NULL;4,4,4;");
+}
+
 TEST(sqlite_sink, takes_only_the_columns_it_is_told_to) {
   const temporary_folder folder;
   const auto at = opened(folder, {{"columns", names{"b", "a"}}});

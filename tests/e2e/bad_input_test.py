@@ -276,6 +276,17 @@ class HandlerTest(brigade_e2e.BrigadeTest):
         self.assertEqual(report["dead_lettered"], 2)
         self.assertRegex(result.err, r"(?i)buffer")
 
+    def test_a_handler_that_floods_stderr_holds_nobody_up(self):
+        self.write("flood.py", "import sys\nwhile True: sys.stderr.write('y\\n' * 32768)\n")
+        self.write("numbers.ndjson", numbers(2))
+        self.write_pipeline(name="bad", sink={"null": {}},
+                            source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
+                            stages=[{"exec": python("flood.py"), "name": "ask", "timeout": "500ms",
+                                     "retry": {"attempts": 1, "backoff": "1ms..2ms"}}])
+        result, report = self.run_pipeline(expect=3, within=30)
+        self.assertEqual(report["dead_lettered"], 2)
+        self.assertRegex(report["dead_letters"][0]["error"], r"(?i)tim(ed|e)[ -]?out")
+
     def test_what_a_handler_declines_is_a_dead_letter_with_its_words(self):
         result, report = self.run_rude("declines", expect=3)
         letter, = report["dead_letters"]
@@ -401,6 +412,20 @@ class LedgerTest(brigade_e2e.BrigadeTest):
         self.run_pipeline(expect=0, arguments=["--fresh"])
         self.assertEqual(self.rows(), 12)
 
+    def test_replaying_a_ledger_that_is_not_there_makes_none_for_a_named_pipeline(self):
+        result = self.brigade("dlq", "replay", self.ledger("misspelt"), "--pipeline",
+                              "pipeline.yaml", within=10)
+        self.assert_exit(result, 1)
+        self.assertIn("misspelt.ledger.db", result.err)
+        self.assertFalse(self.ledger("misspelt").exists())
+
+    def test_replaying_what_is_not_there_says_so(self):
+        self.run_pipeline(expect=0)
+        result = self.brigade("dlq", "replay", self.ledger("bad"), "4711", within=10)
+        self.assert_exit(result, 0)
+        self.assertRegex(result.err, r"no such dead letter")
+        self.assertEqual(result.last_line()["taken"], 0)
+
     def test_reading_a_ledger_that_is_not_there_makes_none(self):
         for arguments in (("report",), ("explain", "1"), ("dlq", "ls"), ("dlq", "replay")):
             with self.subTest(arguments):
@@ -410,6 +435,48 @@ class LedgerTest(brigade_e2e.BrigadeTest):
                 self.assert_exit(result, 1)
                 self.assertIn("bad.ledger.db", result.err)
                 self.assertFalse(self.ledger("bad").exists())
+
+
+class ReportTest(brigade_e2e.BrigadeTest):
+    """--report to places where there is no making a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("numbers.ndjson", numbers(5))
+        self.write_pipeline(name="bad", sink={"null": {}},
+                            source={"file": {"path": "numbers.ndjson", "format": "ndjson"}})
+
+    def report_to(self, place):
+        return self.brigade("run", "pipeline.yaml", "--report", place, within=30)
+
+    def test_a_place_that_cannot_be_is_refused_before_anything_is_taken(self):
+        for place in (self.folder / "nowhere" / "report.json", self.folder, ""):
+            with self.subTest(place):
+                result = self.report_to(place)
+                self.assert_exit(result, 1)
+                self.assertIn("--report", result.err)
+                self.assertFalse(self.ledger("bad").exists())
+
+    def test_a_report_that_cannot_be_written_does_not_hide_how_the_run_went(self):
+        result = self.report_to("/dev/full")
+        self.assert_exit(result, 1)
+        self.assertIn("--report /dev/full", result.err)
+        self.assertEqual((result.last_line()["delivered"], result.last_line()["exit"]), (5, 1))
+
+    def test_a_link_is_written_through(self):
+        (self.folder / "link.json").symlink_to("there.json")
+        self.assert_exit(self.report_to(self.folder / "link.json"), 0)
+        self.assertTrue((self.folder / "link.json").is_symlink())
+        self.assertEqual(self.checked_report(self.folder / "there.json")["delivered"], 5)
+
+    def test_a_pipe_is_written_to_and_stays(self):
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        running = self.start("run", "pipeline.yaml", "--report", pipe)
+        told = json.loads(pipe.read_text())
+        self.assert_exit(running.wait(30), 0)
+        self.assertEqual(told["delivered"], 5)
+        self.assertTrue(pipe.is_fifo())
 
 
 def set_schema_version(ledger, version):

@@ -15,6 +15,7 @@ from brigade_e2e import HANDLERS, glimpse, numbers, python, query, seeded, wait_
 KILLS = int(os.environ.get("BRIGADE_E2E_KILLS", "20"))
 ITEMS = 10_000
 ITEMS_AT_A_POINT = 600
+MANY_ITEMS = 20_000  # more than the window, twice
 
 
 class KillTest(brigade_e2e.BrigadeTest):
@@ -118,6 +119,48 @@ class KillTest(brigade_e2e.BrigadeTest):
                 self.dies_at(f"after_ledger_flush:{nth}")
                 self.finish()
                 self.assert_nothing_lost_nothing_twice(1, 1)
+
+    def test_killed_while_the_ledger_is_behind_by_several_batches(self):
+        # A full ledger is the slowest there is. What the sink's marks forget is written twice.
+        self.fill_the_ledger("behind", max="256KiB")
+        self.full.wait_for_words("disk is full", 30, "the ledger to be full")
+        self.rows_at_rest()
+        self.assertTrue(self.full.kill())
+        self.fill_the_ledger("behind")
+        self.assert_exit(self.full.wait(60), 0)
+        self.assert_rows_exactly_once(self.folder / "out.db", "numbers",
+                                      range(1, MANY_ITEMS + 1))
+
+    def test_a_full_ledger_does_not_hold_up_a_stop(self):
+        self.fill_the_ledger("full", max="256KiB", stop_timeout="1s")
+        self.full.wait_for_words("disk is full", 30, "the ledger to be full")
+        self.full.signal(signal.SIGTERM)
+        result = self.full.wait(1 + 3)
+        self.assert_exit(result, 1)
+        self.assertRegex(result.err, r"ledger.db: the disk is full")
+        said = result.last_line()
+        self.assertEqual(said["taken"], said["delivered"] + said["returned"])
+        self.fill_the_ledger("full")
+        self.assert_exit(self.full.wait(60), 0)
+        self.assert_rows_exactly_once(self.folder / "out.db", "numbers",
+                                      range(1, MANY_ITEMS + 1))
+
+    def fill_the_ledger(self, name, stop_timeout="25s", **ledger):
+        self.write("numbers.ndjson", numbers(MANY_ITEMS))
+        self.write_pipeline(name=name, ledger={"mode": "full", **ledger},
+                            stop_timeout=stop_timeout,
+                            source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
+                            sink={"sqlite": {"file": "out.db", "table": "numbers"}})
+        self.full = self.start("run", "pipeline.yaml")
+
+    def rows_at_rest(self):
+        """Waits until the sink gets no more rows: the window is full."""
+        seen = []
+
+        def is_at_rest():
+            seen.append(glimpse(self.folder / "out.db", "select count(*) from numbers"))
+            return len(seen) > 40 and len(set(seen[-40:])) == 1
+        wait_until(is_at_rest, 20, "the window to be full")
 
     def test_killed_in_recovery_twice(self):
         self.begin("recovery", ITEMS_AT_A_POINT)

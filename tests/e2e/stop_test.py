@@ -3,7 +3,9 @@
 Every test ends with a second run that must deliver exactly what the first one did not.
 Seconds are counted from the signal; the program is allowed GRACE more, for slow machines.
 """
+import os
 import signal
+import subprocess
 import time
 
 import brigade_e2e
@@ -177,6 +179,28 @@ class StopTest(brigade_e2e.BrigadeTest):
         sent = self.stop(running)
         report = self.assert_stopped(running, sent, at_most=2 + RETURNED_AFTER)
         self.assertEqual((report["delivered"], report["returned"]), (0, report["taken"]))
+        self.assert_the_next_run_delivers_the_rest(0)
+
+    def test_a_log_that_nobody_reads_does_not_hold_up_a_stop(self):
+        self.pipeline("--never", stop_timeout="1s")
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, b"x" * 512)
+        except BlockingIOError:
+            os.set_blocking(writer, True)
+        process = subprocess.Popen([brigade_e2e.program(), "run", "pipeline.yaml"],
+                                   cwd=self.folder, stdout=writer, stderr=writer)
+        try:
+            wait_until(lambda: len(self.in_hand()) >= WORKERS, 20, "every worker to have an item")
+            process.send_signal(signal.SIGTERM)
+            process.wait(1 + WATCHDOG_AFTER + GRACE)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(reader)
+            os.close(writer)
         self.assert_the_next_run_delivers_the_rest(0)
 
     def test_retries_do_not_hold_up_a_stop(self):

@@ -36,6 +36,8 @@ class cancel_scope : private detail::link {
   /// True in the handler of a `cancelled` that this scope, and nothing outside it, caused.
   [[nodiscard]] bool caused_cancellation() const;
   [[nodiscard]] const std::string& reason() const { return reason_; }
+  /// The `cancelled` that this scope caused was caught and goes no further.
+  void cancellation_ended() const noexcept;
 
  private:
   friend class detail::task_state;
@@ -50,6 +52,10 @@ class cancel_scope : private detail::link {
   /// Whether this scope or one around it, up to the nearest shield, is cancelled.
   [[nodiscard]] const cancel_scope* effective() const;
 
+ protected:
+  [[nodiscard]] loop& owner() const;
+
+ private:
   cancel_scope* parent_ = nullptr;
   detail::task_state* owner_ = nullptr;
   detail::link_list inner_;
@@ -85,7 +91,8 @@ struct shielded_scope : deadline_scope {
 template <class T>
 task<T> shielded(std::chrono::nanoseconds deadline, task<T> body) {
   detail::shielded_scope scope(deadline);
-  co_return co_await std::move(body);
+  task<T> inside = std::move(body);  // a parameter would outlive the scope in a destroyed frame
+  co_return co_await std::move(inside);
 }
 
 }  // namespace brigade

@@ -102,7 +102,8 @@ class task_group {
   std::size_t alive_ = 0;
   std::vector<std::exception_ptr> errors_;
   std::exception_ptr body_cancelled_;
-  bool outer_request_ = false;  ///< a one-shot cancel arrived while waiting for the children
+  bool cancelled_alone_ = false;  ///< the body was, and the group was not
+  bool outer_request_ = false;    ///< a one-shot cancel arrived while waiting for the children
 };
 
 template <std::invocable<task_group&> Body>
@@ -119,7 +120,8 @@ task<> with_group(Body body, std::source_location where) {
     failed = std::current_exception();
   }
   group.body_ended(failed);
-  co_await group.wait_for_all();
+  // Again when somebody started another child between the last one's end and this task's turn.
+  while (group.size() != 0) co_await group.wait_for_all();
   group.finish();
 }
 

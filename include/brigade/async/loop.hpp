@@ -165,6 +165,7 @@ class loop {
   detail::link_list tasks_;
   std::size_t task_count_ = 0;
   std::vector<detail::task_state*> finished_;
+  detail::link_list failed_;  ///< ended by an error that nobody may ever await
   cancel_scope scope_;
   std::string deadlock_;
   std::chrono::nanoseconds leftover_timeout_ = std::chrono::seconds(5);

@@ -12,6 +12,7 @@
 #include <brigade/async/loop.hpp>
 #include <brigade/async/task.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <coroutine>
@@ -32,6 +33,7 @@ namespace brigade {
 namespace detail {
 
 class thread_wait;
+enum class call_state : std::uint8_t { running, abandoned, returned };
 
 /// One call, shared by the thread that makes it and the task that waits for it.
 class thread_job {
@@ -43,6 +45,7 @@ class thread_job {
   std::stop_source stop;
   std::source_location where;
   thread_wait* waiting = nullptr;  ///< the loop's thread only
+  std::atomic<call_state> state{call_state::running};
 };
 
 template <class F, class... Args>
@@ -62,14 +65,17 @@ class thread_call final : public thread_job {
       : thread_job(from), function_(std::move(function)), args_(std::move(args)...) {}
 
   void call() noexcept override {
+    // Gone before anybody hears of the end: what they own may not outlive what they refer to.
+    F function = std::move(function_);
+    std::tuple<Args...> arguments = std::move(args_);
     try {
-      auto go = [this](Args&... args) {
-        return invoke(function_, stop.get_token(), std::move(args)...);
+      auto go = [&](Args&... args) {
+        return invoke(function, stop.get_token(), std::move(args)...);
       };
       if constexpr (std::is_void_v<result>) {
-        std::apply(go, args_);
+        std::apply(go, arguments);
       } else {
-        value_.emplace(std::apply(go, args_));
+        value_.emplace(std::apply(go, arguments));
       }
     } catch (...) {
       error_ = std::current_exception();
@@ -100,8 +106,10 @@ class thread_wait final : public waiter {
   [[nodiscard]] bool outside() const override { return true; }
 
  private:
+  friend void call_returned(thread_job& job);
   void let_go() noexcept;
   std::shared_ptr<thread_job> job_;
+  bool background_ = false;
 };
 
 template <class F, class... Args>
@@ -118,7 +126,8 @@ inline constexpr std::size_t threads_max = 64;
 
 /// Completes:  with what the call returns; throws what it throws.
 /// Cancelled:  asks the call to stop (its token) and throws `cancelled` at once; the thread goes on
-///             unseen until the call returns. Where that must not be, wait inside `shielded`.
+///             unseen until the call returns. Where that must not be, wait inside `shielded`. Once
+///             the result has come it is given; the cancellation strikes at the next wait.
 template <class F, class... Args>
 auto to_thread(F function, Args... args) {
   auto job = std::make_shared<detail::thread_call<F, Args...>>(

@@ -63,11 +63,13 @@ class [[nodiscard]] yield_operation final : public detail::waiter {
 template <class T>
 task<T> timeout(std::chrono::nanoseconds after, task<T> body) {
   deadline_scope scope(after);
+  task<T> inside = std::move(body);  // a parameter would outlive the scope in a destroyed frame
   try {
-    co_return co_await std::move(body);
+    co_return co_await std::move(inside);
   } catch (const cancelled&) {
     if (!scope.caused_cancellation()) throw;
   }
+  scope.cancellation_ended();
   throw timed_out(after);
 }
 

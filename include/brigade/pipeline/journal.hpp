@@ -60,6 +60,9 @@ class journal {
   virtual std::uint64_t record(std::vector<settlement> batch,
                                const std::vector<std::string>& partitions,
                                std::string sink_token) = 0;
+  /// The run has no time left: what does not become durable at once, because the disk is full,
+  /// never will, and `on_failed` is told. From any thread.
+  virtual void hurry() {}
 
   /// Called on a thread of the journal's own: all batches up to `number` are durable.
   std::function<void(std::uint64_t number)> on_durable;

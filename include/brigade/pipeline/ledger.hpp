@@ -111,6 +111,7 @@ class ledger final : public journal {
 
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
                        std::string sink_token) override;
+  void hurry() override;
 
   /// Waits until all is durable, the end record too. A run without one counts as killed.
   void end_run(const report& account);

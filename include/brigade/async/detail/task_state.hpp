@@ -64,6 +64,7 @@ class task_state : public link, public pooled {
   void start(std::coroutine_handle<> frame) noexcept;
   void finish(std::exception_ptr error) noexcept;
   friend void root_finished(task_state& record) noexcept;
+  void report_unseen_error() noexcept;
   virtual std::exception_ptr frame_error() noexcept = 0;
 
  private:

@@ -1,0 +1,117 @@
+#include <brigade/async/spawn.hpp>
+#include <brigade/async/timeout.hpp>
+#include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/pipeline.hpp>
+#include <brigade/testing/virtual_loop.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace brigade {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::virtual_loop;
+
+// Becomes durable when the test says so.
+class slow_journal final : public journal {
+ public:
+  std::uint64_t record(std::vector<settlement>, const std::vector<std::string>&,
+                       std::string) override {
+    return ++last_;
+  }
+  void all_durable() { on_durable(last_); }
+
+ private:
+  std::uint64_t last_ = 0;
+};
+
+class marking_sink final : public sink {
+ public:
+  explicit marking_sink(std::vector<mark>& marks) : marks_(marks) {}
+  task<std::vector<partition_mark>> open(const sink_resume&) override {
+    co_return std::vector<partition_mark>();
+  }
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark> marks) override {
+    marks_.push_back(marks[0].at);
+    write_result result;
+    result.failures.resize(batch.size());
+    co_return result;
+  }
+  [[nodiscard]] bool transactional() const override { return true; }
+  task<> commit_marks(std::span<const partition_mark> marks) override {
+    marks_.push_back(marks[0].at);
+    co_return;
+  }
+
+ private:
+  std::vector<mark>& marks_;
+};
+
+std::vector<mark> marks_of_run(pipeline_plan plan, std::size_t batch_items) {
+  virtual_loop loop;
+  std::vector<mark> marks;
+  slow_journal account;
+  plan.to = std::make_unique<marking_sink>(marks);
+  plan.sink_rules.batch_items_max = batch_items;
+  plan.sink_rules.batch_age_max = 1ms;
+  engine own(std::move(plan), &account);
+  auto main = [&]() -> task<> {
+    auto run = [&]() -> task<report> { co_return co_await own.execute({}); };
+    auto running = spawn(run);
+    co_await sleep_for(1h);
+    EXPECT_FALSE(running.done());
+    while (!running.done()) {
+      account.all_durable();
+      co_await sleep_for(1s);
+    }
+    const report result = co_await running;
+    EXPECT_EQ(result.exit_code, 0);
+  };
+  loop.run(main());
+  return marks;
+}
+
+// Else a crash between the two would deliver the first batch again.
+TEST(engine_marks, a_batchs_marks_have_what_the_sink_committed_before_durable_or_not) {
+  const std::vector<int> items = {1, 2, 3, 4, 5, 6};
+  pipeline_plan plan = pipeline("marks").from(items).to("out", [](int) {}).take_plan();
+  const std::vector<mark> marks = marks_of_run(std::move(plan), 2);
+  ASSERT_EQ(marks.size(), 4U);
+  EXPECT_EQ(marks[0].low, 2U);
+  EXPECT_EQ(marks[1].low, 4U);
+  EXPECT_EQ(marks[2].low, 6U);
+  EXPECT_EQ(marks[3].low, 6U);
+}
+
+class splitting_stage final : public stage_body {
+ public:
+  [[nodiscard]] bool immediate() const override { return true; }
+  attempt_result run_now(payload& item, const attempt_info&) override {
+    const int value = item.get<int>();
+    std::vector<payload> parts;
+    for (int i = 0; i < 4; ++i) parts.emplace_back(value * 10 + i);
+    return attempt_result::split(std::move(parts));
+  }
+};
+
+TEST(engine_marks, so_do_those_of_the_children_of_a_split_item) {
+  const std::vector<int> items = {1};
+  pipeline_plan plan = pipeline("marks").from(items).to("out", [](int) {}).take_plan();
+  stage_plan stage;
+  stage.name = "split";
+  stage.body = std::make_unique<splitting_stage>();
+  plan.stages.push_back(std::move(stage));
+  const std::vector<mark> marks = marks_of_run(std::move(plan), 2);
+  ASSERT_EQ(marks.size(), 3U);
+  EXPECT_EQ(marks[0].parts.size(), 2U);
+  EXPECT_EQ(marks[1].parts.size(), 4U);
+  EXPECT_EQ(marks[2].low, 1U);
+}
+
+}  // namespace
+}  // namespace brigade
