@@ -4,7 +4,12 @@
 #include <brigade/connect/sqlite.hpp>
 #include <brigade/pipeline/registry.hpp>
 
+#include <charconv>
 #include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
 
 namespace brigade {
 namespace {
@@ -17,10 +22,35 @@ struct opened {
   std::vector<partition_mark> marks;
 };
 
+// How much of its sources a set of marks covers. It only grows, so a database that covers less than
+// what was recorded of it is an older one, and lacks rows that nothing would bring again.
+std::uint64_t covered(std::span<const partition_mark> marks) {
+  std::uint64_t sum = 0;
+  for (const partition_mark& each : marks) {
+    sum += each.at.low;
+    for (const mark::range& range : each.at.above) sum += range.end - range.begin;
+  }
+  return sum;
+}
+
+// Another kind of sink may have been here before; its token says nothing.
+std::uint64_t recorded(std::string_view token) {
+  std::uint64_t sum = 0;
+  const char* const end = token.data() + token.size();
+  const auto [stop, error] = std::from_chars(token.data(), end, sum);
+  return error == std::errc{} && stop == end ? sum : 0;
+}
+
 opened open_writer(const sqlite::writer_options& options, const sink_resume& resume) {
   opened result;
   result.writer = std::make_shared<guarded_writer>(options, resume);
   result.marks = result.writer->object.marks();
+  if (covered(result.marks) < recorded(resume.token)) {
+    throw std::runtime_error(options.path +
+                             " is older than what the ledger knows of it (restored "
+                             "from a backup?), so rows would be missing for good; bring back the "
+                             "newer one, or run with --fresh to begin again");
+  }
   return result;
 }
 
@@ -52,9 +82,10 @@ class sqlite_sink final : public sink {
     for (const sink_item& item : batch) {
       rows.push_back(sqlite::row_to_write{std::string(item.key), item.value->get<record>()});
     }
+    write_result result;
+    result.token = std::to_string(covered(marks));
     std::vector<partition_mark> to_commit(marks.begin(), marks.end());
     auto call = call_guarded(writer_, &write_rows, std::move(rows), std::move(to_commit));
-    write_result result;
     result.failures = co_await std::move(call);
     co_return result;
   }

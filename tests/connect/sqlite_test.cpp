@@ -267,6 +267,23 @@ TEST(sqlite_sink, refuses_a_database_that_was_replaced) {
   EXPECT_EQ(open_error(folder, {}, false), "no error");
 }
 
+TEST(sqlite_sink, refuses_a_database_that_is_older_than_its_ledger) {
+  const temporary_folder folder;
+  const write_result first = write_all(*opened(folder), json({R"({"a":1})"}), {mark_at(50)});
+  EXPECT_EQ(first.token, "50");
+  const auto open_with = [&](const std::string& token) {
+    const auto at = make(folder);
+    sink_resume resume;
+    resume.pipeline = "orders";
+    resume.has_history = true;
+    resume.token = token;
+    run(at->open(resume));
+  };
+  EXPECT_NO_THROW(open_with("50"));
+  EXPECT_NO_THROW(open_with("orders.ndjson:1200"));  // of a sink of another kind, before
+  EXPECT_THROW(open_with("100"), std::runtime_error);
+}
+
 TEST(sqlite_sink, a_key_replaces_the_row_that_is_there) {
   const temporary_folder folder;
   const auto at = opened(folder, {{"key", std::string("id")}});
