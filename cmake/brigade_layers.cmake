@@ -37,17 +37,22 @@ function(brigade_library target)
                         $<BUILD_INTERFACE:brigade_compile>)
 endfunction()
 
-# brigade_tests(LAYER libs...): every tests/LAYER/*_test.cpp, one program a layer.
+# brigade_tests(LAYER [SECONDS n] libs...): every tests/LAYER/*_test.cpp, one program a layer; each
+# test ends within SECONDS [300].
 function(brigade_tests layer)
+  cmake_parse_arguments(arg "" "SECONDS" "" ${ARGN})
+  if(NOT arg_SECONDS)
+    set(arg_SECONDS 300)
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${layer}/*_test.cpp)
   if(sources)
     add_executable(${layer}_tests ${sources})
-    target_link_libraries(${layer}_tests PRIVATE ${ARGN} GTest::gtest GTest::gtest_main
-                          brigade_compile)
+    target_link_libraries(${layer}_tests PRIVATE ${arg_UNPARSED_ARGUMENTS} GTest::gtest
+                          GTest::gtest_main brigade_compile)
     target_include_directories(${layer}_tests PRIVATE ${PROJECT_SOURCE_DIR}/src
                                ${PROJECT_SOURCE_DIR}/tests)
     target_precompile_headers(${layer}_tests PRIVATE <gtest/gtest.h>)
     gtest_discover_tests(${layer}_tests TEST_PREFIX ${layer}. DISCOVERY_TIMEOUT 60
-                         PROPERTIES TIMEOUT 300)
+                         PROPERTIES TIMEOUT ${arg_SECONDS})
   endif()
 endfunction()

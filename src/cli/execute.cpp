@@ -24,6 +24,9 @@ namespace brigade::cli {
 
 namespace {
 
+/// A line on stderr; how a run ends does not depend on whether that can be written.
+void say(const std::string& line) { std::fputs((line + '\n').c_str(), stderr); }
+
 /// What a run shows on stderr while it goes.
 class display {
  public:
@@ -46,8 +49,8 @@ class display {
   void end(const report& account) {
     failures_.end();
     progress_.clear();
-    if (!account.error.empty()) fmt::print(stderr, "{}: {}\n", name_, account.error);
-    fmt::print(stderr, "{}\n", account.line());
+    if (!account.error.empty()) say(fmt::format("{}: {}", name_, account.error));
+    say(account.line());
   }
 
  private:
@@ -221,8 +224,7 @@ int replay_letters(const pipeline_config& config, pipeline_parts parts,
   for (const letter_row& row : reader.dead_letters(options.which)) {
     letters.push_back(reader.letter(row.number));
   }
-  if (letters.empty())
-    fmt::print(stderr, "{}: there is no such dead letter to replay\n", config.name);
+  if (letters.empty()) say(fmt::format("{}: there is no such dead letter to replay", config.name));
   pipeline_plan plan = plan_of(config, std::move(parts));
   std::vector<std::string> stages;
   for (const stage_plan& stage : plan.stages) stages.push_back(stage.name);

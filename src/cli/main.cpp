@@ -2,6 +2,10 @@
 #include "cli/exit_code.hpp"
 #include "cli/verbs.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <exception>
 #include <iostream>
 #include <variant>
@@ -30,6 +34,16 @@ class dispatcher {
   }
 };
 
+/// Where a standard stream was closed, the next file opened would take its number, and items or
+/// messages would go into it. These refuse what the stream is for.
+void occupy_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0 || errno != EBADF) continue;
+    const int placeholder = ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (placeholder < 0) return;
+  }
+}
+
 int run_program(int argc, char** argv) {
   try {
     return std::visit(dispatcher(), read_command_line(argc, argv));
@@ -45,4 +59,7 @@ int run_program(int argc, char** argv) {
 }  // namespace
 }  // namespace brigade::cli
 
-int main(int argc, char** argv) { return brigade::cli::run_program(argc, argv); }
+int main(int argc, char** argv) {
+  brigade::cli::occupy_closed_streams();
+  return brigade::cli::run_program(argc, argv);
+}

@@ -198,5 +198,41 @@ TEST(loop, can_be_ended_after_any_step) {
   }
 }
 
+// At every step of a run in turn: whatever was being done, the frames go and nothing runs after.
+TEST(virtual_loop, killed_after_n_steps_destroys_each_frame_where_it_waits) {
+  struct counted {
+    explicit counted(int& count_) : count(count_) { ++count; }
+    ~counted() { --count; }
+    int& count;
+  };
+  std::uint64_t steps = 1;
+  for (bool killed = true; killed; ++steps) {
+    virtual_loop loop(steps);
+    int alive = 0;
+    auto child = [](int& count) -> task<> {
+      const counted here(count);
+      for (int i = 0; i < 4; ++i) co_await sleep_for(1ms);
+    };
+    auto main = [&]() -> task<> {
+      const counted here(alive);
+      spawn(child, std::ref(alive));
+      co_await with_group([&](task_group& group) {
+        group.spawn(child, std::ref(alive));
+        group.spawn(child, std::ref(alive));
+      });
+    };
+    loop.kill_after(steps);
+    try {
+      loop.run(main());
+    } catch (const cancelled&) {
+      EXPECT_TRUE(loop.killed());
+    }
+    killed = loop.killed();
+    EXPECT_EQ(alive, 0) << steps;
+    EXPECT_EQ(loop.task_count(), 0U);
+  }
+  EXPECT_GT(steps, 15U);
+}
+
 }  // namespace
 }  // namespace brigade

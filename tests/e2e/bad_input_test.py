@@ -9,6 +9,7 @@ import brigade_e2e
 from brigade_e2e import HANDLERS, glimpse, numbers, program, python, wait_until
 
 HANDLER_ITEMS = 8
+FILE_OF_NUMBERS = {"file": {"path": "numbers.ndjson", "format": "ndjson"}}
 
 GOOD_FILE = """\
 name: bad
@@ -435,6 +436,37 @@ class LedgerTest(brigade_e2e.BrigadeTest):
                 self.assert_exit(result, 1)
                 self.assertIn("bad.ledger.db", result.err)
                 self.assertFalse(self.ledger("bad").exists())
+
+
+class StreamTest(brigade_e2e.BrigadeTest):
+    """Standard streams that the caller has closed."""
+
+    def run_without(self, closed, source, sink):
+        self.write("numbers.ndjson", numbers(5))
+        self.write_pipeline(name="bad", source=source, sink=sink)
+        command = f'exec "$0" run pipeline.yaml --progress none {closed}'
+        return self.start("-c", command, program(), command="/bin/sh").wait(15)
+
+    def test_a_closed_standard_input_ends_the_run_with_1(self):
+        result = self.run_without("<&-", {"stdin": {"format": "lines"}}, {"null": {}})
+        self.assert_exit(result, 1)
+        self.assertRegex(result.err, r"(?i)standard input|stdin")
+        self.assertEqual(result.last_line()["taken"], 0)
+
+    def test_a_closed_standard_output_ends_the_run_with_1(self):
+        result = self.run_without(">&-", FILE_OF_NUMBERS, {"stdout": {}})
+        self.assert_exit(result, 1)
+        self.assertRegex(result.err, r"(?i)standard output|stdout")
+        self.assertEqual(result.last_line()["returned"], 5)
+
+    def test_a_closed_standard_error_costs_only_the_messages(self):
+        for lost in ("2>&-", "2>/dev/full"):
+            with self.subTest(lost):
+                result = self.run_without(lost, FILE_OF_NUMBERS, {"stdout": {}})
+                self.assert_exit(result, 0)
+                self.assertEqual([json.loads(line)["n"] for line in result.out.splitlines()],
+                                 [1, 2, 3, 4, 5])
+                shutil.rmtree(self.folder / "state")
 
 
 class ReportTest(brigade_e2e.BrigadeTest):

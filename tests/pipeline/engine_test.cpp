@@ -2,6 +2,7 @@
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/engine.hpp>
 #include <brigade/pipeline/pipeline.hpp>
+#include <brigade/testing/fakes.hpp>
 #include <brigade/testing/virtual_loop.hpp>
 
 #include <gtest/gtest.h>
@@ -213,6 +214,115 @@ TEST(engine, the_identity_holds_at_every_step) {
     EXPECT_EQ(result.in_flight, 0U);
     EXPECT_EQ(result.count(outcome::returned), 0U);
   }
+}
+
+testing::fake_store store_of(std::uint64_t count) {
+  testing::fake_store store;
+  for (std::uint64_t at = 0; at < count; ++at) {
+    store.add("s:t", {at, at + 1, "s:t:" + std::to_string(at)});
+  }
+  return store;
+}
+
+pipeline_plan plan_between(testing::fake_store& store, testing::fake_table& table) {
+  pipeline_plan plan;
+  plan.name = "pipe";
+  plan.from = std::make_unique<testing::fake_source>(store, testing::source_faults{}, 1);
+  plan.to = std::make_unique<testing::fake_sink>(table, testing::fake_sink_kind::transactional,
+                                                 testing::sink_faults{}, 1);
+  return plan;
+}
+
+// Opens what `marks` say is finished, of which `accounted` is in the journal.
+task<report> continue_from(pipeline_plan plan, journal& account, mark finished, mark accounted) {
+  engine_resume resume;
+  resume.finished.push_back({"s:t", std::move(finished)});
+  resume.accounted.push_back({"s:t", std::move(accounted)});
+  const sink_resume history;
+  co_await plan.to->open(history);
+  co_await plan.from->open(resume.accounted, {});
+  engine own(std::move(plan), &account);
+  co_return co_await own.execute(std::move(resume));
+}
+
+// The journal is far behind the sink: what the sink was told once stays in what it is told next.
+TEST(engine, the_marks_of_a_sink_never_go_back) {
+  virtual_loop loop;
+  testing::fake_store store = store_of(40);
+  testing::fake_table table;
+  testing::memory_journal account(1, 10s);
+  std::uint64_t low = 0;
+  loop.before_each_step([&] {
+    EXPECT_GE(table.marks["s:t"].low, low);
+    low = table.marks["s:t"].low;
+    EXPECT_EQ(low, table.rows.size());
+  });
+  account.begin_run();
+  pipeline_plan plan = plan_between(store, table);
+  plan.sink_rules.batch_items_max = 3;
+  const report result = loop.run(continue_from(std::move(plan), account, {}, {}));
+  EXPECT_EQ(result.count(outcome::delivered), 40U);
+  EXPECT_EQ(low, 40U);
+}
+
+// What only the sink has is told to the source once it is in the journal, not before.
+TEST(engine, the_source_hears_of_what_is_recorded_alone) {
+  virtual_loop loop;
+  testing::fake_store store = store_of(20);
+  testing::fake_table table;
+  testing::memory_journal account(1, 10s);
+  mark finished;
+  finished.above = {{10, 15}};
+  table.marks["s:t"] = finished;
+  std::size_t told = 0;
+  store.on_acknowledge = [&](const std::string&, const mark& at) {
+    told = 0;
+    for (std::uint64_t each = 0; each < 20; ++each) told += at.finished(each) ? 1 : 0;
+    EXPECT_LE(told, account.rows().size());
+  };
+  account.begin_run();
+  pipeline_plan plan = plan_between(store, table);
+  plan.rules.window_items_max = 2;
+  const report result = loop.run(continue_from(std::move(plan), account, finished, {}));
+  EXPECT_EQ(result.count(outcome::delivered), 20U);
+  EXPECT_EQ(told, 20U);
+  EXPECT_EQ(table.rows.size(), 15U);
+  EXPECT_EQ(table.marks["s:t"].low, 20U);
+}
+
+class stage_that_does_not_close final : public stage_body {
+ public:
+  [[nodiscard]] bool immediate() const override { return true; }
+  attempt_result run_now(payload&, const attempt_info&) override {
+    return attempt_result::unchanged();
+  }
+  task<> close() override {
+    co_await yield();
+    throw std::runtime_error("the handler will not go");
+  }
+};
+
+TEST(engine, a_stage_that_fails_to_close_fails_the_run_and_keeps_nothing_open) {
+  virtual_loop loop;
+  testing::fake_store store = store_of(5);
+  testing::fake_table table;
+  pipeline_plan plan = plan_between(store, table);
+  const auto& from = static_cast<const testing::fake_source&>(*plan.from);
+  const auto& to = static_cast<const testing::fake_sink&>(*plan.to);
+  plan.stages.push_back({"work", std::make_unique<stage_that_does_not_close>(), {}});
+  engine own(std::move(plan), nullptr);
+  auto main = [&]() -> task<report> {
+    const sink_resume history;
+    co_await own.plan().to->open(history);
+    co_await own.plan().from->open({}, {});
+    co_return co_await own.execute({});
+  };
+  const report result = loop.run(main());
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.error, "the handler will not go");
+  EXPECT_EQ(result.count(outcome::delivered), 5U);
+  EXPECT_FALSE(from.is_open());
+  EXPECT_FALSE(to.is_open());
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ namespace {
 using detail::probe::guard;
 
 constexpr std::uint64_t seeds_max = 1000;
-constexpr unsigned seconds_max = 120;
+constexpr unsigned seconds_max = 240;
 
 template <class Scenario>
 std::string problem_of(std::uint64_t seed) {

@@ -195,10 +195,24 @@ pipeline_plan pipeline_scenario::make_plan(mood how) {
   plan.sink_rules.batch_age_max = some_time(0, 20);
   plan.rules.window_items_max = window_ = static_cast<std::size_t>(between(1, 16));
   if (chance(4)) plan.rules.window_bytes_max = static_cast<std::size_t>(between(1, 300));
-  plan.rules.stop_timeout = some_time(0, 300);
+  plan.rules.stop_timeout = chance(12) ? some_time(5000, 12'000) : some_time(0, 300);
   plan.rules.give_up_after = rough && chance(2) ? some_time(100, 1000) : milliseconds(0);
   plan.rules.handler_kills_max = static_cast<int>(between(1, 3));
+  if (chance(4)) watch(plan);
   return plan;
+}
+
+void pipeline_scenario::watch(pipeline_plan& plan) {
+  plan.observer.progress_every = some_time(50, 400);
+  plan.observer.on_progress = [this](const progress& now) {
+    require(now.in_flight == engine_->account().in_flight, "the progress is not the account's");
+  };
+  plan.observer.on_notice = [this](std::string_view line) {
+    require(!line.empty(), "a notice without a word");
+  };
+  plan.observer.on_failure = [this](const attempt_failure& failed) {
+    require(!final_.contains(std::string(failed.id)), "an item failed that was settled before");
+  };
 }
 
 testing::source_faults pipeline_scenario::source_faults(mood how) {

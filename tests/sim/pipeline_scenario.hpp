@@ -39,6 +39,7 @@ class pipeline_scenario {
   task<engine_resume> open_ends(pipeline_plan& plan);
   task<> operate(mood how);
   [[nodiscard]] pipeline_plan make_plan(mood how);
+  void watch(pipeline_plan& plan);
   [[nodiscard]] testing::sink_faults sink_faults(mood how);
   [[nodiscard]] testing::source_faults source_faults(mood how);
 

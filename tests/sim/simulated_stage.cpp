@@ -90,9 +90,9 @@ task<attempt_result> simulated_stage::run(payload& item, const attempt_info& inf
 
 task<> simulated_stage::take_time() {
   if (chance(faults_.hangs_one_in)) {
-    auto hang = nap(1h);
+    auto hang = nap(90s);
     if (random_.one_in(4)) {
-      co_await shielded(2h, std::move(hang));
+      co_await shielded(100s, std::move(hang));
     } else {
       co_await std::move(hang);
     }
