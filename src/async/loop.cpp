@@ -18,9 +18,11 @@ bool mailbox::post(std::function<void()> work) {
 }
 
 void mailbox::close() {
+  // What is dropped may own something that posts when it goes.
+  std::vector<std::function<void()>> dropped;
   const std::lock_guard lock(mutex_);
   driver_ = nullptr;
-  posted_.clear();
+  dropped.swap(posted_);
 }
 
 std::vector<std::function<void()>> mailbox::take() {
@@ -146,7 +148,7 @@ void loop::turn() {
 
 void loop::look_outside(bool may_wait) {
   if (mailbox_->pending()) {
-    for (auto& work : mailbox_->take()) work();
+    for (auto& work : mailbox_->take()) run_posted(work);
   }
   if (may_wait && ready_.empty() && !mailbox_->pending()) {
     const bool idle_for_good = outside_ == 0 && !timers_.any_foreground();
@@ -160,6 +162,14 @@ void loop::look_outside(bool may_wait) {
   }
   refresh_now();
   timers_.fire_due(now_);
+}
+
+void loop::run_posted(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (...) {
+    if (on_unhandled) on_unhandled("posted work", std::current_exception());
+  }
 }
 
 void loop::found_deadlock() {

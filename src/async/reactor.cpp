@@ -10,7 +10,7 @@ reactor::reactor() : context(1), work_(boost::asio::make_work_guard(context)) {}
 
 void reactor::poll() {
   // A poll is a system call, 300 ns; nothing can have come when nothing is under way.
-  if (operations != 0) context.poll();
+  if (operations != 0 || woken_.load(std::memory_order_acquire)) context.poll();
 }
 
 void reactor::wait_until(time_point deadline) {
@@ -23,7 +23,9 @@ void reactor::wait_until(time_point deadline) {
 }
 
 void reactor::wake() noexcept {
-  boost::asio::post(context, [] {});
+  // One is enough: a loop that is never idle would gather them.
+  if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+  boost::asio::post(context, [this] { woken_.exchange(false, std::memory_order_acq_rel); });
 }
 
 reactor& reactor::current() {

@@ -6,6 +6,9 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <atomic>
+#include <cstddef>
+
 namespace brigade::detail {
 
 class reactor final : public driver {
@@ -24,6 +27,7 @@ class reactor final : public driver {
 
  private:
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  std::atomic<bool> woken_{false};
 };
 
 }  // namespace brigade::detail

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -26,6 +28,39 @@ task<> producer(queue<int>& orders) {
 }
 
 // Full queue, dead consumers: the classic hang, named.
+TEST(loop, posted_work_that_throws_is_reported_and_the_loop_goes_on) {
+  loop own;
+  std::string reported;
+  own.on_unhandled = [&](const std::string& name, const std::exception_ptr& error) {
+    reported += name + ": " + error_text(error) + ";";
+  };
+  auto main = [&]() -> task<int> {
+    own.post([] { throw std::runtime_error("burnt"); });
+    co_await sleep_for(1ms);
+    co_return 42;
+  };
+  EXPECT_EQ(own.run(main()), 42);
+  EXPECT_EQ(reported, "posted work: burnt;");
+}
+
+// Owns something that posts when it goes.
+struct last_word {
+  std::shared_ptr<detail::mailbox> box;
+  ~last_word() {
+    static_cast<void>(box->post([] {}));
+  }
+};
+
+TEST(loop, work_dropped_with_its_loop_may_post_when_it_goes) {
+  bool ran = false;
+  {
+    loop own;
+    auto word = std::make_shared<last_word>(own.mailbox());
+    own.post([&ran, word] { ran = true; });
+  }
+  EXPECT_FALSE(ran);
+}
+
 TEST(loop, a_producer_blocked_on_a_queue_whose_workers_died_is_a_deadlock_with_a_name) {
   virtual_loop loop;
   int reported = 0;

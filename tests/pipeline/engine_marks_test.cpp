@@ -52,7 +52,8 @@ class marking_sink final : public sink {
   std::vector<mark>& marks_;
 };
 
-std::vector<mark> marks_of_run(pipeline_plan plan, std::size_t batch_items) {
+std::vector<mark> marks_of_run(pipeline_plan plan, std::size_t batch_items,
+                               engine_resume resume = {}) {
   virtual_loop loop;
   std::vector<mark> marks;
   slow_journal account;
@@ -61,7 +62,7 @@ std::vector<mark> marks_of_run(pipeline_plan plan, std::size_t batch_items) {
   plan.sink_rules.batch_age_max = 1ms;
   engine own(std::move(plan), &account);
   auto main = [&]() -> task<> {
-    auto run = [&]() -> task<report> { co_return co_await own.execute({}); };
+    auto run = [&]() -> task<report> { co_return co_await own.execute(std::move(resume)); };
     auto running = spawn(run);
     co_await sleep_for(1h);
     EXPECT_FALSE(running.done());
@@ -86,6 +87,18 @@ TEST(engine_marks, a_batchs_marks_have_what_the_sink_committed_before_durable_or
   EXPECT_EQ(marks[1].low, 4U);
   EXPECT_EQ(marks[2].low, 6U);
   EXPECT_EQ(marks[3].low, 6U);
+}
+
+TEST(engine_marks, an_item_the_sink_had_from_the_run_before_needs_no_place_in_a_batchs_marks) {
+  const std::vector<int> items = {1, 2, 3, 4, 5, 6};
+  pipeline_plan plan = pipeline("marks").from(items).to("out", [](int) {}).take_plan();
+  engine_resume resume;
+  resume.finished.push_back({"items:0", mark{2, {}, {}}});  // and nothing is accounted for
+  const std::vector<mark> marks = marks_of_run(std::move(plan), 2, std::move(resume));
+  ASSERT_EQ(marks.size(), 3U);
+  EXPECT_EQ(marks[0].low, 4U);
+  EXPECT_EQ(marks[1].low, 6U);
+  EXPECT_EQ(marks[2].low, 6U);
 }
 
 class splitting_stage final : public stage_body {

@@ -143,6 +143,7 @@ class loop {
   void turn();
   void look_outside(bool may_wait);
   void end_leftovers();
+  void run_posted(const std::function<void()>& work);
   void found_deadlock();
   void adopt(detail::task_state& record);
   void retire(detail::task_state& record) noexcept;
