@@ -4,6 +4,7 @@
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
+#include <iterator>
 
 namespace brigade {
 
@@ -43,8 +44,7 @@ task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
       batch.push_back(**next);
       continue;
     }
-    // While draining, and when no more can come, nothing waits for company.
-    if (phase_ != run_phase::running || stage.upstream_done) co_return;
+    if (!company_may_come()) co_return;
     loop_->refresh_now();
     if (loop_->now() >= flush_at) co_return;
     deadline_scope patience(flush_at - loop_->now());
@@ -53,6 +53,14 @@ task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
     if (!next) co_return;
     batch.push_back(*next);
   }
+}
+
+// Not in a drain, not behind the source's end, and not when all that the window lets in is here.
+bool engine::implementation::company_may_come() const {
+  if (phase_ != run_phase::running || stages_.back()->upstream_done) return false;
+  if (window_open()) return true;
+  return std::any_of(stages_.begin(), std::prev(stages_.end()),
+                     [](const auto& stage) { return stage->inside != 0; });
 }
 
 // With an item there the batch is about to go on by itself, and sees why it should not wait.

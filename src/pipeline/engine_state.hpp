@@ -206,6 +206,7 @@ class engine::implementation {
 
   // delivery.cpp: batches into the sink
   task<> deliver();
+  [[nodiscard]] bool company_may_come() const;
   task<> gather_batch(std::vector<item*>& batch);
   void wait_for_no_company();
   task<> write_batch(std::vector<item*>& batch);

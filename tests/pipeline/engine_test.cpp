@@ -11,6 +11,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace brigade {
@@ -175,6 +176,103 @@ TEST(engine, at_the_deadline_the_rest_is_returned_even_if_a_worker_shields_itsel
   EXPECT_EQ(result.count(outcome::returned), result.taken);
   EXPECT_LT(result.seconds, 7.0);
   EXPECT_TRUE(result.adds_up());
+}
+
+TEST(engine, a_drain_says_every_five_seconds_what_is_in_flight_and_what_it_waits_on) {
+  virtual_loop loop;
+  auto slow = [](int item) -> task<int> {
+    co_await sleep_for(12s);
+    co_return item;
+  };
+  pipeline_plan plan =
+      pipeline("slow").from(numbers(3)).stage("work", slow).to("out", [](int) {}).take_plan();
+  std::vector<std::string> lines;
+  plan.observer.on_notice = [&](std::string_view line) { lines.emplace_back(line); };
+  engine own(std::move(plan), nullptr);
+  auto stopper = [](engine& running) -> task<> {
+    co_await sleep_for(1s);
+    running.drain();
+  };
+  auto main = [&]() -> task<report> {
+    spawn(stopper, std::ref(own));
+    co_return co_await own.execute({});
+  };
+  const report result = loop.run(main());
+  EXPECT_EQ(result.exit_code, 5);  // 25 s are two items of 12 s
+  EXPECT_EQ(result.count(outcome::delivered), 2U);
+  ASSERT_GE(lines.size(), 4U);
+  EXPECT_EQ(lines[0],
+            "stopping: work 3 out 0 in flight; oldest 6 s; 20 s left; work worker 0 with "
+            "items:0:0 waits: sleep");
+}
+
+TEST(engine, while_draining_a_retry_that_is_due_in_time_runs_once_and_a_late_one_does_not) {
+  virtual_loop loop;
+  std::map<int, int> tries;
+  auto fails = [&](int item) {
+    ++tries[item];
+    throw std::runtime_error("busy");
+  };
+  const retry_policy soon{.attempts_max = 50, .backoff_min = 1000ms, .backoff_max = 2000ms};
+  pipeline_plan plan = pipeline("busy")
+                           .from(numbers(4))
+                           .stage("work", fails, {.retry = soon})
+                           .to("out", [](int) {})
+                           .take_plan();
+  plan.rules.stop_timeout = 25s;
+  engine own(std::move(plan), nullptr);
+  std::map<int, int> tries_before;
+  auto stopper = [&](engine& running) -> task<> {
+    co_await sleep_for(20s);
+    tries_before = tries;
+    running.drain();
+  };
+  auto main = [&]() -> task<report> {
+    spawn(stopper, std::ref(own));
+    co_return co_await own.execute({});
+  };
+  const report result = loop.run(main());
+  EXPECT_EQ(result.count(outcome::returned), 4U);
+  EXPECT_LT(result.seconds, 23.0);
+  for (const auto& [item, count] : tries) EXPECT_EQ(count, tries_before[item] + 1) << item;
+}
+
+TEST(engine, a_drain_returns_at_once_what_would_be_tried_again_after_the_deadline) {
+  virtual_loop loop;
+  auto fails = [](int) { throw std::runtime_error("busy"); };
+  const retry_policy late{
+      .attempts_max = 50, .backoff_min = 3'600'000ms, .backoff_max = 3'600'000ms};
+  pipeline_plan plan = pipeline("busy")
+                           .from(numbers(4))
+                           .stage("work", fails, {.retry = late})
+                           .to("out", [](int) {})
+                           .take_plan();
+  plan.rules.stop_timeout = 100ms;  // full jitter: due within an hour, hardly within this
+  engine own(std::move(plan), nullptr);
+  auto stopper = [](engine& running) -> task<> {
+    co_await sleep_for(1ms);
+    running.drain();
+  };
+  auto main = [&]() -> task<report> {
+    spawn(stopper, std::ref(own));
+    co_return co_await own.execute({});
+  };
+  const report result = loop.run(main());
+  EXPECT_EQ(result.count(outcome::returned), 4U);
+  EXPECT_LE(result.seconds, 0.2);
+}
+
+TEST(engine, a_batch_does_not_wait_for_company_that_the_window_keeps_out) {
+  virtual_loop loop;
+  pipeline_plan plan = pipeline("narrow")
+                           .from(numbers(100))
+                           .stage("pass", [](int) {})
+                           .to("out", [](int) {})
+                           .take_plan();
+  plan.rules.window_items_max = 1;
+  const report result = run_on(loop, std::move(plan));
+  EXPECT_EQ(result.count(outcome::delivered), 100U);
+  EXPECT_LT(result.seconds, 0.1);
 }
 
 TEST(engine, the_identity_holds_at_every_step) {
