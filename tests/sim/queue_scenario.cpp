@@ -64,7 +64,7 @@ queue_scenario::queue_scenario(std::uint64_t seed)
       loop_(seed + 1),
       gives_back_(random_.one_in(3)),
       crashes_(random_.one_in(8)),
-      items_each_(random_.one_in(40) ? 200 : static_cast<int>(1 + random_.below(16))),
+      items_each_(random_.one_in(40) ? 200 : static_cast<int>(1 + random_.below(32))),
       jobs_(some_capacity(random_), "jobs") {}
 
 std::string queue_scenario::run() {
@@ -86,8 +86,8 @@ std::string queue_scenario::run() {
 task<> queue_scenario::play() {
   auto everybody = [this](task_group& group) {
     outer_ = &group;
-    spawn_producers(group, up_to(2));
-    spawn_consumers(group, up_to(3));
+    spawn_producers(group, up_to(3));
+    spawn_consumers(group, up_to(4));
     group.spawn_named("squad", [this] { return squad(); });
     for (int n = up_to(2); n > 0; --n) {
       victims_.push_back(group.spawn_named("joiner", [this] { return wait_for_join(); }));
@@ -312,7 +312,7 @@ task<> queue_scenario::wait_for_join() {
 
 task<> queue_scenario::make_trouble() {
   co_await squad_ready_.wait();
-  const int times = up_to(30);
+  const int times = up_to(60);
   for (int n = 0; n < times; ++n) {
     co_await pause();
     do_harm();
