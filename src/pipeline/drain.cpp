@@ -48,6 +48,7 @@ void engine::implementation::deadline_now() {
 }
 
 void engine::implementation::move_deadline(std::chrono::nanoseconds from_now) {
+  if (loop_ == nullptr) loop_ = &loop::current();  // stopped before it began
   loop_->refresh_now();
   stop_deadline_ = loop_->now() + from_now;
   if (phase_ == run_phase::closing) journal_idle_.set();

@@ -272,6 +272,11 @@ task<> engine::implementation::report_progress() {
   }
 }
 
+double engine::implementation::seconds_since_start() const {
+  if (loop_ == nullptr) return 0;  // not begun
+  return std::chrono::duration<double>(loop_->now() - started_).count();
+}
+
 report engine::implementation::account() const {
   report result;
   result.pipeline = plan.name;
@@ -280,7 +285,7 @@ report engine::implementation::account() const {
   for (const detail::link* node = live_.front(); node != live_.end(); node = node->next) {
     if (!static_cast<const item::hook*>(node)->self->is_child()) ++result.in_flight;
   }
-  result.seconds = std::chrono::duration<double>(loop_->now() - started_).count();
+  result.seconds = seconds_since_start();
   for (const auto& stage : stages_) {
     stage_report line;
     line.name = stage->name;
@@ -309,7 +314,7 @@ progress engine::implementation::look() const {
   for (const auto& stage : stages_) result.retrying += stage->walk_retries();
   result.units_done = units_taken_;
   result.units_total = plan.from->size_total().value_or(0);
-  result.seconds = std::chrono::duration<double>(loop_->now() - started_).count();
+  result.seconds = seconds_since_start();
   return result;
 }
 

@@ -179,6 +179,7 @@ class engine::implementation {
   task<> close_all();
   task<> close_one(task<> closing);
   [[nodiscard]] int exit_code() const;
+  [[nodiscard]] double seconds_since_start() const;
   task<> report_progress();
   void notice(std::string_view line) const;
 

@@ -275,6 +275,19 @@ TEST(engine, a_batch_does_not_wait_for_company_that_the_window_keeps_out) {
   EXPECT_LT(result.seconds, 0.1);
 }
 
+TEST(engine, one_that_is_stopped_before_it_runs_takes_nothing) {
+  virtual_loop loop;
+  engine own(pipeline("early").from(numbers(10)).to("out", [](int) {}).take_plan(), nullptr);
+  EXPECT_EQ(own.account().taken, 0U);
+  auto main = [&]() -> task<report> {
+    own.drain();
+    co_return co_await own.execute({});
+  };
+  const report result = loop.run(main());
+  EXPECT_EQ(result.taken, 0U);
+  EXPECT_EQ(result.exit_code, 5);
+}
+
 TEST(engine, the_identity_holds_at_every_step) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
