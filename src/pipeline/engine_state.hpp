@@ -186,6 +186,7 @@ class engine::implementation {
   // intake.cpp: from the source into the first queue
   task<> intake();
   task<bool> take_some();
+  task<> take_in_hand();
   [[nodiscard]] item* receive(source_item taken);
   void learn_partitions();
   [[nodiscard]] bool window_open() const;

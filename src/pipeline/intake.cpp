@@ -32,7 +32,9 @@ task<> engine::implementation::intake() {
     }
     if (failed) stop_now(1, "source '" + plan.source_name + "': " + error_text(failed));
   }
-  // What was read but never put into the first queue has not been started: it goes back.
+  // What was read but never put into the first queue has not been started: it goes back, unless it
+  // could not be asked for again; then it is finished like what is under way.
+  if (!plan.from->replayable()) co_await take_in_hand();
   in_hand_.clear();
   if (arriving_ != nullptr) {
     settle(*std::exchange(arriving_, nullptr), outcome::returned, plan.source_name,
@@ -52,28 +54,32 @@ task<bool> engine::implementation::take_some() {
   learn_partitions();
   std::reverse(taken.begin(), taken.end());
   in_hand_ = std::move(taken);
-  stage_run& first = *stages_.front();
-  while (!in_hand_.empty()) {
-    while (!window_open()) {
-      window_moved_.clear();
-      co_await window_moved_.wait();
+  co_await take_in_hand();
+  co_return true;
+}
+
+task<> engine::implementation::take_in_hand() {
+  while (arriving_ != nullptr || !in_hand_.empty()) {
+    if (arriving_ == nullptr) {
+      while (!window_open()) {
+        window_moved_.clear();
+        co_await window_moved_.wait();
+      }
+      if (phase_ != run_phase::running && plan.from->replayable()) co_return;
+      source_item next = std::move(in_hand_.back());
+      in_hand_.pop_back();
+      arriving_ = receive(std::move(next));
+      if (arriving_ == nullptr) continue;
     }
-    if (phase_ != run_phase::running) co_return true;
-    source_item next = std::move(in_hand_.back());
-    in_hand_.pop_back();
-    arriving_ = receive(std::move(next));
-    if (arriving_ == nullptr) continue;
-    const int start = std::max(arriving_->stage, 0);
-    stage_run& entry =
-        arriving_->replay == nullptr ? first : *stages_[static_cast<std::size_t>(start)];
-    arriving_->stage = -1;
+    const int start =
+        arriving_->replay == nullptr ? 0 : std::max(arriving_->replay->stage_index, 0);
+    stage_run& entry = *stages_[static_cast<std::size_t>(start)];
     co_await entry.input.put(arriving_);
     arriving_->stage = entry.index;
     arriving_ = nullptr;
     ++entry.in;
     ++entry.inside;
   }
-  co_return true;
 }
 
 bool engine::implementation::window_open() const {
@@ -120,7 +126,6 @@ item* engine::implementation::receive(source_item taken) {
   made->key_prefix = static_cast<std::uint16_t>(made->key.size());
   if (made->replay != nullptr) {
     made->key.append(made->replay->id);
-    made->stage = made->replay->stage_index;
   } else {
     made->key.append(partitions_[taken.partition])
         .append(1, ':')

@@ -215,6 +215,12 @@ task<> engine::implementation::all_durable() {
 }
 
 void engine::implementation::return_the_rest() {
+  // Read from where it cannot be asked for again: it belongs into the account all the same.
+  while (!plan.from->replayable() && !in_hand_.empty()) {
+    source_item left = std::move(in_hand_.back());
+    in_hand_.pop_back();
+    static_cast<void>(receive(std::move(left)));
+  }
   in_hand_.clear();
   arriving_ = nullptr;
   for (auto& stage : stages_) {

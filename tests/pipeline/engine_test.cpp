@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -286,6 +287,56 @@ TEST(engine, one_that_is_stopped_before_it_runs_takes_nothing) {
   const report result = loop.run(main());
   EXPECT_EQ(result.taken, 0U);
   EXPECT_EQ(result.exit_code, 5);
+}
+
+/// A pipe: what was read is gone from it.
+class pipe_source final : public source {
+ public:
+  task<> open(std::vector<partition_mark>, std::string) override { co_return; }
+  task<std::vector<source_item>> read(std::size_t items_max) override {
+    std::vector<source_item> batch;
+    for (; batch.size() < items_max; ++given) {
+      batch.emplace_back(payload(static_cast<int>(given)), 0, given, given + 1);
+    }
+    co_return batch;
+  }
+  [[nodiscard]] const std::vector<std::string>& partitions() const override { return names_; }
+  [[nodiscard]] bool finite() const override { return false; }
+  [[nodiscard]] bool replayable() const override { return false; }
+  [[nodiscard]] std::string fingerprint() const override { return "pipe"; }
+  std::uint64_t given = 0;
+
+ private:
+  std::vector<std::string> names_{"pipe:0"};
+};
+
+TEST(engine, what_was_read_from_a_pipe_is_in_the_account_however_it_stops) {
+  for (const auto stop_timeout : {1h, 0h}) {
+    virtual_loop loop;
+    auto slow = [](int item) -> task<int> {
+      co_await sleep_for(100ms);
+      co_return item;
+    };
+    pipeline_plan plan =
+        pipeline("pipe").from(numbers(1)).stage("work", slow).to("out", [](int) {}).take_plan();
+    auto from = std::make_unique<pipe_source>();
+    const pipe_source& pipe = *from;
+    plan.from = std::move(from);
+    plan.rules.stop_timeout = stop_timeout;
+    engine own(std::move(plan), nullptr);
+    auto stopper = [](engine& running) -> task<> {
+      co_await sleep_for(1s);
+      running.drain();
+    };
+    auto main = [&]() -> task<report> {
+      spawn(stopper, std::ref(own));
+      co_return co_await own.execute({});
+    };
+    const report result = loop.run(main());
+    EXPECT_EQ(result.taken, pipe.given);
+    EXPECT_EQ(result.count(outcome::returned) == 0, stop_timeout == 1h);
+    EXPECT_TRUE(result.adds_up());
+  }
 }
 
 TEST(engine, the_identity_holds_at_every_step) {
