@@ -1,3 +1,5 @@
+#include "pipeline/engine_fixture.hpp"
+
 #include <brigade/async/group.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/engine.hpp>
@@ -21,17 +23,9 @@ namespace {
 using namespace std::chrono_literals;
 using testing::virtual_loop;
 
-std::vector<int> numbers(int count) {
-  std::vector<int> result;
-  for (int i = 1; i <= count; ++i) result.push_back(i);
-  return result;
-}
-
-report run_on(loop& where, pipeline_plan plan) {
-  engine own(std::move(plan), nullptr);
-  auto main = [&]() -> task<report> { co_return co_await own.execute({}); };
-  return where.run(main());
-}
+using test::numbers;
+using test::run_and_drain;
+using test::run_on;
 
 TEST(engine, one_bad_item_of_a_thousand_fails_alone) {
   virtual_loop loop;
@@ -131,16 +125,7 @@ TEST(engine, a_drain_finishes_what_is_under_way) {
                            .stage("work", slow, {.workers = 4, .queue_items_max = 8})
                            .to("out", [&](int) { ++got; })
                            .take_plan();
-  engine own(std::move(plan), nullptr);
-  auto stopper = [](engine& running) -> task<> {
-    co_await sleep_for(5500ms);
-    running.drain();
-  };
-  auto main = [&]() -> task<report> {
-    spawn(stopper, std::ref(own));
-    co_return co_await own.execute({});
-  };
-  const report result = loop.run(main());
+  const report result = run_and_drain(loop, std::move(plan), 5500ms);
   EXPECT_EQ(result.exit_code, 5);
   EXPECT_EQ(result.count(outcome::delivered), static_cast<std::uint64_t>(got));
   EXPECT_LE(result.count(outcome::returned), 1U);
@@ -163,16 +148,7 @@ TEST(engine, at_the_deadline_the_rest_is_returned_even_if_a_worker_shields_itsel
                            .to("out", [](int) {})
                            .take_plan();
   plan.rules.stop_timeout = 2s;
-  engine own(std::move(plan), nullptr);
-  auto stopper = [](engine& running) -> task<> {
-    co_await sleep_for(1s);
-    running.drain();
-  };
-  auto main = [&]() -> task<report> {
-    spawn(stopper, std::ref(own));
-    co_return co_await own.execute({});
-  };
-  const report result = loop.run(main());
+  const report result = run_and_drain(loop, std::move(plan), 1s);
   EXPECT_EQ(result.exit_code, 5);
   EXPECT_EQ(result.count(outcome::returned), result.taken);
   EXPECT_LT(result.seconds, 7.0);
@@ -189,16 +165,7 @@ TEST(engine, a_drain_says_every_five_seconds_what_is_in_flight_and_what_it_waits
       pipeline("slow").from(numbers(3)).stage("work", slow).to("out", [](int) {}).take_plan();
   std::vector<std::string> lines;
   plan.observer.on_notice = [&](std::string_view line) { lines.emplace_back(line); };
-  engine own(std::move(plan), nullptr);
-  auto stopper = [](engine& running) -> task<> {
-    co_await sleep_for(1s);
-    running.drain();
-  };
-  auto main = [&]() -> task<report> {
-    spawn(stopper, std::ref(own));
-    co_return co_await own.execute({});
-  };
-  const report result = loop.run(main());
+  const report result = run_and_drain(loop, std::move(plan), 1s);
   EXPECT_EQ(result.exit_code, 5);  // 25 s are two items of 12 s
   EXPECT_EQ(result.count(outcome::delivered), 2U);
   ASSERT_GE(lines.size(), 4U);
@@ -221,18 +188,8 @@ TEST(engine, while_draining_a_retry_that_is_due_in_time_runs_once_and_a_late_one
                            .to("out", [](int) {})
                            .take_plan();
   plan.rules.stop_timeout = 25s;
-  engine own(std::move(plan), nullptr);
   std::map<int, int> tries_before;
-  auto stopper = [&](engine& running) -> task<> {
-    co_await sleep_for(20s);
-    tries_before = tries;
-    running.drain();
-  };
-  auto main = [&]() -> task<report> {
-    spawn(stopper, std::ref(own));
-    co_return co_await own.execute({});
-  };
-  const report result = loop.run(main());
+  const report result = run_and_drain(loop, std::move(plan), 20s, [&] { tries_before = tries; });
   EXPECT_EQ(result.count(outcome::returned), 4U);
   EXPECT_LT(result.seconds, 23.0);
   for (const auto& [item, count] : tries) EXPECT_EQ(count, tries_before[item] + 1) << item;
@@ -249,16 +206,7 @@ TEST(engine, a_drain_returns_at_once_what_would_be_tried_again_after_the_deadlin
                            .to("out", [](int) {})
                            .take_plan();
   plan.rules.stop_timeout = 100ms;  // full jitter: due within an hour, hardly within this
-  engine own(std::move(plan), nullptr);
-  auto stopper = [](engine& running) -> task<> {
-    co_await sleep_for(1ms);
-    running.drain();
-  };
-  auto main = [&]() -> task<report> {
-    spawn(stopper, std::ref(own));
-    co_return co_await own.execute({});
-  };
-  const report result = loop.run(main());
+  const report result = run_and_drain(loop, std::move(plan), 1ms);
   EXPECT_EQ(result.count(outcome::returned), 4U);
   EXPECT_LE(result.seconds, 0.2);
 }
@@ -323,17 +271,9 @@ TEST(engine, what_was_read_from_a_pipe_is_in_the_account_however_it_stops) {
     const pipe_source& pipe = *from;
     plan.from = std::move(from);
     plan.rules.stop_timeout = stop_timeout;
-    engine own(std::move(plan), nullptr);
-    auto stopper = [](engine& running) -> task<> {
-      co_await sleep_for(1s);
-      running.drain();
-    };
-    auto main = [&]() -> task<report> {
-      spawn(stopper, std::ref(own));
-      co_return co_await own.execute({});
-    };
-    const report result = loop.run(main());
-    EXPECT_EQ(result.taken, pipe.given);
+    std::uint64_t given = 0;
+    const report result = run_and_drain(loop, std::move(plan), 1s, [&] { given = pipe.given; });
+    EXPECT_EQ(result.taken, given);
     EXPECT_EQ(result.count(outcome::returned) == 0, stop_timeout == 1h);
     EXPECT_TRUE(result.adds_up());
   }

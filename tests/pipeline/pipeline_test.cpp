@@ -1,3 +1,5 @@
+#include "pipeline/engine_fixture.hpp"
+
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/engine.hpp>
 #include <brigade/pipeline/pipeline.hpp>
@@ -17,17 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 using testing::virtual_loop;
 
-std::vector<int> numbers(int count) {
-  std::vector<int> result;
-  for (int i = 1; i <= count; ++i) result.push_back(i);
-  return result;
-}
-
-report run_on(loop& where, pipeline_plan plan) {
-  engine own(std::move(plan), nullptr);
-  auto main = [&]() -> task<report> { co_return co_await own.execute({}); };
-  return where.run(main());
-}
+using test::numbers;
+using test::run_on;
 
 TEST(pipeline, a_filter_an_optional_and_a_coroutine_are_stages_too) {
   virtual_loop loop;
