@@ -18,12 +18,10 @@ LINE = ('203.0.113.{host} - - [17/May/2015:10:05:{second:02d} +0000] "GET /order
         'AppleWebKit/537.36 (KHTML, like Gecko) Chrome/32.0.1700.77 Safari/537.36"\n')
 
 ECHO = """
-import sys
+import json, sys
 for line in sys.stdin:
-    number = line[line.index('"id":') + 5:line.index(',')].strip()
-    item = line[line.index('"item":') + 7:line.rindex('}')]
-    sys.stdout.write('{"id":%s,"ok":%s}\\n' % (number, item))
-    sys.stdout.flush()
+    request = json.loads(line)
+    print(json.dumps({"id": request["id"], "ok": request["item"]}), flush=True)
 """
 
 
