@@ -38,13 +38,16 @@ function(brigade_library target)
 endfunction()
 
 # brigade_tests(LAYER [SECONDS n] libs...): every tests/LAYER/*_test.cpp, one program a layer; each
-# test ends within SECONDS [300].
+# test ends within SECONDS [300]. -DBRIGADE_TESTS_ONLY='queue|group' builds only these.
 function(brigade_tests layer)
   cmake_parse_arguments(arg "" "SECONDS" "" ${ARGN})
   if(NOT arg_SECONDS)
     set(arg_SECONDS 300)
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${layer}/*_test.cpp)
+  if(BRIGADE_TESTS_ONLY)
+    list(FILTER sources INCLUDE REGEX "/(${BRIGADE_TESTS_ONLY})_test\\.cpp$")
+  endif()
   if(sources)
     add_executable(${layer}_tests ${sources})
     target_link_libraries(${layer}_tests PRIVATE ${arg_UNPARSED_ARGUMENTS} GTest::gtest

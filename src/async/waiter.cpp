@@ -30,6 +30,10 @@ void waiter::wake(wait_state with) noexcept {
   task_->owner().make_ready(*this);
 }
 
+void waiter::add_blockers(std::vector<const task_state*>& blockers) const {
+  static_cast<void>(blockers);
+}
+
 bool waiter::cancel() noexcept {
   if (state_ == wait_state::granted) {
     unlink();

@@ -38,6 +38,12 @@ class queue_closed : public std::runtime_error {
   explicit queue_closed(std::string_view queue_name);
 };
 
+/// Asked for what is not there in this state: the result of a task that still runs.
+class invalid_state : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
 /// No task can run, no timer is armed, nothing from outside is awaited. `what()` lists each task
 /// with what it waits on and the source line of the wait.
 class deadlock : public std::runtime_error {

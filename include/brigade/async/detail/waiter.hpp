@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <source_location>
 #include <string>
+#include <vector>
 
 namespace brigade {
 class loop;
@@ -72,6 +73,9 @@ class waiter : public link {
   [[nodiscard]] virtual std::string describe() const = 0;
   /// Waits for something from outside the loop (a thread, a process, a descriptor).
   [[nodiscard]] virtual bool outside() const { return false; }
+  /// Adds the tasks that must act before this wait can end: the holder of a lock, the task joined.
+  /// What any of many could do (a put, a release of a semaphore) adds nobody.
+  virtual void add_blockers(std::vector<const task_state*>& blockers) const;
 
   [[nodiscard]] wait_state state() const { return state_; }
   [[nodiscard]] task_state* task() const { return task_; }
