@@ -146,6 +146,7 @@ class loop {
   [[nodiscard]] detail::task_state* running() const { return running_; }
   /// True while the running task may go on without a turn of the loop.
   [[nodiscard]] bool spend() noexcept { return --budget_ > 0; }
+  [[nodiscard]] int budget() const { return budget_; }
   void exhaust_budget() noexcept { budget_ = 0; }
   [[nodiscard]] detail::timer_heap& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }

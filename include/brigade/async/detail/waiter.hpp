@@ -105,6 +105,7 @@ class waiter : public link {
 
   friend class brigade::loop;
   friend class task_state;
+  friend class select_waiter;
   std::coroutine_handle<> handle_;
   task_state* task_ = nullptr;
   std::source_location where_;
