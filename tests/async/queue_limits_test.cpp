@@ -450,6 +450,8 @@ TEST(reserve, a_slot_is_used_once_and_before_its_queue_ends) {
     auto room = co_await q.reserve();
     room.commit(1);
     EXPECT_DEATH(room.commit(2), "a slot was used twice");
+    auto held = co_await q.reserve();
+    EXPECT_DEATH(q.~queue<int>(), "a queue was destroyed while a slot of it is held");
   };
   loop.run(main());
 }

@@ -115,8 +115,8 @@ class channel_state final : public channel_ends, public pooled {
 template <class Handle>
 class keeps_handle {
  protected:
-  explicit keeps_handle(const Handle& handle) : handle_(handle) {}
-  Handle handle_;
+  explicit keeps_handle(const Handle& handle) : kept_(handle) {}
+  Handle kept_;
 };
 
 template <class T>
@@ -135,7 +135,7 @@ class [[nodiscard]] send_operation final : private keeps_handle<sender<T>>,
     try {
       base::await_resume();
     } catch (const queue_closed&) {  // a channel with a sender is closed for want of a receiver
-      this->handle_.state().throw_broken();
+      this->kept_.state().throw_broken();
     }
   }
 };
