@@ -118,6 +118,14 @@ void loop::kill_others() noexcept {
   }
 }
 
+const detail::task_state* loop::find_task(std::uint64_t id) const noexcept {
+  for (const detail::link* node = tasks_.front(); node != tasks_.end(); node = node->next) {
+    const auto* record = static_cast<const detail::task_state*>(node);
+    if (record->id() == id) return record;
+  }
+  return nullptr;
+}
+
 detail::waiter& loop::pick() {
   detail::link* node = ready_.front();
   for (std::size_t i = driver_->choose(ready_count_); i > 0; --i) node = node->next;

@@ -28,6 +28,10 @@
 
 namespace brigade {
 
+namespace testing {
+class virtual_loop;
+}
+
 namespace detail {
 
 /// How a loop sees time and the world; the real one hides Boost.Asio.
@@ -109,6 +113,8 @@ class loop {
   /// All unfinished tasks with what they wait on, one a line.
   [[nodiscard]] std::string dump_tasks() const;
   [[nodiscard]] std::size_t task_count() const { return task_count_; }
+  /// The unfinished task of this number, or null.
+  [[nodiscard]] const detail::task_state* find_task(std::uint64_t id) const noexcept;
   /// Destroys the frame of a task where it waits, as a crash would; not for the running one.
   void kill(detail::task_state& record) noexcept;
   /// The same for every task but the running one.
@@ -137,6 +143,7 @@ class loop {
   friend class detail::task_state;
   friend class cancel_scope;
   friend class task_group;
+  friend class testing::virtual_loop;
   friend void detail::root_finished(detail::task_state& record) noexcept;
 
   void drive(detail::task_state& main);
