@@ -78,7 +78,7 @@ bool limiter::try_acquire(std::int64_t count, std::source_location where) {
   const std::int64_t wanted = units_of(count);
   look_at_clock(wanted);
   if (!bucket_.open_to(wanted)) return false;
-  bucket_.take(wanted, loop::current().running(), where);
+  bucket_.take(wanted, where);
   return true;
 }
 

@@ -8,6 +8,19 @@ mutex::~mutex() {
   BRIGADE_ASSERT(!locked(), "a mutex was destroyed while it was locked");
 }
 
+void mutex::line::hold(detail::task_state* by) noexcept {
+  if (by != nullptr) by->retain();
+  if (holder != nullptr) holder->release();
+  holder = by;
+}
+
+void mutex::line::hand_on() noexcept {
+  auto* next = waiters_.empty() ? nullptr : static_cast<detail::waiter*>(waiters_.front());
+  const bool was_free = free_ == 1;
+  turnstile::hand_on();
+  if (was_free && free_ == 0) hold(next->task());
+}
+
 void mutex::guard::unlock() noexcept {
   BRIGADE_ASSERT(owner_ != nullptr, "an empty guard was unlocked");
   moved_ = false;
@@ -19,33 +32,41 @@ void mutex::guard::moved() noexcept {
   moved_ = true;
   owner_->guard_moved_ = true;
   const loop* here = loop::current_if_any();
-  if (here != nullptr && here->running() != nullptr) owner_->turns_.set_taker(here->running());
+  if (here != nullptr && here->running() != nullptr) owner_->turns_.hold(here->running());
 }
 
 mutex::guard mutex::try_lock(std::source_location where) {
   if (!turns_.open_to(1)) return guard();
   const loop* here = loop::current_if_any();
-  turns_.take(1, here == nullptr ? nullptr : here->running(), where);
+  turns_.take(1, where);
+  turns_.hold(here == nullptr ? nullptr : here->running());
   guard_moved_ = false;
   return guard(*this);
 }
 
 void mutex::refuse_the_holder() const noexcept {
-  if (!locked() || guard_moved_ || turns_.handing_over()) return;
-  if (loop::current().running()->id() != turns_.last_taker().task) return;
+  const bool its_own = turns_.holder != nullptr && turns_.holder == loop::current().running();
+  if (!its_own || guard_moved_ || turns_.handing_over()) return;
   const std::string message = "a task locks mutex '" + name_ + "' again, which it locked at " +
-                              detail::place_text(turns_.last_taker().where);
+                              detail::place_text(turns_.taken_at());
   detail::assertion_failed("not held by this task", message.c_str(), __FILE__, __LINE__);
 }
 
 void mutex::add_holder(std::vector<const detail::task_state*>& blockers) const {
-  const detail::task_state* holder = turns_.find_taker();
-  if (locked() && holder != nullptr) blockers.push_back(holder);
+  if (turns_.holder != nullptr && !turns_.holder->done()) blockers.push_back(turns_.holder);
 }
 
 std::string mutex::describe() const {
   std::string text = "mutex '" + name_ + "'";
-  return locked() ? text + " " + turns_.taken_text() : text;
+  if (!locked()) return text;
+  text += " taken by ";
+  if (turns_.holder == nullptr) {
+    text += "no task";
+  } else {
+    text +=
+        "task '" + turns_.holder->name() + (turns_.holder->done() ? "', which has ended," : "'");
+  }
+  return text + " at " + detail::place_text(turns_.taken_at());
 }
 
 }  // namespace brigade

@@ -22,8 +22,7 @@ semaphore::acquire_base::acquire_base(semaphore& from, std::int64_t count,
 semaphore::permit semaphore::try_acquire(std::int64_t count, std::source_location where) {
   BRIGADE_ASSERT(count > 0, "no permits were asked for");
   if (!turns_.open_to(count)) return permit();
-  const loop* here = loop::current_if_any();
-  turns_.take(count, here == nullptr ? nullptr : here->running(), where);
+  turns_.take(count, where);
   return permit(*this, count);
 }
 
@@ -56,7 +55,7 @@ std::string semaphore::describe(std::int64_t wanted) const {
   std::string text = std::to_string(wanted) + (wanted == 1 ? " permit" : " permits");
   text += " of semaphore '" + name_ + "' (" + std::to_string(value()) + " of " +
           std::to_string(limit_) + " free";
-  if (turns_.statistics().acquired > 0) text += "; last " + turns_.taken_text();
+  if (value() < limit_) text += "; last taken at " + detail::place_text(turns_.taken_at());
   return text + ")";
 }
 

@@ -30,27 +30,9 @@ void turnstile::hand_on() noexcept {
     if (free_ < next.units_) return;
     left_the_line(next);
     ++handed_;
-    take(next.units_, next.task_, next.where_);
+    take(next.units_, next.where_);
     next.wake(wait_state::granted);
   }
-}
-
-const task_state* turnstile::find_taker() const {
-  const loop* owner = loop::current_if_any();
-  return owner == nullptr ? nullptr : owner->find_task(taker_.task);
-}
-
-std::string turnstile::taken_text() const {
-  const task_state* by = find_taker();
-  std::string text = "taken by ";
-  if (by != nullptr) {
-    text += "task '" + by->name() + "'";
-  } else if (taker_.task != 0) {
-    text += "task " + std::to_string(taker_.task) + ", which has ended,";
-  } else {
-    text += "no task";
-  }
-  return text + " at " + place_text(taker_.where);
 }
 
 line_statistics turnstile::statistics() const { return {waiting_, acquired_, waited_, given_up_}; }

@@ -36,13 +36,6 @@ class turn_waiter;
 
 class turnstile {
  public:
-  /// Who took units last, and where. By number: a task may end while what it took lives elsewhere,
-  /// and is then not to be kept alive by it.
-  struct taker {
-    std::uint64_t task = 0;
-    std::source_location where{};
-  };
-
   explicit turnstile(std::int64_t units) : free_(units) {}
   turnstile(const turnstile&) = delete;
   turnstile& operator=(const turnstile&) = delete;
@@ -54,10 +47,10 @@ class turnstile {
   [[nodiscard]] bool awaited() const { return handing_over() || !waiters_.empty(); }
   /// Whether one who asks now need not wait.
   [[nodiscard]] bool open_to(std::int64_t units) const { return free_ >= units && !awaited(); }
-  void take(std::int64_t units, const task_state* by, const std::source_location& where) noexcept {
+  void take(std::int64_t units, const std::source_location& where) noexcept {
     free_ -= units;
     ++acquired_;
-    taker_ = {by == nullptr ? 0 : by->id(), where};
+    taken_at_ = where;
   }
   void give_back(std::int64_t units) noexcept {
     free_ += units;
@@ -69,12 +62,8 @@ class turnstile {
   /// What the oldest waiters can be handed, they are.
   virtual void hand_on() noexcept;
 
-  [[nodiscard]] const taker& last_taker() const { return taker_; }
-  void set_taker(const task_state* by) noexcept { taker_.task = by == nullptr ? 0 : by->id(); }
-  /// "taken by task 'cook' at kitchen.cpp:12".
-  [[nodiscard]] std::string taken_text() const;
-  /// The task that took units last; null when it has ended.
-  [[nodiscard]] const task_state* find_taker() const;
+  /// Where units were taken last.
+  [[nodiscard]] const std::source_location& taken_at() const { return taken_at_; }
   [[nodiscard]] line_statistics statistics() const;
 
  protected:
@@ -91,7 +80,7 @@ class turnstile {
   std::uint64_t acquired_ = 0;
   std::uint64_t waited_ = 0;
   std::uint64_t given_up_ = 0;
-  taker taker_;
+  std::source_location taken_at_{};
 };
 
 /// A wait for units. What derives from it says what they are for.
@@ -116,7 +105,7 @@ class turn_waiter : public waiter {
     if (how == wait_state::granted) {
       --at_.handed_;
     } else {
-      at_.take(units_, loop::current().running(), where_);
+      at_.take(units_, where_);
     }
   }
   /// For destructors: a frame destroyed in the middle of its wait.
