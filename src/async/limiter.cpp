@@ -26,9 +26,11 @@ limiter::bucket::bucket(std::int64_t tokens, std::int64_t nanoseconds, std::int6
 void limiter::bucket::refill(detail::time_point now) noexcept {
   const std::int64_t passed = (now - as_of).count();
   as_of = now;
-  if (passed <= 0 || free_ >= full) return;
-  const std::int64_t until_full = (full - free_ + flow - 1) / flow;
-  free_ = passed >= until_full ? full : free_ + passed * flow;
+  if (passed <= 0) return;
+  // The nanosecond that fills it may bring more than fits. Who has waited for it is served in that
+  // nanosecond, and the rest counts for the next one; only what comes later runs over.
+  const std::int64_t until_full = (full - std::min(free_, full) + flow - 1) / flow;
+  free_ = passed > until_full ? full : free_ + passed * flow;
 }
 
 void limiter::bucket::hand_on() noexcept {
@@ -36,7 +38,7 @@ void limiter::bucket::hand_on() noexcept {
     owner = &static_cast<detail::waiter*>(waiters_.front())->task()->owner();
     refill(owner->now());
   }
-  free_ = std::min(free_, full);  // turns given back do not overfill it
+  free_ = std::min(free_, full + flow - 1);  // turns given back do not overfill it
   turnstile::hand_on();
   stop_clock();
   if (!waiters_.empty()) set_clock();

@@ -31,8 +31,6 @@ void mutex::guard::moved() noexcept {
   if (owner_ == nullptr) return;
   moved_ = true;
   owner_->guard_moved_ = true;
-  const loop* here = loop::current_if_any();
-  if (here != nullptr && here->running() != nullptr) owner_->turns_.hold(here->running());
 }
 
 mutex::guard mutex::try_lock(std::source_location where) {
@@ -53,7 +51,9 @@ void mutex::refuse_the_holder() const noexcept {
 }
 
 void mutex::add_holder(std::vector<const detail::task_state*>& blockers) const {
-  if (turns_.holder != nullptr && !turns_.holder->done()) blockers.push_back(turns_.holder);
+  // A guard that was moved may be with anybody by now.
+  const bool known = turns_.holder != nullptr && !guard_moved_;
+  if (known && !turns_.holder->done()) blockers.push_back(turns_.holder);
 }
 
 std::string mutex::describe() const {
@@ -66,7 +66,8 @@ std::string mutex::describe() const {
     text +=
         "task '" + turns_.holder->name() + (turns_.holder->done() ? "', which has ended," : "'");
   }
-  return text + " at " + detail::place_text(turns_.taken_at());
+  text += " at " + detail::place_text(turns_.taken_at());
+  return guard_moved_ ? text + " (its guard was moved)" : text;
 }
 
 }  // namespace brigade

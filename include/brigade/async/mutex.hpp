@@ -4,10 +4,11 @@
 /// to the oldest waiter at once, so nobody comes in between, and the mutex stays locked until that
 /// one has left. A waiter cancelled after it was handed the lock hands it on.
 ///
-/// A wait for it says who took it and where. A task that locks it again, with the guard where
-/// `lock` put it, would wait for itself: that is a misuse and ends the program, naming the line
-/// where the lock was taken. (After the guard was moved, the task may rightly wait for it to come
-/// free; should nobody unlock it, the deadlock report names the line.)
+/// A wait for it says who took it and where; a circle of tasks that wait for each other's locks is
+/// named at once (not through guards that were moved: anybody may have those). A task that locks it
+/// again, with the guard where `lock` put it, would wait for itself: that is a misuse and ends the
+/// program, naming the line where the lock was taken. (After the guard was moved, the task may
+/// rightly wait for it to come free; should nobody unlock it, the deadlock report names the line.)
 ///
 /// Not for work between threads: tasks of one loop never race, and need it only to keep others out
 /// across a wait.
