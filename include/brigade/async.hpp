@@ -12,6 +12,7 @@
 #include <brigade/async/loop.hpp>
 #include <brigade/async/mutex.hpp>
 #include <brigade/async/queue.hpp>
+#include <brigade/async/runner.hpp>
 #include <brigade/async/semaphore.hpp>
 #include <brigade/async/signal.hpp>
 #include <brigade/async/spawn.hpp>

@@ -17,8 +17,7 @@ limiter::bucket::bucket(std::int64_t tokens, std::int64_t nanoseconds, std::int6
   cost /= common;
   BRIGADE_ASSERT(burst <= std::numeric_limits<std::int64_t>::max() / 2 / cost,
                  "a limiter's burst and time are too large for its arithmetic");
-  BRIGADE_ASSERT(flow <= std::numeric_limits<std::int64_t>::max() / 2,
-                 "a limiter's rate is too large for its arithmetic");
+  BRIGADE_ASSERT(flow <= cost, "a limiter that lets more than one through in a nanosecond");
   full = burst * cost;
   free_ = full;
 }
