@@ -2,6 +2,8 @@
 #include <brigade/async/error.hpp>
 #include <brigade/testing/steps.hpp>
 
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -9,13 +11,12 @@ namespace brigade::testing {
 
 namespace {
 
-constexpr std::uint64_t never = 0;
-
 // How many steps it were.
-std::uint64_t run_until(std::uint64_t death, const std::function<void(virtual_loop&)>& scenario,
+std::uint64_t run_until(std::optional<std::uint64_t> death,
+                        const std::function<void(virtual_loop&)>& scenario,
                         std::optional<std::uint64_t> seed) {
   const auto loop = seed ? std::make_unique<virtual_loop>(*seed) : std::make_unique<virtual_loop>();
-  if (death != never) loop->kill_after(death);
+  if (death) loop->kill_after(*death + 1);  // the first step is the killer's own
   try {
     scenario(*loop);
   } catch (const cancelled&) {
@@ -30,8 +31,8 @@ std::uint64_t run_until(std::uint64_t death, const std::function<void(virtual_lo
 
 std::uint64_t for_each_step(const std::function<void(virtual_loop&)>& scenario,
                             std::optional<std::uint64_t> seed) {
-  const std::uint64_t steps = run_until(never, scenario, seed);
-  for (std::uint64_t death = 1; death <= steps; ++death) {
+  const std::uint64_t steps = run_until(std::nullopt, scenario, seed);
+  for (std::uint64_t death = 0; death < steps; ++death) {
     try {
       run_until(death, scenario, seed);
     } catch (...) {

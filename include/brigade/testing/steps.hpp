@@ -17,7 +17,7 @@
 namespace brigade::testing {
 
 /// Runs `scenario` once to its end, counting its steps, and then as often as there were steps,
-/// killing all tasks after the first, the second, and so on: each frame is destroyed where it
+/// killing all tasks before the first, after the first, and so on: each frame is destroyed where it
 /// waits. What the tasks share has to outlive `loop.run`, which throws `cancelled` when killed.
 /// With a seed the tasks run in the order drawn from it. Returns the number of steps.
 ///
