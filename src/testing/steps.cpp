@@ -16,7 +16,7 @@ std::uint64_t run_until(std::optional<std::uint64_t> death,
                         const std::function<void(virtual_loop&)>& scenario,
                         std::optional<std::uint64_t> seed) {
   const auto loop = seed ? std::make_unique<virtual_loop>(*seed) : std::make_unique<virtual_loop>();
-  if (death) loop->kill_after(*death + 1);  // the first step is the killer's own
+  if (death) loop->kill_after(*death + 2);  // two steps are the killer's own
   try {
     scenario(*loop);
   } catch (const cancelled&) {
