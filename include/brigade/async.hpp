@@ -1,15 +1,21 @@
 /// All of the async layer but the Asio bridge.
 #pragma once
+#include <brigade/async/barrier.hpp>
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/channel.hpp>
+#include <brigade/async/condition.hpp>
 #include <brigade/async/descriptor.hpp>
 #include <brigade/async/error.hpp>
 #include <brigade/async/event.hpp>
+#include <brigade/async/gate.hpp>
 #include <brigade/async/group.hpp>
+#include <brigade/async/limiter.hpp>
 #include <brigade/async/loop.hpp>
+#include <brigade/async/mutex.hpp>
 #include <brigade/async/queue.hpp>
 #include <brigade/async/runner.hpp>
 #include <brigade/async/select.hpp>
+#include <brigade/async/semaphore.hpp>
 #include <brigade/async/signal.hpp>
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/task.hpp>

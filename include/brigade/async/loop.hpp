@@ -28,6 +28,10 @@
 
 namespace brigade {
 
+namespace testing {
+class virtual_loop;
+}
+
 namespace detail {
 
 /// How a loop sees time and the world; the real one hides Boost.Asio.
@@ -159,6 +163,7 @@ class loop {
   friend class detail::task_state;
   friend class cancel_scope;
   friend class task_group;
+  friend class testing::virtual_loop;
   friend class runner;
   friend void detail::root_finished(detail::task_state& record) noexcept;
 
