@@ -6,6 +6,14 @@
 
 namespace brigade {
 
+namespace {
+
+detail::task_state& child_at(detail::link* member) {
+  return *static_cast<detail::task_state*>(static_cast<detail::scope_member*>(member));
+}
+
+}  // namespace
+
 group_full::group_full(std::string_view group_name, std::size_t limit)
     : std::runtime_error(std::string(group_name) + " is at its limit of " + std::to_string(limit) +
                          " tasks: use spawn_when_room") {}
@@ -34,20 +42,19 @@ task_group::entry::~entry() {
 }
 
 void task_group::entry::destroy_children() noexcept {
-  detail::link* node = scope_.inner_.front();
-  while (node != scope_.inner_.end()) {
-    detail::task_state* child = static_cast<cancel_scope*>(node)->owner_;
-    if (child->group_ != &of_) {  // a scope of the body
-      node = node->next;
-      continue;
-    }
-    BRIGADE_ASSERT(child->loop_->running() != child, "a task destroyed the group it runs in");
-    child->group_ = nullptr;
-    child->destroy_frame();
-    child->loop_->retire(*child);
-    node = scope_.inner_.front();  // what went with it may have been next
+  while (!scope_.members_.empty()) {
+    detail::task_state& child = child_at(scope_.members_.front());
+    BRIGADE_ASSERT(child.loop_->running() != &child, "a task destroyed the group it runs in");
+    child.group_ = nullptr;
+    child.destroy_frame();
+    child.loop_->retire(child);
   }
   of_.alive_ = 0;
+}
+
+void task_group::assert_running() const {
+  BRIGADE_ASSERT(phase_ != phase::created, "a task was spawned into a group that does not run");
+  BRIGADE_ASSERT(phase_ != phase::ended, "a task was spawned into a group that has ended");
 }
 
 void task_group::cancel(std::string_view reason) {
@@ -142,22 +149,16 @@ void task_group::throw_without_value() const {
 }
 
 void task_group::patient_wait::await_suspend(std::coroutine_handle<> handle) noexcept {
-  handle_ = handle;
-  task_ = loop::current().running();
-  task_->wait_ = this;
-  task_->cancellation_in_flight_ = false;
+  enter_wait(handle);
   state_ = detail::wait_state::waiting;
+  task_->owner().look_for_circle(*this);
   if (task_->interrupted()) cancel();
 }
 
 bool task_group::patient_wait::cancel() noexcept {
   if (state_ != detail::wait_state::waiting) return false;
   asked_ = true;
-  if (task_->request_pending_ && task_->shields_ == 0) {
-    request_ = true;
-    task_->request_pending_ = false;
-    task_->refresh_interrupted();
-  }
+  if (task_->use_up_request()) request_ = true;
   pass_on(task_->cancel_reason());
   return false;
 }
@@ -174,9 +175,9 @@ std::string task_group::all_ended::describe() const {
 }
 
 void task_group::all_ended::add_blockers(std::vector<const detail::task_state*>& blockers) const {
-  const detail::link_list& inner = group_.entry_->scope_.inner_;
-  for (const detail::link* node = inner.front(); node != inner.end(); node = node->next) {
-    blockers.push_back(static_cast<const cancel_scope*>(node)->owner_);
+  const detail::link_list& members = group_.entry_->scope_.members_;
+  for (detail::link* node = members.front(); node != members.end(); node = node->next) {
+    blockers.push_back(&child_at(node));
   }
 }
 
@@ -228,8 +229,7 @@ void task_group::ready_wait::await_resume() {
 }
 
 void task_group::ready_wait::pass_on(std::string_view reason) noexcept {
-  core_->child_needed_ = true;
-  child_->record().root_scope_.cancel(reason);
+  core_->cancel_child(reason);
 }
 
 std::string task_group::ready_wait::describe() const {
@@ -237,7 +237,7 @@ std::string task_group::ready_wait::describe() const {
 }
 
 void task_group::ready_wait::add_blockers(std::vector<const detail::task_state*>& blockers) const {
-  blockers.push_back(&const_cast<task_handle<>&>(*child_).record());
+  blockers.push_back(&child_->record());
 }
 
 }  // namespace brigade

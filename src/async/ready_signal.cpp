@@ -22,8 +22,20 @@ bool ready_core::take_over(std::exception_ptr error) noexcept {
   return true;
 }
 
+void ready_core::child_began(cancel_scope& scope) {
+  child_scope_ = &scope;
+  if (child_needed_) scope.cancel(cancel_reason_);
+}
+
+void ready_core::cancel_child(std::string_view reason) {
+  child_needed_ = true;
+  cancel_reason_ = reason;
+  if (child_scope_ != nullptr) child_scope_->cancel(reason);
+}
+
 void ready_core::child_gone() noexcept {
   gone_ = true;
+  child_scope_ = nullptr;
   wake_if_settled();
 }
 

@@ -94,7 +94,8 @@ void timeout_scope::reschedule(std::optional<detail::time_point> when) {
   entry_->aim();
 }
 
-timeout_scope::entry::entry(timeout_scope& of) : of_(of), began_(owner().now()) {
+timeout_scope::entry::entry(timeout_scope& of)
+    : of_(of), began_(owner().now()), background_(owner().running()->background()) {
   if (of.state_ != state::created) {
     throw invalid_state(std::string("a timeout cannot be entered that is ") + name_of(of.state_));
   }
@@ -115,7 +116,7 @@ void timeout_scope::entry::aim() {
   if (*of_.when_ <= owner().now()) {
     fire();  // not through the timers: a task that is always ready would not let them come
   } else {
-    owner().timers().arm(*this, *of_.when_, owner().running()->background());
+    owner().timers().arm(*this, *of_.when_, background_);
   }
 }
 

@@ -41,6 +41,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -93,15 +94,28 @@ class task_group {
   /// Starts a child. In a group that is being cancelled the child runs to its first wait.
   /// Throws `group_full` at the limit.
   template <class F, class... Args>
+    requires(!std::same_as<std::remove_cvref_t<F>, eager_t>)
   auto spawn(F&& function, Args&&... args) {
-    return spawn_named(std::string{}, std::forward<F>(function), std::forward<Args>(args)...);
+    refuse_when_full();
+    return adopt({}, false, std::forward<F>(function), std::forward<Args>(args)...);
+  }
+  /// The same; it runs up to its first wait inside the call.
+  template <class F, class... Args>
+  auto spawn(eager_t, F&& function, Args&&... args) {
+    refuse_when_full();
+    return adopt({}, true, std::forward<F>(function), std::forward<Args>(args)...);
   }
   /// The same with a name, for reports.
   template <class F, class... Args>
+    requires(!std::same_as<std::remove_cvref_t<F>, eager_t>)
   auto spawn_named(std::string name, F&& function, Args&&... args) {
     refuse_when_full();
-    return adopt(std::move(name),
-                 detail::make_root(std::forward<F>(function), std::forward<Args>(args)...));
+    return adopt(std::move(name), false, std::forward<F>(function), std::forward<Args>(args)...);
+  }
+  template <class F, class... Args>
+  auto spawn_named(std::string name, eager_t, F&& function, Args&&... args) {
+    refuse_when_full();
+    return adopt(std::move(name), true, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   /// Starts a child as soon as fewer than the limit run; those who wait are served in the order
@@ -111,8 +125,8 @@ class task_group {
   /// Cancelled:  throws `cancelled`, nothing was started; room already granted goes to the next.
   template <class F, class... Args>
   auto spawn_when_room(F&& function, Args&&... args) {
-    auto body = detail::make_root(std::forward<F>(function), std::forward<Args>(args)...);
-    return spawn_operation<typename decltype(body)::value_type>(*this, std::move(body), where_);
+    return spawn_operation<std::decay_t<F>, std::decay_t<Args>...>(
+        *this, where_, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   /// Starts a child and waits until it says that it is ready. The child gets a `ready_signal<T>`
@@ -126,10 +140,8 @@ class task_group {
   template <class T = detail::deduced_t, class F, class... Args>
   [[nodiscard]] auto start(F&& function, Args&&... args) {
     using value = typename detail::ready_value<T, F>::type;
-    auto core = std::make_shared<detail::ready_state<value>>();
-    auto body = detail::run_until_ready<value, std::decay_t<F>, std::decay_t<Args>...>(
-        core, std::forward<F>(function), std::forward<Args>(args)...);
-    return wait_until_ready<value>(std::move(core), std::move(body));
+    return start_child<value, std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(function),
+                                                                      std::forward<Args>(args)...);
   }
 
   /// How many may run at once, at least 1 (asserted); the body is not counted. What runs already is
@@ -243,18 +255,20 @@ class task_group {
     void revoke() noexcept override;
   };
 
-  template <class T>
+  template <class F, class... Args>
   class [[nodiscard]] spawn_operation final : public room_wait {
    public:
-    spawn_operation(task_group& group, brigade::task<T> body, std::source_location where)
-        : room_wait(group, where), body_(std::move(body)) {}
-    task_handle<T> await_resume() {
+    template <class... Given>
+    spawn_operation(task_group& group, std::source_location where, Given&&... given)
+        : room_wait(group, where), call_(std::forward<Given>(given)...) {}
+    auto await_resume() {
       enter();
-      return group_.adopt(std::string{}, std::move(body_));
+      return std::apply(
+          [this](auto&... call) { return group_.adopt({}, false, std::move(call)...); }, call_);
     }
 
    private:
-    brigade::task<T> body_;
+    std::tuple<F, Args...> call_;
   };
 
   struct settings {
@@ -278,19 +292,16 @@ class task_group {
 
   template <class Given, class Body>
   static task<value_of<Body>> run_in(Given given, Body body);
-  template <class T>
-  task<T> wait_until_ready(std::shared_ptr<detail::ready_state<T>> core, task<> body);
-  template <class T>
-  task_handle<T> adopt(std::string name, task<T> body) {
-    BRIGADE_ASSERT(phase_ != phase::created, "a task was spawned into a group that does not run");
-    BRIGADE_ASSERT(phase_ != phase::ended, "a task was spawned into a group that has ended");
-    auto* record =
-        new detail::spawned<T>(owner_->owner(), &entry_->scope_, std::move(name), std::move(body));
-    task_handle<T> handle(*record);
-    record->release();
-    take_in(*record);
-    return handle;
+  template <class T, class F, class... Args>
+  task<T> start_child(F function, Args... args);
+  template <class F, class... Args>
+  auto adopt(std::string name, bool eagerly, F&& function, Args&&... args) {
+    assert_running();
+    return detail::spawn_call(
+        owner_->owner(), &entry_->scope_, [this](detail::task_state& child) { take_in(child); },
+        std::move(name), eagerly, std::forward<F>(function), std::forward<Args>(args)...);
   }
+  void assert_running() const;
   void refuse_when_full() const {
     if (!has_room()) throw group_full(name_, limit_);
   }
@@ -365,10 +376,12 @@ task<task_group::value_of<Body>> task_group::run_in(Given given, Body body) {
   }
 }
 
-template <class T>
-task<T> task_group::wait_until_ready(std::shared_ptr<detail::ready_state<T>> core, task<> body) {
+template <class T, class F, class... Args>
+task<T> task_group::start_child(F function, Args... args) {
+  auto core = std::make_shared<detail::ready_state<T>>();
   ready_wait wait(core, where_);
-  spawn_operation<void> when_room(*this, std::move(body), where_);
+  const auto root = &detail::run_until_ready<T, F, Args...>;
+  auto when_room = spawn_when_room(root, core, std::move(function), std::move(args)...);
   auto child = co_await when_room;
   wait.set_child(child);
   co_await wait;

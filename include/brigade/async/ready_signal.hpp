@@ -7,6 +7,7 @@
 /// Thread safety: one loop. Lifetime: copyable, its copies speak for the same start.
 #pragma once
 #include <brigade/async/assert.hpp>
+#include <brigade/async/cancel.hpp>
 #include <brigade/async/detail/waiter.hpp>
 #include <brigade/async/error.hpp>
 #include <brigade/async/task.hpp>
@@ -16,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -40,6 +42,9 @@ class ready_core {
   /// For the child's last moment: true when `error` is the starter's to throw.
   bool take_over(std::exception_ptr error) noexcept;
   void child_gone() noexcept;
+  /// The starter was cancelled: now it waits for the child's end.
+  void cancel_child(std::string_view reason);
+  void child_began(cancel_scope& scope);
 
   [[nodiscard]] bool ready() const { return ready_; }
   void wake_if_settled() noexcept;
@@ -48,8 +53,10 @@ class ready_core {
  private:
   friend class brigade::task_group;
   waiter* starter_ = nullptr;  ///< suspended
+  cancel_scope* child_scope_ = nullptr;
+  std::string cancel_reason_;
   bool starter_present_ = true;
-  bool child_needed_ = false;  ///< the starter was cancelled: it waits for the child's end
+  bool child_needed_ = false;
   bool ready_ = false;
   bool gone_ = false;
   std::exception_ptr error_;
@@ -119,12 +126,13 @@ struct ready_value<deduced_t, F> : ready_argument<std::decay_t<F>> {};
 /// The root of such a child: sees to it that the starter hears of its end, however it comes.
 template <class T, class F, class... Args>
 task<> run_until_ready(std::shared_ptr<ready_state<T>> core, F function, Args... args) {
-  struct at_the_end {
-    explicit at_the_end(ready_core& of) : core(of) {}
-    ~at_the_end() { core.child_gone(); }
+  cancel_scope scope;
+  struct course {
+    course(ready_core& of, cancel_scope& in) : core(of) { core.child_began(in); }
+    ~course() { core.child_gone(); }
     ready_core& core;
   };
-  const at_the_end guard(*core);
+  const course guard(*core, scope);
   std::exception_ptr failed;
   try {
     co_await std::invoke(function, ready_signal<T>(core),

@@ -130,6 +130,7 @@ class timeout_scope {
     void fire() noexcept override;
     timeout_scope& of_;
     detail::time_point began_;
+    bool background_;
   };
 
   template <class Body>
