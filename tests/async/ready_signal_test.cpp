@@ -221,9 +221,7 @@ TEST(ready_signal, start_into_a_cancelled_group_ends_with_it) {
   };
   auto main = [&]() -> task<> {
     task_group* open = nullptr;
-    auto outside = [&]() -> task<> {
-      EXPECT_THROW(co_await open->start(child), never_ready);
-    };
+    auto outside = [&]() -> task<> { EXPECT_THROW(co_await open->start(child), never_ready); };
     co_await with_group([&](task_group& group) -> task<> {
       open = &group;
       group.cancel();
