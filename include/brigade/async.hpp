@@ -1,12 +1,16 @@
 /// All of the async layer but the Asio bridge.
 #pragma once
 #include <brigade/async/cancel.hpp>
+#include <brigade/async/cleanup.hpp>
 #include <brigade/async/descriptor.hpp>
 #include <brigade/async/error.hpp>
 #include <brigade/async/event.hpp>
+#include <brigade/async/for_each.hpp>
+#include <brigade/async/gathered.hpp>
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/queue.hpp>
+#include <brigade/async/ready_signal.hpp>
 #include <brigade/async/signal.hpp>
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/task.hpp>
