@@ -151,7 +151,7 @@ TEST(group_limit, a_granted_spawner_that_gives_up_lets_the_group_end) {
       co_return;
     });
     EXPECT_EQ(group.statistics().spawned, 1U);
-    EXPECT_TRUE(handle.cancelled());
+    EXPECT_THROW(co_await handle.join(), cancelled);
   };
   loop.run(main());
 }
