@@ -110,7 +110,9 @@ bool future_waiter::await_ready() const noexcept {
   return target_->done() || !target_->belongs_to(loop::current());
 }
 
-void future_waiter::await_suspend(std::coroutine_handle<> handle) noexcept {
+void future_waiter::await_suspend(std::coroutine_handle<> handle,
+                                  std::source_location where) noexcept {
+  where_ = where;
   if (!begin_wait(handle)) {
     wait_in(target_->joiners_);
   } else if (mode_ == on_waiter_cancel::pass_on) {

@@ -82,10 +82,12 @@ bool gather_core::cancel() noexcept {
 void gather_core::pass_on() noexcept {
   cancelled_ = true;
   const std::string reason = task_->cancel_reason();
-  // A cancelled scope has reached the tasks inside it by itself.
+  // A request strikes each of them once; in a cancelled scope they are from now on.
   const bool by_request = task_->use_up_request();
+  if (!by_request) scope_.cancel(reason);
   for (gather_member& member : members_) {
-    if (by_request || !member.own_) member.target_->cancel(reason);
+    const bool in_scope = member.own_ && mode_ != gather_mode::keep_running;
+    if (by_request || !in_scope) member.target_->cancel(reason);
   }
 }
 

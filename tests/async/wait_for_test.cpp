@@ -1,5 +1,6 @@
 #include <brigade/async/event.hpp>
 #include <brigade/async/future.hpp>
+#include <brigade/async/gather.hpp>
 #include <brigade/async/queue.hpp>
 #include <brigade/async/shield.hpp>
 #include <brigade/async/spawn.hpp>
@@ -96,6 +97,43 @@ TEST(wait_for, cancels_the_future_it_gave_up) {
     other.set_value(1);
   };
   loop.run(main());
+}
+
+TEST(wait_for, of_a_gather_cancels_what_it_started) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    int ended = 0;
+    auto member = [](int& count) -> task<> {
+      const struct at_end {
+        explicit at_end(int& on) : on_(on) {}
+        ~at_end() { ++on_; }
+        int& on_;
+      } counts(count);
+      co_await sleep_for(1h);
+    };
+    bool late = false;
+    try {
+      co_await wait_for(gather(member(ended), member(ended)), 1ms);
+    } catch (const timed_out&) {
+      late = true;
+    }
+    EXPECT_TRUE(late);
+    EXPECT_EQ(ended, 2);
+  };
+  loop.run(main());
+}
+
+TEST(wait_for, of_what_hangs_is_named_with_its_own_line) {
+  virtual_loop loop;
+  promise<int> answer(loop, "answer");
+  auto main = [&]() -> task<> { co_await wait_for(answer.get_future(), std::nullopt); };
+  std::string text;
+  try {
+    loop.run(main());
+  } catch (const deadlock& found) {
+    text = found.what();
+  }
+  EXPECT_NE(text.find("wait_for_test.cpp:"), std::string::npos) << text;
 }
 
 TEST(wait_for, leaves_a_cancellation_from_outside_what_it_is) {

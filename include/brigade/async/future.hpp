@@ -134,13 +134,9 @@ class future {
 
   /// Completes:  with the value; throws the error it ended by, or `cancelled`.
   /// Cancelled:  cancels the future, and throws `cancelled`.
-  auto operator co_await() const {
-    return awaiter(*state_, detail::on_waiter_cancel::pass_on, std::source_location{});
-  }
+  auto operator co_await() const { return awaiter(*state_, detail::on_waiter_cancel::pass_on); }
   /// Cancelled:  throws `cancelled`; the future stays pending.
-  auto wait(std::source_location where = std::source_location::current()) const {
-    return awaiter(*state_, detail::on_waiter_cancel::leave, where);
-  }
+  auto wait() const { return awaiter(*state_, detail::on_waiter_cancel::leave); }
 
   /// Calls `callback` on a later turn of the loop once it is done, in the order they were added; on
   /// a later turn, too, when it is done already. What it throws goes to `loop::on_unhandled`.
@@ -161,11 +157,14 @@ class future {
  private:
   class awaiter {
    public:
-    awaiter(detail::future_value<T>& state, detail::on_waiter_cancel mode,
-            std::source_location where)
-        : state_(state), waiter_(state, mode, where) {}
+    awaiter(detail::future_value<T>& state, detail::on_waiter_cancel mode)
+        : state_(state), waiter_(state, mode) {}
     [[nodiscard]] bool await_ready() const noexcept { return waiter_.await_ready(); }
-    void await_suspend(std::coroutine_handle<> handle) noexcept { waiter_.await_suspend(handle); }
+    /// The default argument is the line of the `co_await`.
+    void await_suspend(std::coroutine_handle<> handle,
+                       std::source_location where = std::source_location::current()) noexcept {
+      waiter_.await_suspend(handle, where);
+    }
     T await_resume() {
       waiter_.await_resume();
       return state_.result();

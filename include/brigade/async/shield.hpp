@@ -29,8 +29,8 @@ auto shield(const task_handle<T>& handle,
   return handle.join(where);
 }
 template <class T>
-auto shield(const future<T>& value, std::source_location where = std::source_location::current()) {
-  return value.wait(where);
+auto shield(const future<T>& value) {
+  return value.wait();
 }
 
 /// Waits for a task that belongs to the loop.

@@ -28,6 +28,7 @@
 #include <concepts>
 #include <coroutine>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -71,9 +72,14 @@ class [[nodiscard]] wait_for_operation {
     too_late_ = !detail::end_handle<Awaited> && after_ && after_->count() <= 0;
     return too_late_;
   }
-  bool await_suspend(std::coroutine_handle<> waits) {
+  /// The default argument is the line of the `co_await`.
+  bool await_suspend(std::coroutine_handle<> waits,
+                     std::source_location where = std::source_location::current()) {
     if (after_) scope_.emplace(*after_);
-    if constexpr (std::is_void_v<decltype(awaiter_.await_suspend(waits))>) {
+    if constexpr (requires { awaiter_.await_suspend(waits, where); }) {
+      awaiter_.await_suspend(waits, where);
+      return true;
+    } else if constexpr (std::is_void_v<decltype(awaiter_.await_suspend(waits))>) {
       awaiter_.await_suspend(waits);
       return true;
     } else {

@@ -87,8 +87,8 @@ class future_state : public link, public completion, public pooled {
 
 class future_waiter final : public waiter {
  public:
-  future_waiter(future_state& target, on_waiter_cancel mode, std::source_location where)
-      : waiter(where), target_(&target), mode_(mode) {
+  future_waiter(future_state& target, on_waiter_cancel mode)
+      : waiter(std::source_location{}), target_(&target), mode_(mode) {
     target.retain();
   }
   ~future_waiter() {
@@ -96,7 +96,7 @@ class future_waiter final : public waiter {
     target_->release();
   }
   [[nodiscard]] bool await_ready() const noexcept;
-  void await_suspend(std::coroutine_handle<> handle) noexcept;
+  void await_suspend(std::coroutine_handle<> handle, std::source_location where) noexcept;
   /// Throws the future's error, or `cancelled` when it, or this wait, was cancelled.
   void await_resume();
   bool cancel() noexcept override;
