@@ -1,5 +1,6 @@
 /// All of the async layer but the Asio bridge.
 #pragma once
+#include <brigade/async/as_completed.hpp>
 #include <brigade/async/barrier.hpp>
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/channel.hpp>
@@ -9,7 +10,9 @@
 #include <brigade/async/error.hpp>
 #include <brigade/async/event.hpp>
 #include <brigade/async/for_each.hpp>
+#include <brigade/async/future.hpp>
 #include <brigade/async/gate.hpp>
+#include <brigade/async/gather.hpp>
 #include <brigade/async/gathered.hpp>
 #include <brigade/async/group.hpp>
 #include <brigade/async/limiter.hpp>
@@ -20,10 +23,14 @@
 #include <brigade/async/runner.hpp>
 #include <brigade/async/select.hpp>
 #include <brigade/async/semaphore.hpp>
+#include <brigade/async/shield.hpp>
 #include <brigade/async/signal.hpp>
 #include <brigade/async/spawn.hpp>
+#include <brigade/async/staggered.hpp>
 #include <brigade/async/task.hpp>
 #include <brigade/async/task_local.hpp>
 #include <brigade/async/thread.hpp>
 #include <brigade/async/ticket.hpp>
 #include <brigade/async/timeout.hpp>
+#include <brigade/async/wait.hpp>
+#include <brigade/async/wait_for.hpp>

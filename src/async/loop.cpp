@@ -1,4 +1,5 @@
 #include <brigade/async/assert.hpp>
+#include <brigade/async/detail/future_state.hpp>
 #include <brigade/async/loop.hpp>
 
 #include <algorithm>
@@ -73,6 +74,7 @@ loop::~loop() {
     record->report_unseen_error();
     record->loop_ = nullptr;
   }
+  while (!futures_.empty()) static_cast<detail::future_state*>(futures_.front())->loop_ends();
 }
 
 loop& loop::current() {
@@ -81,6 +83,8 @@ loop& loop::current() {
 }
 
 loop& current_loop() { return loop::current(); }
+
+void loop::adopt(detail::future_state& future) noexcept { futures_.push_back(&future); }
 
 void loop::adopt(detail::task_state& record) {
   record.retain();

@@ -34,6 +34,8 @@ class virtual_loop;
 
 namespace detail {
 
+class future_state;
+
 /// How a loop sees time and the world; the real one hides Boost.Asio.
 class driver {
  public:
@@ -156,6 +158,7 @@ class loop {
   void exhaust_budget() noexcept { budget_ = 0; }
   [[nodiscard]] detail::timer_heap& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }
+  void adopt(detail::future_state& future) noexcept;
   void outside_wait_begins(bool background) noexcept { outside_ += background ? 0 : 1; }
   void outside_wait_ends(bool background) noexcept { outside_ -= background ? 0 : 1; }
 
@@ -204,6 +207,7 @@ class loop {
   detail::time_point turn_began_at_;
   int steps_to_time_ = 0;
   std::vector<detail::task_state*> finished_;
+  detail::link_list futures_;
   detail::link_list failed_;  ///< ended by an error that nobody may ever await
   cancel_scope scope_;
   std::string deadlock_;
