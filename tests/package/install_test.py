@@ -7,6 +7,7 @@ Installs the components whose libraries are built in BUILD into a folder of its 
 another place, and compiles and runs projects outside the tree against it.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -100,12 +101,28 @@ class Installed(unittest.TestCase):
         [file] = lacking.rglob("brigade-asio.cmake")
         file.write_text(file.read_text(encoding="utf-8").replace("Boost 1.81", "Boost 99.0"),
                         encoding="utf-8")
-        with self.assertRaisesRegex(AssertionError, "component asio needs Boost 99.0, which was not"):
+        with self.assertRaisesRegex(AssertionError, "asio needs Boost 99.0, which was not found"):
             self.configure(["asio"], prefix=lacking, name="lacking_build")
         self.configure(["async"], prefix=lacking, name="async_of_lacking")
 
-    def test_the_lint_comes_along(self):
-        self.assertIn("g++ 12", run(self.prefix / "bin/brigade-coroutine-lint", "--help"))
+    def test_the_lint_comes_along_and_reads_other_projects(self):
+        project = self.root / "project"
+        (project / "build").mkdir(parents=True)
+        (project / "serve.cpp").write_text(
+            "#include <brigade/async/task.hpp>\n#include <string>\n#include <utility>\n"
+            "brigade::task<> cook(const std::string& dish);\n"
+            "brigade::task<> serve() {\n"
+            "  auto dish = cook(\"soup\");\n  co_await std::move(dish);\n}\n")
+        (project / "build/compile_commands.json").write_text(json.dumps([{
+            "directory": str(project), "file": "serve.cpp",
+            "command": f"g++ -std=c++20 -I{self.prefix}/include -c serve.cpp"}]))
+        done = subprocess.run([self.prefix / "bin/brigade-coroutine-lint", "-p", "build"],
+                              cwd=project, capture_output=True, text=True)
+        if done.returncode == 77:
+            self.skipTest(done.stdout)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("serve.cpp:6: a task that dangles: temporary", done.stdout)
+        self.assertIn("1 files, 1 hits", done.stdout)
 
 
 if __name__ == "__main__":
