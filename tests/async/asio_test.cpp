@@ -40,7 +40,10 @@ class by_hand {
           if (refuses) throw std::invalid_argument("not today");
           if (listens) {
             auto slot = asio::get_associated_cancellation_slot(handler);
-            slot.assign([this](asio::cancellation_type) { asked_to_end = true; });
+            slot.assign([this](asio::cancellation_type) {
+              asked_to_end = true;
+              if (when_asked) when_asked();
+            });
           }
           handler_ = std::make_unique<kept<decltype(handler)>>(std::move(handler));
         },
@@ -56,6 +59,7 @@ class by_hand {
   bool refuses = false;
   bool listens = false;
   bool asked_to_end = false;
+  std::function<void()> when_asked;
 
  private:
   struct callable {
@@ -311,6 +315,36 @@ TEST(asio, a_frame_destroyed_with_a_read_under_way_ends_it_first) {
     loop::current().kill(reader.record());
     EXPECT_THROW(co_await reader, cancelled);
     co_await sleep_for(1ms);  // the reactor is polled once more
+  };
+  run(main());
+}
+
+TEST(asio, what_an_operation_was_given_outlives_it_in_a_destroyed_frame) {
+  struct buffer {
+    explicit buffer(const bool& flag) : ended(flag) {}
+    ~buffer() { EXPECT_TRUE(ended) << "the operation would write into what has gone"; }
+    const bool& ended;
+  };
+  auto main = []() -> task<> {
+    bool ended = false;
+    by_hand<error_code> operation;
+    operation.listens = true;
+    operation.when_asked = [&] {
+      asio::post(asio_context(), [&] {  // as a composed operation does: a step, and then the end
+        asio::post(asio_context(), [&] {
+          ended = true;
+          operation.complete(asio::error::operation_aborted);
+        });
+      });
+    };
+    auto wait = [](auto& on, const bool& flag) -> task<> {
+      const buffer local(flag);
+      co_await on.async_wait(use_await);
+    };
+    auto waiting = spawn(wait, std::ref(operation), std::cref(ended));
+    co_await sleep_for(0s);
+    loop::current().kill(waiting.record());
+    EXPECT_TRUE(ended);
   };
   run(main());
 }
