@@ -10,5 +10,6 @@
 #include <brigade/async/signal.hpp>
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/task.hpp>
+#include <brigade/async/task_local.hpp>
 #include <brigade/async/thread.hpp>
 #include <brigade/async/timeout.hpp>

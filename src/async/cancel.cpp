@@ -12,14 +12,9 @@ cancel_scope::cancel_scope() : owner_(loop::current().running()) {
   requests_at_entry_ = owner_->requests_;
 }
 
-cancel_scope::cancel_scope(root_tag, detail::task_state* owner, cancel_scope* parent)
-    : owner_(owner), root_(true) {
-  if (parent != nullptr) attach(parent);
-}
-
 cancel_scope::~cancel_scope() {
   if (linked()) unlink();
-  if (root_) return;
+  if (owner_ == nullptr) return;
   if (owner_->scope_ == this) {
     owner_->scope_ = parent_;
   } else {
@@ -65,11 +60,14 @@ void cancel_scope::reach_in(std::string_view reason) {
     auto* inner = static_cast<cancel_scope*>(node);
     if (!inner->shielded_) inner->reach_in(reason);
   }
+  for (detail::link* node = members_.front(); node != members_.end(); node = node->next) {
+    static_cast<detail::task_state*>(static_cast<detail::scope_member*>(node))->interrupt();
+  }
   if (owner_ != nullptr && owner_->scope_ == this) owner_->interrupt();
 }
 
 void cancel_scope::shield() {
-  BRIGADE_ASSERT(!root_, "only a scope inside a task can be shielded");
+  BRIGADE_ASSERT(owner_ != nullptr, "only a scope inside a task can be shielded");
   if (shielded_) return;
   shielded_ = true;
   ++owner_->shields_;

@@ -14,14 +14,12 @@ task_group::task_group(std::source_location where)
 task_group::~task_group() {
   // Only a destroyed frame gets here with children alive; they are no use without what they share.
   if (alive_ == 0) return;
-  for (detail::link* node = scope_.inner_.front(); node != scope_.inner_.end();) {
-    auto* inner = static_cast<cancel_scope*>(node);
-    node = node->next;
-    detail::task_state* child = inner->owner_;
-    if (child == nullptr || child->group_ != this) continue;
-    child->group_ = nullptr;
-    child->destroy_frame();
-    child->loop_->retire(*child);
+  while (!scope_.members_.empty()) {
+    auto* member = static_cast<detail::scope_member*>(scope_.members_.front());
+    auto& child = static_cast<detail::task_state&>(*member);
+    child.group_ = nullptr;
+    child.destroy_frame();
+    child.loop_->retire(child);
   }
 }
 
@@ -57,23 +55,28 @@ void task_group::body_ended(std::exception_ptr error) {
 }
 
 void task_group::all_ended::await_suspend(std::coroutine_handle<> handle) noexcept {
-  handle_ = handle;
-  task_ = group_.owner_;
-  task_->wait_ = this;
+  enter_wait(handle);
   state_ = detail::wait_state::waiting;
   group_.waiter_ = this;
+  task_->owner().look_for_circle(*this);
   if (task_->interrupted()) cancel();
 }
 
 bool task_group::all_ended::cancel() noexcept {
   if (state_ != detail::wait_state::waiting) return false;
-  if (task_->request_pending_ && task_->shields_ == 0) {
+  if (task_->use_up_request()) {
     group_.outer_request_ = true;
-    task_->request_pending_ = false;
-    task_->refresh_interrupted();
     group_.scope_.cancel(task_->cancel_reason());
   }
   return false;
+}
+
+void task_group::all_ended::add_blockers(std::vector<const detail::task_state*>& blockers) const {
+  for (auto* node = group_.scope_.members_.front(); node != group_.scope_.members_.end();
+       node = node->next) {
+    auto* member = static_cast<detail::scope_member*>(node);
+    blockers.push_back(static_cast<detail::task_state*>(member));
+  }
 }
 
 std::string task_group::all_ended::describe() const {

@@ -40,23 +40,32 @@ void report_unhandled(const std::string& task_name, const std::exception_ptr& er
                error_text(error).c_str());
 }
 
+void print_warning(const std::string& warning) {
+  std::fprintf(stderr, "brigade: %s\n", warning.c_str());
+}
+
+detail::task_state* record_of(detail::link* member) {
+  return static_cast<detail::task_state*>(static_cast<detail::scope_member*>(member));
+}
+
 }  // namespace
 
 loop::loop() : loop(detail::make_reactor()) {}
 
 loop::loop(std::unique_ptr<detail::driver> world)
     : on_unhandled(report_unhandled),
+      on_warning(print_warning),
       driver_(std::move(world)),
       mailbox_(std::make_shared<detail::mailbox>(*driver_)),
       now_(driver_->now()),
-      scope_(cancel_scope::root_tag{}, nullptr, nullptr) {}
+      scope_(cancel_scope::root_tag{}) {}
 
 loop::~loop() {
   BRIGADE_ASSERT(task_count_ == 0, "a loop was destroyed with tasks in it");
   mailbox_->close();
   // Their handles outlive the loop, so it is said now.
   while (!failed_.empty()) {
-    auto* record = static_cast<detail::task_state*>(failed_.front());
+    detail::task_state* const record = record_of(failed_.front());
     record->unlink();
     record->report_unseen_error();
     record->loop_ = nullptr;
@@ -72,7 +81,7 @@ loop& current_loop() { return loop::current(); }
 
 void loop::adopt(detail::task_state& record) {
   record.retain();
-  tasks_.push_back(&record);
+  record.scope_->members_.push_back(&record);
   ++task_count_;
 }
 
@@ -83,10 +92,7 @@ void loop::retire(detail::task_state& record) noexcept {
     record.start_.unlink();
     --ready_count_;
   }
-  // A handle may keep the record longer than the group whose scope this one is in.
-  if (record.root_scope_.linked()) record.root_scope_.unlink();
-  record.root_scope_.parent_ = nullptr;
-  if (!record.done()) record.finish(record.frame_error());
+  if (!record.done()) record.finish(record.collect());
   if (record.error_ && record.group_ == nullptr) failed_.push_back(&record);
   // The frame is still on the stack of its last step; it goes once that step has returned.
   finished_.push_back(&record);
@@ -96,6 +102,7 @@ void loop::bury() noexcept {
   while (!finished_.empty()) {
     detail::task_state* record = finished_.back();
     finished_.pop_back();
+    record->destroy_frame();
     record->release();
   }
 }
@@ -109,13 +116,34 @@ void loop::kill(detail::task_state& record) noexcept {
 }
 
 void loop::kill_others() noexcept {
-  // A task takes those of its groups along, so the list is read from its front again.
-  for (detail::link* node = tasks_.front(); node != tasks_.end();) {
-    auto* record = static_cast<detail::task_state*>(node);
-    const bool spared = record == running_ || record->group_ != nullptr;
-    if (!spared) kill(*record);
-    node = spared ? node->next : tasks_.front();
+  // A task takes those of its groups along, so its record may be done before its turn comes.
+  for (const task_ref& task : tasks()) {
+    detail::task_state& record = task.record();
+    if (&record != running_ && record.group_ == nullptr) kill(record);
   }
+}
+
+std::vector<detail::task_state*> loop::unfinished() const {
+  std::vector<detail::task_state*> found;
+  std::vector<const cancel_scope*> scopes = {&scope_};
+  while (!scopes.empty()) {
+    const cancel_scope& scope = *scopes.back();
+    scopes.pop_back();
+    for (auto* node = scope.inner_.front(); node != scope.inner_.end(); node = node->next) {
+      scopes.push_back(static_cast<const cancel_scope*>(node));
+    }
+    for (auto* node = scope.members_.front(); node != scope.members_.end(); node = node->next) {
+      found.push_back(record_of(node));
+    }
+  }
+  std::ranges::sort(found, {}, [](const auto* record) { return record->id(); });
+  return found;
+}
+
+std::vector<task_ref> loop::tasks() const {
+  std::vector<task_ref> found;
+  for (detail::task_state* record : unfinished()) found.emplace_back(*record);
+  return found;
 }
 
 detail::waiter& loop::pick() {
@@ -134,13 +162,28 @@ bool loop::step() {
   running_ = record;
   record->wait_ = nullptr;
   budget_ = record->interrupted() ? 0 : turn_budget;
-  next.handle_.resume();
+  if (steps_to_time_ == 0) [[likely]] {
+    next.handle_.resume();
+  } else {
+    run_timed(next);
+  }
   running_ = nullptr;
   if (!finished_.empty()) bury();
   return true;
 }
 
+void loop::run_now(detail::task_state& record, std::coroutine_handle<> frame) {
+  detail::task_state* const outer = std::exchange(running_, &record);
+  const int budget = std::exchange(budget_, record.interrupted() ? 0 : turn_budget);
+  frame.resume();
+  running_ = outer;
+  // The new task may have cancelled the one that started it.
+  budget_ = outer != nullptr && outer->interrupted() ? 0 : budget;
+  if (outer == nullptr) bury();
+}
+
 void loop::turn() {
+  turn_began_ = steps_;
   for (int i = 0; i < steps_between_polls; ++i) {
     if (!step()) break;
   }
@@ -181,23 +224,26 @@ void loop::found_deadlock() {
     return;
   }
   // Cancelled, and still nobody moves: the frames go as they are.
-  for (detail::link* node = tasks_.front(); node != tasks_.end();) {
-    auto* record = static_cast<detail::task_state*>(node);
-    node = node->next;
-    if (record->group_ == nullptr) {
-      kill(*record);
-      return;
-    }
+  for (const task_ref& task : tasks()) {
+    if (task.record().group_ != nullptr) continue;
+    kill(task.record());
+    return;
+  }
+}
+
+void loop::refuse_nested_run() {
+  if (this_thread_ != nullptr) {
+    throw invalid_state("run: a loop runs on this thread already; await the task instead");
   }
 }
 
 void loop::drive(detail::task_state& main) {
-  BRIGADE_ASSERT(this_thread_ == nullptr, "a loop runs on this thread already");
   this_thread_ = this;
   scope_.cancelled_ = false;
   main.refresh_interrupted();
   while (!main.done()) {
     turn();
+    look_at_turn();
     if (!main.done()) look_outside(true);
   }
   end_leftovers();
@@ -221,33 +267,17 @@ void loop::end_leftovers() {
     }
     look_outside(false);
   }
-  while (task_count_ != 0) {
-    auto* record = static_cast<detail::task_state*>(tasks_.front());
-    std::fprintf(stderr, "brigade: task '%s' did not end when the loop did: %s\n",
-                 record->name().c_str(),
-                 record->waiting_on() ? record->waiting_on()->describe().c_str() : "running");
-    kill(*record);
+  for (const task_ref& left : tasks()) {
+    const detail::waiter* wait = left.record().waiting_on();
+    if (left.done()) continue;
+    warn("task '" + left.name() +
+         "' did not end when the loop did: " + (wait != nullptr ? wait->describe() : "ready"));
+    kill(left.record());
   }
 }
 
-std::string loop::dump_tasks() const {
-  std::string text;
-  for (const detail::link* node = tasks_.front(); node != tasks_.end(); node = node->next) {
-    const auto* record = static_cast<const detail::task_state*>(node);
-    text += "  task '" + record->name() + "'";
-    if (record->background()) text += " (background)";
-    if (const detail::waiter* wait = record->waiting_on()) {
-      text += " waits: " + wait->describe();
-      if (wait->where().line() != 0) {
-        text += ", at " + std::string(wait->where().file_name()) + ":" +
-                std::to_string(wait->where().line());
-      }
-    } else {
-      text += " runs";
-    }
-    text += "\n";
-  }
-  return text;
+void loop::warn(const std::string& text) const {
+  if (on_warning) on_warning(text);
 }
 
 }  // namespace brigade

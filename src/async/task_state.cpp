@@ -3,7 +3,6 @@
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 
-#include <cstdio>
 #include <utility>
 
 namespace brigade::detail {
@@ -14,18 +13,24 @@ constexpr std::uint32_t swallowed_max = 1000;
 }  // namespace
 
 task_state::task_state(loop& owner, cancel_scope* outer, std::string name)
-    : loop_(&owner),
-      scope_(&root_scope_),
-      root_scope_(cancel_scope::root_tag{}, this, outer != nullptr ? outer : &owner.scope_),
-      id_(owner.next_task_id_++) {
+    : loop_(&owner), scope_(outer != nullptr ? outer : &owner.scope_), id_(owner.next_task_id_++) {
   if (!name.empty()) set_name(std::move(name));
-  if (root_scope_.effective() != nullptr) interrupted_ = true;
-  if (owner.running() != nullptr) background_ = owner.running()->background();
+  interrupted_ = scope_->effective() != nullptr;
+  const task_state* parent = owner.running();
+  if (parent == nullptr) return;
+  parent_id_ = parent->id_;
+  background_ = parent->background_;
+  if (parent->extras_ && !parent->extras_->context.empty()) context() = parent->extras_->context;
 }
 
 task_state::~task_state() {
   if (linked()) unlink();
   report_unseen_error();
+}
+
+task_state::rare& task_state::extras() {
+  if (!extras_) extras_ = std::make_unique<rare>();
+  return *extras_;
 }
 
 void task_state::report_unseen_error() noexcept {
@@ -34,24 +39,48 @@ void task_state::report_unseen_error() noexcept {
   if (loop_->on_unhandled) loop_->on_unhandled(name(), error_);
 }
 
-std::string task_state::name() const { return name_ ? *name_ : "task-" + std::to_string(id_); }
+std::string task_state::name() const {
+  if (extras_ && !extras_->name.empty()) return extras_->name;
+  return "task-" + std::to_string(id_);
+}
 
-void task_state::start(std::coroutine_handle<> frame) noexcept {
+void task_state::start(std::coroutine_handle<> frame, bool eagerly) {
   start_.handle_ = frame;
   start_.task_ = this;
-  wait_ = &start_;
   loop_->adopt(*this);
-  start_.wait_granted();
+  if (eagerly) {
+    loop_->run_now(*this, frame);
+  } else {
+    wait_ = &start_;
+    waiting_since_ = loop_->now();
+    start_.wait_granted();
+  }
 }
 
 bool task_state::cancel(std::string_view reason) {
   if (done_) return false;
   ++requests_;
   request_pending_ = true;
-  request_reason_ = std::make_unique<std::string>(reason);
+  extras().cancel_reason = reason;
   // A wait that is failing already serves this request too.
   if (wait_ != nullptr && wait_->state() == wait_state::cancelled) request_pending_ = false;
   interrupt();
+  return true;
+}
+
+int task_state::uncancel() noexcept {
+  if (done_ || requests_ == 0) return requests_;
+  if (--requests_ == 0) {
+    request_pending_ = false;
+    refresh_interrupted();
+  }
+  return requests_;
+}
+
+bool task_state::use_up_request() noexcept {
+  if (!request_pending_ || shields_ != 0) return false;
+  request_pending_ = false;
+  refresh_interrupted();
   return true;
 }
 
@@ -70,20 +99,17 @@ void task_state::refresh_interrupted() noexcept {
 }
 
 void task_state::note_interrupted_wait() noexcept {
-  if (request_pending_ && shields_ == 0) {
-    request_pending_ = false;
-    refresh_interrupted();
-  }
+  use_up_request();
   if (++failed_waits_ == swallowed_max) {
-    std::fprintf(stderr, "brigade: task '%s' has swallowed %u cancellations and goes on\n",
-                 name().c_str(), failed_waits_);
+    loop_->warn("task '" + name() + "' has swallowed " + std::to_string(failed_waits_) +
+                " cancellations and goes on");
   }
 }
 
 std::string task_state::cancel_reason() const {
-  const cancel_scope* scope = scope_->effective();
+  const cancel_scope* scope = done_ ? nullptr : scope_->effective();
   if (scope != nullptr) return scope->reason();
-  return request_reason_ ? *request_reason_ : "cancelled";
+  return extras_ && !extras_->cancel_reason.empty() ? extras_->cancel_reason : "cancelled";
 }
 
 void task_state::throw_cancelled() {
@@ -93,29 +119,23 @@ void task_state::throw_cancelled() {
 
 void root_finished(task_state& record) noexcept { record.loop_->retire(record); }
 
+void task_state::note_end(const std::exception_ptr& error) noexcept {
+  if (!error) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const cancelled& why) {
+    ended_cancelled_ = true;
+    extras().cancel_reason = why.reason();
+  } catch (...) {
+    error_ = error;
+  }
+}
+
 void task_state::finish(std::exception_ptr error) noexcept {
   done_ = true;
-  if (error) {
-    try {
-      std::rethrow_exception(error);
-    } catch (const cancelled&) {
-      ended_cancelled_ = true;
-    } catch (...) {
-      error_ = std::move(error);
-    }
-  }
+  note_end(error);
   while (!joiners_.empty()) static_cast<waiter*>(joiners_.front())->wake(wait_state::granted);
   if (group_ != nullptr) group_->child_ended(*this);
 }
-
-void join_waiter::await_resume() {
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::cancelled) task_->throw_cancelled();
-  target_->error_seen_ = true;
-  if (target_->error_) std::rethrow_exception(target_->error_);
-  if (target_->ended_cancelled_) throw cancelled("the awaited task was cancelled");
-}
-
-std::string join_waiter::describe() const { return "end of task '" + target_->name() + "'"; }
 
 }  // namespace brigade::detail

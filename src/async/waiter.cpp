@@ -4,17 +4,22 @@
 
 namespace brigade::detail {
 
-bool waiter::begin_wait(std::coroutine_handle<> handle) noexcept {
+void waiter::enter_wait(std::coroutine_handle<> handle) noexcept {
   loop& owner = loop::current();
   BRIGADE_ASSERT(owner.running() != nullptr, "a wait outside any task");
   handle_ = handle;
   task_ = owner.running();
   task_->wait_ = this;
+  task_->waiting_since_ = owner.now();
   task_->cancellation_in_flight_ = false;
+}
+
+bool waiter::begin_wait(std::coroutine_handle<> handle) noexcept {
+  enter_wait(handle);
   if (!task_->interrupted()) return false;
   task_->note_interrupted_wait();
   state_ = wait_state::cancelled;
-  owner.make_ready(*this);
+  task_->owner().make_ready(*this);
   return true;
 }
 

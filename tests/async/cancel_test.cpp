@@ -192,7 +192,7 @@ TEST(cancel, a_frame_destroyed_within_nested_scopes_ends_them_in_any_order) {
     auto handle = spawn(nested);
     co_await sleep_for(1s);
     loop.kill(handle.record());
-    EXPECT_TRUE(handle.is_cancelled());
+    EXPECT_TRUE(handle.cancelled());
   };
   loop.run(main());
 }

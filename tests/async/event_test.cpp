@@ -61,7 +61,7 @@ TEST(event, a_cancelled_waiter_leaves_the_others_waiting) {
     EXPECT_FALSE(stays.done());
     ready.set();
     co_await stays;
-    EXPECT_TRUE(gone.is_cancelled());
+    EXPECT_TRUE(gone.cancelled());
   };
   loop.run(main());
   EXPECT_EQ(woken, 1);

@@ -123,7 +123,7 @@ TEST(queue, a_granted_getter_that_is_cancelled_passes_its_item_on) {
     EXPECT_TRUE(jobs.try_put(item));
     one.cancel("changed my mind");  // granted by now, not yet resumed
     co_await sleep_for(1s);
-    EXPECT_TRUE(one.is_cancelled());
+    EXPECT_TRUE(one.cancelled());
     EXPECT_TRUE(first.empty());
     EXPECT_EQ(second, ints{7});
     co_await two;
@@ -146,7 +146,7 @@ TEST(queue, a_granted_putter_that_is_cancelled_passes_its_slot_on_and_keeps_its_
     }
     one.cancel();  // its slot goes to two
     co_await sleep_for(1s);
-    EXPECT_TRUE(one.is_cancelled());
+    EXPECT_TRUE(one.cancelled());
     EXPECT_TRUE(two.done());
     auto left = jobs.abort();
     EXPECT_EQ(left, ints{2});

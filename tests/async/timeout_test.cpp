@@ -36,7 +36,7 @@ TEST(timeout, a_task_killed_inside_nested_scopes_leaves_them_in_any_order) {
     auto handle = spawn(nested);
     co_await sleep_for(1s);
     loop::current().kill(handle.record());
-    EXPECT_TRUE(handle.is_cancelled());
+    EXPECT_TRUE(handle.cancelled());
   };
   loop.run(main());
   EXPECT_TRUE(loop.timers().empty());

@@ -20,6 +20,11 @@
 
 namespace brigade {
 
+namespace detail {
+/// What a scope reaches directly: the tasks that were started in it.
+struct scope_member : link {};
+}  // namespace detail
+
 class cancel_scope : private detail::link {
  public:
   /// Opens a scope inside the running task's innermost one.
@@ -44,8 +49,8 @@ class cancel_scope : private detail::link {
   friend class task_group;
   friend class loop;
   struct root_tag {};
-  /// The outermost scope of a task; `parent` may be another task's (its group's).
-  cancel_scope(root_tag, detail::task_state* owner, cancel_scope* parent);
+  /// The outermost of a loop.
+  explicit cancel_scope(root_tag) {}
   void attach(cancel_scope* parent);
   void leave_the_middle();
   void reach_in(std::string_view reason);
@@ -59,11 +64,11 @@ class cancel_scope : private detail::link {
   cancel_scope* parent_ = nullptr;
   detail::task_state* owner_ = nullptr;
   detail::link_list inner_;
+  detail::link_list members_;
   std::string reason_;
   int requests_at_entry_ = 0;
   bool cancelled_ = false;
   bool shielded_ = false;
-  bool root_ = false;
 };
 
 /// A scope that is cancelled when its deadline passes.

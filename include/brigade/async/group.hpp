@@ -43,15 +43,19 @@ class task_group {
 
   /// Starts a child. In a group that is being cancelled the child runs to its first wait.
   template <class F, class... Args>
+    requires(!std::same_as<std::remove_cvref_t<F>, eager_t>)
   auto spawn(F&& function, Args&&... args) {
-    return adopt(std::string{},
-                 detail::make_root(std::forward<F>(function), std::forward<Args>(args)...));
+    return adopt({}, false, std::forward<F>(function), std::forward<Args>(args)...);
+  }
+  /// The same; it runs up to its first wait inside the call.
+  template <class F, class... Args>
+  auto spawn(eager_t, F&& function, Args&&... args) {
+    return adopt({}, true, std::forward<F>(function), std::forward<Args>(args)...);
   }
   /// The same with a name, for reports.
   template <class F, class... Args>
   auto spawn_named(std::string name, F&& function, Args&&... args) {
-    return adopt(std::move(name),
-                 detail::make_root(std::forward<F>(function), std::forward<Args>(args)...));
+    return adopt(std::move(name), false, std::forward<F>(function), std::forward<Args>(args)...);
   }
   /// Ends the group early, without an error: children and body are cancelled.
   void cancel(std::string_view reason = "group cancelled") { scope_.cancel(reason); }
@@ -73,20 +77,18 @@ class task_group {
     /// The children are cancelled instead; the wait for them goes on.
     bool cancel() noexcept override;
     [[nodiscard]] std::string describe() const override;
+    void add_blockers(std::vector<const detail::task_state*>& blockers) const override;
 
    private:
     friend class task_group;
     task_group& group_;
   };
 
-  template <class T>
-  task_handle<T> adopt(std::string name, task<T> body) {
-    auto* record =
-        new detail::spawned<T>(loop_of_owner(), &scope_, std::move(name), std::move(body));
-    task_handle<T> handle(*record);
-    record->release();
-    take_in(*record);
-    return handle;
+  template <class F, class... Args>
+  auto adopt(std::string name, bool eagerly, F&& function, Args&&... args) {
+    return detail::spawn_call(
+        loop_of_owner(), &scope_, [this](detail::task_state& child) { take_in(child); },
+        std::move(name), eagerly, std::forward<F>(function), std::forward<Args>(args)...);
   }
   [[nodiscard]] loop& loop_of_owner() const;
   void take_in(detail::task_state& child);

@@ -69,6 +69,8 @@ std::unique_ptr<driver> make_reactor();
 
 }  // namespace detail
 
+enum class dump_format : std::uint8_t { text, json };
+
 class loop {
  public:
   /// How many operations that need not wait a task may do in a row before the others get a turn.
@@ -87,9 +89,10 @@ class loop {
   [[nodiscard]] static loop* current_if_any() noexcept { return this_thread_; }
 
   /// Runs `main` to its end, then cancels what is left and waits for it.
-  /// Throws what `main` throws, or `deadlock`.
+  /// Throws what `main` throws, or `deadlock`; `invalid_state` when a loop runs on this thread.
   template <class T>
   T run(task<T> main) {
+    refuse_nested_run();
     auto handle = spawn_on(*this, std::move(main), "main");
     drive(handle.record());
     return handle.result();
@@ -106,9 +109,14 @@ class loop {
   /// One step of the loop, for tests that drive it by hand: false when nothing is ready.
   bool step();
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
-  /// All unfinished tasks with what they wait on, one a line.
-  [[nodiscard]] std::string dump_tasks() const;
+  /// All unfinished tasks, children behind and below their parents: what each waits on, since when,
+  /// and the source line of the wait. As JSON: an array of objects with `id`, `name`, `parent` (0:
+  /// none), `state`, `background` and, of one that waits, `waits_for`, `where`, `seconds`,
+  /// `blocked_by` (ids).
+  [[nodiscard]] std::string dump_tasks(dump_format format = dump_format::text) const;
   [[nodiscard]] std::size_t task_count() const { return task_count_; }
+  /// All unfinished tasks, oldest first.
+  [[nodiscard]] std::vector<task_ref> tasks() const;
   /// Destroys the frame of a task where it waits, as a crash would; not for the running one.
   void kill(detail::task_state& record) noexcept;
   /// The same for every task but the running one.
@@ -117,6 +125,13 @@ class loop {
   void set_leftover_timeout(std::chrono::nanoseconds limit) { leftover_timeout_ = limit; }
   /// Told of each error nobody awaited; the default writes a line to stderr.
   std::function<void(const std::string& task_name, const std::exception_ptr&)> on_unhandled;
+  /// Told, in a line for people, of what is not right and goes on: tasks that wait for each other,
+  /// a step that held the loop for long, a task that swallows its cancellation, one that did not
+  /// end with the loop. The default writes the line to stderr.
+  std::function<void(const std::string& warning)> on_warning;
+  /// A step that holds the loop for longer is named; from the second slow stretch on, for steps
+  /// are timed one by one only while there is reason to. 0: never.
+  void set_slow_step_limit(std::chrono::nanoseconds limit) { slow_step_limit_ = limit; }
 
   // --- for the primitives ---
   void make_ready(detail::waiter& entry) noexcept {
@@ -124,6 +139,10 @@ class loop {
     ++ready_count_;
   }
   void forget_ready() noexcept { --ready_count_; }
+  /// Names the circle when the wait that has just begun closes one of tasks that wait for each
+  /// other.
+  void look_for_circle(const detail::waiter& begun) const;
+  void warn(const std::string& text) const;
   [[nodiscard]] detail::task_state* running() const { return running_; }
   /// True while the running task may go on without a turn of the loop.
   [[nodiscard]] bool spend() noexcept { return --budget_ > 0; }
@@ -139,7 +158,11 @@ class loop {
   friend class task_group;
   friend void detail::root_finished(detail::task_state& record) noexcept;
 
+  static void refuse_nested_run();
   void drive(detail::task_state& main);
+  void run_now(detail::task_state& record, std::coroutine_handle<> frame);
+  void run_timed(detail::waiter& next);
+  void look_at_turn();
   void turn();
   void look_outside(bool may_wait);
   void end_leftovers();
@@ -148,6 +171,7 @@ class loop {
   void adopt(detail::task_state& record);
   void retire(detail::task_state& record) noexcept;
   void bury() noexcept;
+  [[nodiscard]] std::vector<detail::task_state*> unfinished() const;
   detail::waiter& pick();
 
   static inline constinit thread_local loop* this_thread_ = nullptr;
@@ -163,8 +187,10 @@ class loop {
   std::size_t outside_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t next_task_id_ = 1;
-  detail::link_list tasks_;
   std::size_t task_count_ = 0;
+  std::chrono::nanoseconds slow_step_limit_ = std::chrono::milliseconds(500);
+  std::uint64_t turn_began_ = 0;  ///< in steps
+  int steps_to_time_ = 0;
   std::vector<detail::task_state*> finished_;
   detail::link_list failed_;  ///< ended by an error that nobody may ever await
   cancel_scope scope_;

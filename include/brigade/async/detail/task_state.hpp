@@ -1,8 +1,9 @@
-/// The record of a spawned task: who it is, what it waits on, how it ended. Counted by its handles,
-/// its group and, until it is finished, its loop.
+/// The record of a spawned task: who it is, what it waits on, how it ended. Counted by its handles
+/// and, until it is finished, its loop.
 #pragma once
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/detail/frame_pool.hpp>
+#include <brigade/async/detail/task_context.hpp>
 #include <brigade/async/detail/waiter.hpp>
 
 #include <coroutine>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace brigade {
 class loop;
@@ -19,7 +21,7 @@ class task_group;
 
 namespace brigade::detail {
 
-class task_state : public link, public pooled {
+class task_state : public scope_member, public pooled {
  public:
   task_state(loop& owner, cancel_scope* outer, std::string name);
   task_state(const task_state&) = delete;
@@ -33,12 +35,18 @@ class task_state : public link, public pooled {
 
   /// Strikes one wait, once; true unless the task is already done.
   bool cancel(std::string_view reason);
+  /// How many requests of `cancel` nobody has taken back.
+  [[nodiscard]] int cancelling() const { return requests_; }
+  /// Takes one request back; at the last, also the strike it has not led to yet.
+  int uncancel() noexcept;
   /// A scope around it was cancelled.
   void interrupt() noexcept;
   /// Whether the next wait must fail.
   [[nodiscard]] bool interrupted() const { return interrupted_; }
   /// The wait that is about to begin fails: counts it, uses up a one-shot request.
   void note_interrupted_wait() noexcept;
+  /// The one-shot request is served by what the current wait does with it, not by its failing.
+  bool use_up_request() noexcept;
   void refresh_interrupted() noexcept;
   [[nodiscard]] std::string cancel_reason() const;
   /// How a cancelled wait ends.
@@ -48,24 +56,34 @@ class task_state : public link, public pooled {
 
   [[nodiscard]] bool done() const { return done_; }
   [[nodiscard]] bool ended_cancelled() const { return ended_cancelled_; }
-  [[nodiscard]] const std::exception_ptr& error() const { return error_; }
+  /// Null while it runs and when it ended well; reading it counts as having seen it.
+  [[nodiscard]] std::exception_ptr see_error() noexcept {
+    error_seen_ = true;
+    return error_;
+  }
   [[nodiscard]] std::string name() const;
-  void set_name(std::string name) { name_ = std::make_unique<std::string>(std::move(name)); }
+  void set_name(std::string name) { extras().name = std::move(name); }
   [[nodiscard]] loop& owner() const { return *loop_; }
   [[nodiscard]] waiter* waiting_on() const { return wait_; }
+  /// On the loop's clock, when the wait it is in began.
+  [[nodiscard]] time_point waiting_since() const { return waiting_since_; }
   [[nodiscard]] std::uint64_t id() const { return id_; }
+  /// The id of the task that spawned it; 0: none did.
+  [[nodiscard]] std::uint64_t parent_id() const { return parent_id_; }
   [[nodiscard]] bool background() const { return background_; }
   void set_background() { background_ = true; }
+  [[nodiscard]] task_context& context() { return extras().context; }
+  [[nodiscard]] const task_context* context_if_any() const {
+    return extras_ ? &extras_->context : nullptr;
+  }
 
   /// Destroys what is left of the frame, with everything in it. Only while it does not run.
   virtual void destroy_frame() noexcept = 0;
 
  protected:
-  void start(std::coroutine_handle<> frame) noexcept;
-  void finish(std::exception_ptr error) noexcept;
-  friend void root_finished(task_state& record) noexcept;
-  void report_unseen_error() noexcept;
-  virtual std::exception_ptr frame_error() noexcept = 0;
+  void start(std::coroutine_handle<> frame, bool eagerly);
+  /// Takes the result or the error out of the frame, which has reached its end or is destroyed.
+  virtual std::exception_ptr collect() noexcept = 0;
 
  private:
   friend class waiter;
@@ -73,6 +91,7 @@ class task_state : public link, public pooled {
   friend class brigade::task_group;
   friend class brigade::cancel_scope;
   friend class join_waiter;
+  friend void root_finished(task_state& record) noexcept;
 
   struct start_waiter final : waiter {
     start_waiter() : waiter(std::source_location{}) {}
@@ -80,21 +99,32 @@ class task_state : public link, public pooled {
     [[nodiscard]] std::string describe() const override { return "not started yet"; }
     friend class task_state;
   };
+  /// What few tasks have.
+  struct rare : pooled {
+    std::string name;
+    std::string cancel_reason;
+    task_context context;
+  };
+
+  void finish(std::exception_ptr error) noexcept;
+  void note_end(const std::exception_ptr& error) noexcept;
+  void report_unseen_error() noexcept;
+  rare& extras();
 
   loop* loop_;
   waiter* wait_ = nullptr;
   cancel_scope* scope_;  ///< innermost
-  cancel_scope root_scope_;
   task_group* group_ = nullptr;
   link_list joiners_;
   start_waiter start_;
   std::exception_ptr error_;
-  std::unique_ptr<std::string> name_;
-  std::unique_ptr<std::string> request_reason_;
+  std::unique_ptr<rare> extras_;
+  time_point waiting_since_{};
   std::uint64_t id_;
+  std::uint64_t parent_id_ = 0;
   std::uint32_t references_ = 1;
   std::uint32_t failed_waits_ = 0;  ///< since it was last not being cancelled
-  int requests_ = 0;                ///< calls of cancel()
+  int requests_ = 0;                ///< calls of cancel() that were not taken back
   int shields_ = 0;
   bool request_pending_ = false;
   bool interrupted_ = false;
@@ -105,21 +135,32 @@ class task_state : public link, public pooled {
   bool cancellation_in_flight_ = false;
 };
 
+/// What cancelling a task does to the task whose end it waits for.
+enum class on_waiter_cancel : std::uint8_t {
+  leave,    ///< the wait ends, the task goes on
+  pass_on,  ///< the task is cancelled, and the wait lasts until it has ended
+};
+
 /// Waits for a task's end.
 class join_waiter final : public waiter {
  public:
-  join_waiter(task_state& target, std::source_location where) : waiter(where), target_(&target) {}
+  join_waiter(task_state& target, on_waiter_cancel mode, std::source_location where)
+      : waiter(where), target_(&target), mode_(mode) {}
   ~join_waiter() { leave(); }
-  [[nodiscard]] bool await_ready() const noexcept { return target_->done(); }
-  void await_suspend(std::coroutine_handle<> handle) noexcept {
-    if (!begin_wait(handle)) wait_in(target_->joiners_);
-  }
-  /// Throws the task's error, or `cancelled` when it, or this wait, was cancelled.
+  [[nodiscard]] bool await_ready() const noexcept;
+  void await_suspend(std::coroutine_handle<> handle) noexcept;
+  /// Throws the task's error, or `cancelled` when it, or this wait, was cancelled; `invalid_state`
+  /// when the task can never be waited for from here.
   void await_resume();
+  bool cancel() noexcept override;
   [[nodiscard]] std::string describe() const override;
+  void add_blockers(std::vector<const task_state*>& blockers) const override;
 
  private:
+  void pass_on() noexcept;
   task_state* target_;
+  on_waiter_cancel mode_;
+  bool passed_on_ = false;
 };
 
 }  // namespace brigade::detail

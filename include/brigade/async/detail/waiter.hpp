@@ -90,6 +90,8 @@ class waiter : public link {
   /// Registers the running task as the one that waits. True: the task is being cancelled, and the
   /// waiter is on its way to fail; the caller must not link it anywhere.
   bool begin_wait(std::coroutine_handle<> handle) noexcept;
+  /// Registers the running task as the one that waits, cancelled or not.
+  void enter_wait(std::coroutine_handle<> handle) noexcept;
   void wait_in(link_list& list) noexcept {
     state_ = wait_state::waiting;
     list.push_back(this);

@@ -1,0 +1,109 @@
+/// The record of a spawned task with its result, and with the callable it was spawned from.
+#pragma once
+#include <brigade/async/detail/task_state.hpp>
+#include <brigade/async/error.hpp>
+#include <brigade/async/task.hpp>
+
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace brigade::detail {
+
+template <class T>
+class spawned : public task_state {
+ public:
+  spawned(loop& owner, cancel_scope* outer, std::string name)
+      : task_state(owner, outer, std::move(name)) {}
+  ~spawned() override = default;
+
+  void run(task<T> body, bool eagerly) {
+    body_.emplace(std::move(body));
+    body_->frame().promise().root = this;
+    start(body_->frame(), eagerly);
+  }
+  /// Copied where that can be, else moved out, once. Only of a task that ended well.
+  T result() {
+    if constexpr (std::is_void_v<T>) {
+      return;
+    } else {
+      if (!value_) throw invalid_state("the result of task '" + name() + "' was moved out before");
+      if constexpr (std::copy_constructible<T>) return *value_;
+      T result = std::move(*value_);
+      value_.reset();
+      return result;
+    }
+  }
+  void destroy_frame() noexcept override { body_.reset(); }
+
+ private:
+  std::exception_ptr collect() noexcept override {
+    if (!body_) return std::make_exception_ptr(cancelled("its frame was destroyed"));
+    promise<T>& ended = body_->frame().promise();
+    if constexpr (!std::is_void_v<T>) {
+      if (ended.value) value_.emplace(std::move(*ended.value));
+    }
+    return std::move(ended.error);
+  }
+
+  std::optional<task<T>> body_;
+  std::conditional_t<std::is_void_v<T>, std::tuple<>, std::optional<T>> value_;
+};
+
+/// Keeps callable and arguments as long as the frame that may refer to them.
+template <class T, class F, class... Args>
+class spawned_call final : public spawned<T> {
+ public:
+  template <class... Given>
+  spawned_call(loop& owner, cancel_scope* outer, std::string name, Given&&... given)
+      : spawned<T>(owner, outer, std::move(name)),
+        call_(std::in_place, std::forward<Given>(given)...) {}
+  // The frame goes first, here too.
+  ~spawned_call() override { spawned_call::destroy_frame(); }
+
+  task<T> call() {
+    return std::apply(
+        [](F& function, Args&... args) {
+          return std::invoke(function, static_cast<std::unwrap_reference_t<Args>&&>(args)...);
+        },
+        *call_);
+  }
+  void destroy_frame() noexcept override {
+    spawned<T>::destroy_frame();
+    call_.reset();
+  }
+
+ private:
+  std::optional<std::tuple<F, Args...>> call_;
+};
+
+template <class F, class... Args>
+using spawn_result = std::invoke_result_t<F&, std::unwrap_reference_t<Args>&&...>;
+
+template <class T>
+auto handle_of(spawned<T>& record);
+
+/// Starts f(args...) as a task of `owner` under `outer` (null: the loop's) and gives its handle.
+/// `prepare`, where there is one, sees the record before its first step.
+template <class Prepare, class F, class... Args>
+auto spawn_call(loop& owner, cancel_scope* outer, Prepare prepare, std::string name, bool eagerly,
+                F&& function, Args&&... args) {
+  using result = spawn_result<std::decay_t<F>, std::decay_t<Args>...>;
+  static_assert(is_task<result>, "spawn takes a coroutine: a callable that returns task<T>");
+  using T = typename result::value_type;
+  auto* record = new spawned_call<T, std::decay_t<F>, std::decay_t<Args>...>(
+      owner, outer, std::move(name), std::forward<F>(function), std::forward<Args>(args)...);
+  auto handle = handle_of<T>(*record);
+  record->release();
+  task<T> body = record->call();
+  if constexpr (!std::same_as<Prepare, std::nullptr_t>) prepare(*record);
+  record->run(std::move(body), eagerly);
+  return handle;
+}
+
+}  // namespace brigade::detail
