@@ -39,13 +39,8 @@ class queue_of : public queue_core {
 /// exception is in flight.
 [[nodiscard]] queue_core::counter unsaid_end() noexcept;
 
-/// Where this thread counts its uncaught exceptions; null: not looked up yet. Each call of
-/// std::uncaught_exceptions() would cost as much as the rest of a ticket's end.
-inline constinit thread_local const unsigned* uncaught_count = nullptr;
-[[nodiscard]] const unsigned* find_uncaught_count() noexcept;
 
 [[nodiscard]] inline bool exception_in_flight() noexcept {
-  if (uncaught_count == nullptr) uncaught_count = find_uncaught_count();
   return *uncaught_count != 0;
 }
 
@@ -97,9 +92,15 @@ class [[nodiscard]] ticket {
     if (record_ != nullptr) forget();
     from.settle(which);
   }
+  /// In its destructor: nobody reads it any more.
   void leave() noexcept {
+    if (record_ != nullptr) forget();
     const bool quietly = detail::frames_being_destroyed == 0 && !detail::exception_in_flight();
-    settle(quietly ? &detail::queue_core::done_ : detail::unsaid_end());
+    if (quietly) [[likely]] {
+      queue_->settle(&detail::queue_core::done_);
+    } else {
+      queue_->settle(detail::unsaid_end());
+    }
   }
   void forget() noexcept { detail::queue_core::forget_taken(std::exchange(record_, nullptr)); }
 

@@ -216,7 +216,7 @@ enum class take_end : std::uint8_t { item, closed, cancelled };
 class getter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
-    if (core_.item_to_spare()) return loop::current().spend();
+    if (core_.item_to_spare()) return loop::spend();
     return core_.closed_and_drained() && end_now();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -263,7 +263,7 @@ class putter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
     if (core_.closed_) return true;
-    if (core_.room_to_spare()) return loop::current().spend();
+    if (core_.room_to_spare()) return loop::spend();
     return core_.odd() && ready_oddly();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {

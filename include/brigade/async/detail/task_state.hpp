@@ -21,7 +21,7 @@ class task_group;
 
 namespace brigade::detail {
 
-class task_state : public scope_member, public pooled {
+class task_state : public scope_member, public pooled, private waiting_task {
  public:
   task_state(loop& owner, cancel_scope* outer, std::string name);
   task_state(const task_state&) = delete;
@@ -112,14 +112,12 @@ class task_state : public scope_member, public pooled {
   rare& extras();
 
   loop* loop_;
-  waiter* wait_ = nullptr;
   cancel_scope* scope_;  ///< innermost
   task_group* group_ = nullptr;
   link_list joiners_;
   start_waiter start_;
   std::exception_ptr error_;
   std::unique_ptr<rare> extras_;
-  time_point waiting_since_{};
   std::uint64_t id_;
   std::uint64_t parent_id_ = 0;
   std::uint32_t references_ = 1;
@@ -127,12 +125,10 @@ class task_state : public scope_member, public pooled {
   int requests_ = 0;                ///< calls of cancel() that were not taken back
   int shields_ = 0;
   bool request_pending_ = false;
-  bool interrupted_ = false;
   bool done_ = false;
   bool ended_cancelled_ = false;
   bool error_seen_ = false;
   bool background_ = false;
-  bool cancellation_in_flight_ = false;
 };
 
 /// What cancelling a task does to the task whose end it waits for.
