@@ -91,8 +91,8 @@ bool gatherer::cancel() noexcept {
 }
 
 void gatherer::abandon() noexcept {
-  if (state_ == wait_state::idle) return;
   stop_lingering();
+  if (state_ == wait_state::idle) return;
   const bool lingered = state_ == wait_state::waiting;
   leave();
   if (lingered) revoke();

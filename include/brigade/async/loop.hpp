@@ -152,7 +152,12 @@ class loop : private detail::scheduler {
   void warn(const std::string& text) const;
   [[nodiscard]] detail::task_state* running() const { return running_; }
   /// True while the running task may go on without a turn of the loop.
-  [[nodiscard]] static bool spend() noexcept { return --detail::turn_budget_left > 0; }
+  [[nodiscard]] static bool spend() noexcept {
+    if (detail::turn_budget_left <= 1) return false;
+    --detail::turn_budget_left;
+    return true;
+  }
+  [[nodiscard]] static int budget() { return detail::turn_budget_left; }
   static void exhaust_budget() noexcept { detail::turn_budget_left = 0; }
   [[nodiscard]] detail::timer_heap& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }

@@ -20,7 +20,7 @@ enum class on_cancel : std::uint8_t { raise, end };
 namespace detail {
 
 template <class Queue>
-class [[nodiscard]] take_operation final : public getter {
+class [[nodiscard]] take_operation : public getter {
  public:
   using item_type = typename Queue::value_type;
   take_operation(Queue& from, on_cancel mode, std::source_location where)
@@ -85,7 +85,7 @@ class [[nodiscard]] take_batch_operation final : public gatherer {
 
 /// `Held` is T for an item of its own, T& for one that stays with the caller until there is room.
 template <class Queue, class Held>
-class [[nodiscard]] put_operation final : public putter {
+class [[nodiscard]] put_operation : public putter {
  public:
   static constexpr bool owns_item = !std::is_reference_v<Held>;
   put_operation(Queue& to, Held&& item, std::source_location where)

@@ -95,6 +95,7 @@ class waiter : public link {
 
   friend class brigade::loop;
   friend class task_state;
+  friend class select_waiter;
   // Of one that never had to wait, handle and task mean nothing.
   std::coroutine_handle<> handle_;
   task_state* task_;
