@@ -124,7 +124,7 @@ void putter::suspend_oddly() noexcept {
   }
 }
 
-void putter::finish_wait() {
+void putter::finish_wait_oddly() {
   const wait_state how = std::exchange(state_, wait_state::idle);
   if (how == wait_state::granted && core_.waits_when_full()) core_.use_reserved(weight());
   if (how == wait_state::cancelled) task_->throw_cancelled();

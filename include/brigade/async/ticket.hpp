@@ -13,7 +13,7 @@
 #include <brigade/async/task.hpp>
 
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -58,20 +58,20 @@ class [[nodiscard]] ticket {
 
   explicit ticket(end why) : why_(why) {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
-      : queue_(&from), item_(std::move(item)), record_(record) {}
+      : item_(std::move(item)), queue_(&from), record_(record) {}
   ticket(ticket&& other) noexcept
-      : queue_(std::exchange(other.queue_, nullptr)),
-        item_(std::move(other.item_)),
-        record_(other.record_),
-        why_(other.why_) {}
+      : queue_(std::exchange(other.queue_, nullptr)), record_(other.record_), why_(other.why_) {
+    if (why_ == end::none) std::construct_at(&item_, std::move(other.item_));
+  }
   ticket& operator=(ticket&&) = delete;
   ~ticket() {
     if (queue_ != nullptr) leave();
+    if (why_ == end::none) std::destroy_at(&item_);
   }
 
-  [[nodiscard]] explicit operator bool() const { return item_.has_value(); }
-  [[nodiscard]] T& operator*() { return *item_; }
-  [[nodiscard]] T* operator->() { return &*item_; }
+  [[nodiscard]] explicit operator bool() const { return why_ == end::none; }
+  [[nodiscard]] T& operator*() { return item_; }
+  [[nodiscard]] T* operator->() { return &item_; }
   /// Why there is no item.
   [[nodiscard]] end why() const { return why_; }
 
@@ -81,7 +81,7 @@ class [[nodiscard]] ticket {
   void give_back() {
     BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
     if (record_ != nullptr) detail::queue_core::forget_taken(record_);
-    std::exchange(queue_, nullptr)->take_back(std::move(*item_));
+    std::exchange(queue_, nullptr)->take_back(std::move(item_));
   }
 
  private:
@@ -93,8 +93,9 @@ class [[nodiscard]] ticket {
     from.settle(which);
   }
   /// In its destructor: nobody reads it any more.
-  void leave() noexcept {
-    if (record_ != nullptr) forget();
+  [[gnu::always_inline]] void leave() noexcept {
+    if (record_ != nullptr) [[unlikely]]
+      forget();
     const bool quietly = detail::frames_being_destroyed == 0 && !detail::exception_in_flight();
     if (quietly) [[likely]] {
       queue_->settle(&detail::queue_core::done_);
@@ -104,8 +105,10 @@ class [[nodiscard]] ticket {
   }
   void forget() noexcept { detail::queue_core::forget_taken(std::exchange(record_, nullptr)); }
 
+  union {
+    T item_;  ///< there is one unless `why_` says why not
+  };
   detail::queue_of<T>* queue_ = nullptr;
-  std::optional<T> item_;
   detail::holder* record_ = nullptr;
   end why_ = end::none;
 };

@@ -287,7 +287,14 @@ class putter : public waiter {
   /// Of the item, as the queue's weigher says; 0 when it has none.
   [[nodiscard]] virtual std::size_t weight() const noexcept = 0;
   /// For one that waited: gives the room it was promised back to be used now; throws how it ended.
-  void finish_wait();
+  void finish_wait() {
+    if (state_ == wait_state::granted && !core_.odd() && !core_.closed_) [[likely]] {
+      state_ = wait_state::idle;
+      --core_.reserved_;
+    } else {
+      finish_wait_oddly();
+    }
+  }
   /// For destructors.
   void abandon() noexcept;
   void revoke() noexcept override;
@@ -296,6 +303,7 @@ class putter : public waiter {
   queue_core& core_;
 
  private:
+  void finish_wait_oddly();
   [[nodiscard]] bool ready_oddly() noexcept;
   void suspend_oddly() noexcept;
   void wait_for_room() noexcept {

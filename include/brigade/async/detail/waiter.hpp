@@ -96,8 +96,10 @@ class waiter : public link {
   friend class brigade::loop;
   friend class task_state;
   friend class select_waiter;
-  // Of one that never had to wait, handle and task mean nothing.
-  std::coroutine_handle<> handle_;
+  // Of one that never had to wait, handle and task mean nothing: they are not even set.
+  union {
+    std::coroutine_handle<> handle_;
+  };
   task_state* task_;
   std::source_location where_;
   wait_state state_ = wait_state::idle;
