@@ -54,15 +54,16 @@ detail::task_state* record_of(detail::link* member) {
 
 }  // namespace
 
-loop::loop() : loop(detail::make_reactor()) {}
+loop::loop() : loop(detail::make_reactor()) { takes_the_first_ = true; }
 
 loop::loop(std::unique_ptr<detail::driver> world)
     : on_unhandled(report_unhandled),
       on_warning(print_warning),
       driver_(std::move(world)),
       mailbox_(std::make_shared<detail::mailbox>(*driver_)),
-      now_(driver_->now()),
-      scope_(cancel_scope::root_tag{}) {}
+      scope_(cancel_scope::root_tag{}) {
+  refresh_now();
+}
 
 loop::~loop() {
   BRIGADE_ASSERT(task_count_ == 0, "a loop was destroyed with tasks in it");
@@ -75,11 +76,6 @@ loop::~loop() {
     record->loop_ = nullptr;
   }
   while (!futures_.empty()) static_cast<detail::future_state*>(futures_.front())->loop_ends();
-}
-
-loop& loop::current() {
-  BRIGADE_ASSERT(this_thread_ != nullptr, "no loop runs on this thread");
-  return *this_thread_;
 }
 
 loop& current_loop() { return loop::current(); }
@@ -159,33 +155,38 @@ detail::waiter& loop::pick() {
   return *static_cast<detail::waiter*>(node);
 }
 
+void loop::enter(detail::task_state* record) noexcept {
+  running_ = record;
+  running_part_ = record;
+  if (record != nullptr) detail::turn_budget_left = record->interrupted() ? 0 : turn_budget;
+}
+
 bool loop::step() {
   if (ready_.empty()) return false;
-  detail::waiter& next = pick();
+  detail::waiter& next = takes_the_first_ ? static_cast<detail::waiter&>(*ready_.front()) : pick();
   next.unlink();
   --ready_count_;
   ++steps_;
-  detail::task_state* record = next.task_;
-  running_ = record;
-  record->wait_ = nullptr;
-  budget_ = record->interrupted() ? 0 : turn_budget;
+  next.task_->wait_ = nullptr;
+  enter(next.task_);
   if (steps_to_time_ == 0) [[likely]] {
     next.handle_.resume();
   } else {
     run_timed(next);
   }
-  running_ = nullptr;
+  enter(nullptr);
   if (!finished_.empty()) bury();
   return true;
 }
 
 void loop::run_now(detail::task_state& record, std::coroutine_handle<> frame) {
-  detail::task_state* const outer = std::exchange(running_, &record);
-  const int budget = std::exchange(budget_, record.interrupted() ? 0 : turn_budget);
+  detail::task_state* const outer = running_;
+  const int budget = detail::turn_budget_left;
+  enter(&record);
   frame.resume();
-  running_ = outer;
+  enter(outer);
   // The new task may have cancelled the one that started it.
-  budget_ = outer != nullptr && outer->interrupted() ? 0 : budget;
+  if (outer != nullptr && !outer->interrupted()) detail::turn_budget_left = budget;
   if (outer == nullptr) bury();
 }
 
@@ -242,13 +243,14 @@ void loop::found_deadlock() {
 }
 
 void loop::refuse_nested_run() {
-  if (this_thread_ != nullptr) {
+  if (detail::this_scheduler != nullptr) {
     throw invalid_state("run: a loop runs on this thread already; await the task instead");
   }
 }
 
 void loop::drive(detail::task_state& main) {
-  this_thread_ = this;
+  detail::find_uncaught_count();
+  detail::this_scheduler = this;
   scope_.cancelled_ = false;
   refresh_now();
   main.refresh_interrupted();
@@ -259,7 +261,7 @@ void loop::drive(detail::task_state& main) {
   }
   main.error_seen_ = true;
   bury();
-  this_thread_ = nullptr;
+  detail::this_scheduler = nullptr;
 }
 
 void loop::rethrow_deadlock() {
@@ -268,7 +270,7 @@ void loop::rethrow_deadlock() {
 
 std::vector<std::string> loop::end_leftovers() {
   std::vector<std::string> left_behind;
-  this_thread_ = this;
+  detail::this_scheduler = this;
   scope_.cancel("the loop ends");
   refresh_now();
   const detail::time_point deadline = now_ + leftover_timeout_;
@@ -294,7 +296,7 @@ std::vector<std::string> loop::end_leftovers() {
     }
   }
   bury();
-  this_thread_ = nullptr;
+  detail::this_scheduler = nullptr;
   return left_behind;
 }
 

@@ -10,9 +10,9 @@ namespace brigade::detail {
 
 // The layout is fixed by the Itanium C++ ABI, section 2.2.2: a pointer to the stack of caught
 // exceptions, then the count of uncaught ones.
-const unsigned* find_uncaught_count() noexcept {
+void find_uncaught_count() noexcept {
   const auto* globals = reinterpret_cast<const std::byte*>(abi::__cxa_get_globals());
-  return reinterpret_cast<const unsigned*>(globals + sizeof(void*));
+  uncaught_count = reinterpret_cast<const unsigned*>(globals + sizeof(void*));
 }
 
 queue_core::counter unsaid_end() noexcept {

@@ -77,7 +77,7 @@ std::unique_ptr<driver> make_reactor();
 
 enum class dump_format : std::uint8_t { text, json };
 
-class loop {
+class loop : private detail::scheduler {
  public:
   /// How many operations that need not wait a task may do in a row before the others get a turn.
   static constexpr int turn_budget = 128;
@@ -91,8 +91,13 @@ class loop {
   loop& operator=(const loop&) = delete;
 
   /// The loop that runs on this thread; none is a misuse (asserted).
-  [[nodiscard]] static loop& current();
-  [[nodiscard]] static loop* current_if_any() noexcept { return this_thread_; }
+  [[nodiscard]] static loop& current() {
+    BRIGADE_ASSERT(detail::this_scheduler != nullptr, "no loop runs on this thread");
+    return static_cast<loop&>(*detail::this_scheduler);
+  }
+  [[nodiscard]] static loop* current_if_any() noexcept {
+    return static_cast<loop*>(detail::this_scheduler);
+  }
 
   /// Runs `main` to its end, then cancels what is left and waits for it.
   /// Throws what `main` throws, or `deadlock`; `invalid_state` when a loop runs on this thread.
@@ -153,9 +158,13 @@ class loop {
   void warn(const std::string& text) const;
   [[nodiscard]] detail::task_state* running() const { return running_; }
   /// True while the running task may go on without a turn of the loop.
-  [[nodiscard]] bool spend() noexcept { return --budget_ > 0; }
-  [[nodiscard]] int budget() const { return budget_; }
-  void exhaust_budget() noexcept { budget_ = 0; }
+  [[nodiscard]] static bool spend() noexcept {
+    if (detail::turn_budget_left <= 1) return false;
+    --detail::turn_budget_left;
+    return true;
+  }
+  [[nodiscard]] static int budget() { return detail::turn_budget_left; }
+  static void exhaust_budget() noexcept { detail::turn_budget_left = 0; }
   [[nodiscard]] detail::timer_heap& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }
   void adopt(detail::future_state& future) noexcept;
@@ -172,6 +181,7 @@ class loop {
 
   static void refuse_nested_run();
   void drive(detail::task_state& main);
+  void enter(detail::task_state* record) noexcept;
   void run_now(detail::task_state& record, std::coroutine_handle<> frame);
   void run_timed(detail::waiter& next);
   void look_at_turn();
@@ -188,15 +198,9 @@ class loop {
   [[nodiscard]] std::vector<detail::task_state*> unfinished() const;
   detail::waiter& pick();
 
-  static inline constinit thread_local loop* this_thread_ = nullptr;
-
   std::unique_ptr<detail::driver> driver_;
   std::shared_ptr<detail::mailbox> mailbox_;
-  detail::link_list ready_;
-  std::size_t ready_count_ = 0;
-  int budget_ = 0;
-  detail::task_state* running_ = nullptr;
-  detail::time_point now_;
+  bool takes_the_first_ = false;  ///< its driver does not choose who runs next
   detail::timer_heap timers_;
   std::size_t outside_ = 0;
   std::uint64_t steps_ = 0;

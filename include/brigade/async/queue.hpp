@@ -248,7 +248,7 @@ class basic_queue : protected detail::queue_of<T> {
     return weigh_ ? weigh_(item) : 0;
   }
   /// The item goes in now; whether there is room has been seen to.
-  void enter(T&& item) {
+  [[gnu::always_inline]] void enter(T&& item) {
     if (this->odd()) {
       enter_oddly(std::move(item));
     } else {
@@ -259,7 +259,7 @@ class basic_queue : protected detail::queue_of<T> {
   void enter_oddly(T&& item);
   [[nodiscard]] bool may_enter(const T& item);
   bool drop_oldest_for(const T& item);
-  ticket<T> hand_out(std::source_location where) {
+  [[gnu::always_inline]] ticket<T> hand_out(std::source_location where) {
     if (this->odd()) {
       T item = pop();
       return ticket<T>(*this, std::move(item), this->note_taken(where));
@@ -267,7 +267,7 @@ class basic_queue : protected detail::queue_of<T> {
     return ticket<T>(*this, pop());
   }
   batch<T> hand_out_batch(std::size_t items_max, std::source_location where);
-  T pop() {
+  [[gnu::always_inline]] T pop() {
     T item = store_.pop();
     if (this->odd()) lighten(item);
     this->item_left();

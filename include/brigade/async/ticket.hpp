@@ -13,7 +13,7 @@
 #include <brigade/async/task.hpp>
 
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -39,13 +39,8 @@ class queue_of : public queue_core {
 /// exception is in flight.
 [[nodiscard]] queue_core::counter unsaid_end() noexcept;
 
-/// Where this thread counts its uncaught exceptions; null: not looked up yet. Each call of
-/// std::uncaught_exceptions() would cost as much as the rest of a ticket's end.
-inline constinit thread_local const unsigned* uncaught_count = nullptr;
-[[nodiscard]] const unsigned* find_uncaught_count() noexcept;
 
 [[nodiscard]] inline bool exception_in_flight() noexcept {
-  if (uncaught_count == nullptr) uncaught_count = find_uncaught_count();
   return *uncaught_count != 0;
 }
 
@@ -63,20 +58,20 @@ class [[nodiscard]] ticket {
 
   explicit ticket(end why) : why_(why) {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
-      : queue_(&from), item_(std::move(item)), record_(record) {}
+      : item_(std::move(item)), queue_(&from), record_(record) {}
   ticket(ticket&& other) noexcept
-      : queue_(std::exchange(other.queue_, nullptr)),
-        item_(std::move(other.item_)),
-        record_(other.record_),
-        why_(other.why_) {}
+      : queue_(std::exchange(other.queue_, nullptr)), record_(other.record_), why_(other.why_) {
+    if (why_ == end::none) std::construct_at(&item_, std::move(other.item_));
+  }
   ticket& operator=(ticket&&) = delete;
   ~ticket() {
     if (queue_ != nullptr) leave();
+    if (why_ == end::none) std::destroy_at(&item_);
   }
 
-  [[nodiscard]] explicit operator bool() const { return item_.has_value(); }
-  [[nodiscard]] T& operator*() { return *item_; }
-  [[nodiscard]] T* operator->() { return &*item_; }
+  [[nodiscard]] explicit operator bool() const { return why_ == end::none; }
+  [[nodiscard]] T& operator*() { return item_; }
+  [[nodiscard]] T* operator->() { return &item_; }
   /// Why there is no item.
   [[nodiscard]] end why() const { return why_; }
 
@@ -86,7 +81,7 @@ class [[nodiscard]] ticket {
   void give_back() {
     BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
     if (record_ != nullptr) detail::queue_core::forget_taken(record_);
-    std::exchange(queue_, nullptr)->take_back(std::move(*item_));
+    std::exchange(queue_, nullptr)->take_back(std::move(item_));
   }
 
  private:
@@ -97,14 +92,23 @@ class [[nodiscard]] ticket {
     if (record_ != nullptr) forget();
     from.settle(which);
   }
-  void leave() noexcept {
+  /// In its destructor: nobody reads it any more.
+  [[gnu::always_inline]] void leave() noexcept {
+    if (record_ != nullptr) [[unlikely]]
+      forget();
     const bool quietly = detail::frames_being_destroyed == 0 && !detail::exception_in_flight();
-    settle(quietly ? &detail::queue_core::done_ : detail::unsaid_end());
+    if (quietly) [[likely]] {
+      queue_->settle(&detail::queue_core::done_);
+    } else {
+      queue_->settle(detail::unsaid_end());
+    }
   }
   void forget() noexcept { detail::queue_core::forget_taken(std::exchange(record_, nullptr)); }
 
+  union {
+    T item_;  ///< there is one unless `why_` says why not
+  };
   detail::queue_of<T>* queue_ = nullptr;
-  std::optional<T> item_;
   detail::holder* record_ = nullptr;
   end why_ = end::none;
 };

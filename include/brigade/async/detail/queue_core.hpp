@@ -216,7 +216,7 @@ enum class take_end : std::uint8_t { item, closed, cancelled };
 class getter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
-    if (core_.item_to_spare()) return loop::current().spend();
+    if (core_.item_to_spare()) return loop::spend();
     return core_.closed_and_drained() && end_now();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -263,7 +263,7 @@ class putter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
     if (core_.closed_) return true;
-    if (core_.room_to_spare()) return loop::current().spend();
+    if (core_.room_to_spare()) return loop::spend();
     return core_.odd() && ready_oddly();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -287,7 +287,14 @@ class putter : public waiter {
   /// Of the item, as the queue's weigher says; 0 when it has none.
   [[nodiscard]] virtual std::size_t weight() const noexcept = 0;
   /// For one that waited: gives the room it was promised back to be used now; throws how it ended.
-  void finish_wait();
+  void finish_wait() {
+    if (state_ == wait_state::granted && !core_.odd() && !core_.closed_) [[likely]] {
+      state_ = wait_state::idle;
+      --core_.reserved_;
+    } else {
+      finish_wait_oddly();
+    }
+  }
   /// For destructors.
   void abandon() noexcept;
   void revoke() noexcept override;
@@ -296,6 +303,7 @@ class putter : public waiter {
   queue_core& core_;
 
  private:
+  void finish_wait_oddly();
   [[nodiscard]] bool ready_oddly() noexcept;
   void suspend_oddly() noexcept;
   void wait_for_room() noexcept {

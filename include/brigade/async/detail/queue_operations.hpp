@@ -28,7 +28,7 @@ class [[nodiscard]] take_operation : public getter {
   ~take_operation() {
     if (state_ != wait_state::idle) leave();
   }
-  ticket<item_type> await_resume() {
+  [[gnu::always_inline]] ticket<item_type> await_resume() {
     if (state_ != wait_state::idle) {
       const take_end end = finish_wait();
       if (end != take_end::item) return ticket<item_type>(no_item_after(end));
@@ -93,7 +93,7 @@ class [[nodiscard]] put_operation : public putter {
   ~put_operation() {
     if (state_ != wait_state::idle) abandon();
   }
-  void await_resume() {
+  [[gnu::always_inline]] void await_resume() {
     if (state_ != wait_state::idle || core_.closed_) finish_wait();
     if (core_.odd()) core_.refuse_unless_fits(weight());
     queue().enter(std::move(item_));
