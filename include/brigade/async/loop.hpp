@@ -54,15 +54,38 @@ class mailbox {
   explicit mailbox(driver& target) : driver_(&target) {}
   /// False: the loop is gone, `work` was dropped.
   bool post(std::function<void()> work);
+  /// Has the loop look outside soon; costs a system call only while it sleeps.
+  void ring() noexcept;
   void close();
   [[nodiscard]] std::vector<std::function<void()>> take();
   [[nodiscard]] bool pending() const { return pending_.load(std::memory_order_acquire); }
+  /// By the loop, round its sleep. False: something has come, it must not sleep.
+  bool fall_asleep() noexcept {
+    asleep_.store(true);
+    return !pending_.load();
+  }
+  void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
  private:
+  void wake_sleeper() noexcept;
   std::mutex mutex_;
   driver* driver_;
   std::vector<std::function<void()>> posted_;
   std::atomic<bool> pending_{false};
+  std::atomic<bool> asleep_{false};
+};
+
+/// What joins a loop to others; see detail/junction.hpp.
+class junction {
+ public:
+  virtual ~junction() = default;
+  /// Once a turn, on the loop's thread: takes what others have for it, and the other way round.
+  virtual void look(bool idle) = 0;
+  /// Asked when nothing else could wake the loop: whether another loop or thread still may.
+  virtual bool others_may_act() = 0;
+  /// Waits a little for others, awake. True: something has come.
+  virtual bool linger() = 0;
+  virtual void woke_up() = 0;
 };
 
 std::unique_ptr<driver> make_reactor();
@@ -149,6 +172,7 @@ class loop {
   void exhaust_budget() noexcept { budget_ = 0; }
   [[nodiscard]] detail::timer_heap& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }
+  [[nodiscard]] std::unique_ptr<detail::junction>& junction() { return junction_; }
   void outside_wait_begins(bool background) noexcept { outside_ += background ? 0 : 1; }
   void outside_wait_ends(bool background) noexcept { outside_ -= background ? 0 : 1; }
 
@@ -165,6 +189,7 @@ class loop {
   void look_at_turn();
   void turn();
   void look_outside(bool may_wait);
+  void rest_until(detail::time_point deadline);
   void end_leftovers();
   void run_posted(const std::function<void()>& work);
   void found_deadlock();
@@ -196,6 +221,7 @@ class loop {
   cancel_scope scope_;
   std::string deadlock_;
   std::chrono::nanoseconds leftover_timeout_ = std::chrono::seconds(5);
+  std::unique_ptr<detail::junction> junction_;
 };
 
 /// Runs `main` on a loop of its own in this thread and gives its result.

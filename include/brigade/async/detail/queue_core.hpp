@@ -151,6 +151,12 @@ class ring {
     drop_front();
     return value;
   }
+  T pop_back() {
+    --tail_;
+    T value = std::move(*slot(tail_));
+    slot(tail_)->~T();
+    return value;
+  }
 
  private:
   [[nodiscard]] T* slot(std::size_t index) const { return slots_ + (index & (room_ - 1)); }
