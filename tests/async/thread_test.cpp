@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace brigade {
 namespace {
@@ -86,6 +88,41 @@ TEST(thread, a_call_that_returns_when_its_loop_is_gone_is_not_abandoned_any_more
     while (!own.mailbox()->pending()) std::this_thread::yield();
   }
   EXPECT_EQ(abandoned_threads(), 0U);
+}
+
+TEST(thread, an_abandoned_call_is_named_with_its_task_and_its_line) {
+  auto go = std::make_shared<std::atomic<bool>>(false);
+  unsigned line = 0;
+  auto slow = [&]() -> task<> {
+    auto call = [](const std::shared_ptr<std::atomic<bool>>& flag, int, int, int) {
+      while (!flag->load()) std::this_thread::yield();
+    };
+    line = __LINE__ + 1;
+    co_await to_thread(call, go, 1, 2, 3);
+  };
+  auto main = [&]() -> task<> {
+    auto handle = spawn(slow);
+    handle.set_name("import");
+    while (thread_pool::standard().statistics().running == 0) co_await yield();
+    handle.cancel();
+    EXPECT_THROW(co_await handle, cancelled);
+  };
+  run(main());
+  const std::vector<abandoned_call> calls = abandoned_calls();
+  ASSERT_EQ(calls.size(), 1U);
+  EXPECT_EQ(calls.front().name, "import");
+  EXPECT_EQ(calls.front().where.line(), line);
+  EXPECT_NE(to_string(calls.front()).find("call of task 'import' at "), std::string::npos);
+  go->store(true);
+  while (abandoned_threads() != 0) std::this_thread::yield();
+}
+
+TEST(thread, a_call_is_a_task_that_can_be_named_and_handed_on) {
+  auto main = []() -> task<int> {
+    task<int> call = to_thread([](int a, int b) { return a + b; }, 40, 2);
+    co_return co_await timeout(1h, std::move(call));
+  };
+  EXPECT_EQ(run(main()), 42);
 }
 
 TEST(thread, many_calls_at_once_all_come_back) {
