@@ -7,6 +7,7 @@
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/queue.hpp>
+#include <brigade/async/runner.hpp>
 #include <brigade/async/signal.hpp>
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/task.hpp>

@@ -198,14 +198,14 @@ void loop::look_for_circle(const detail::waiter& begun) const {
 
 void loop::look_at_turn() {
   if (slow_step_limit_.count() == 0) return;
-  const detail::time_point before = now_;
   refresh_now();
-  if (now_ - before < slow_step_limit_ || steps_ == turn_began_) return;
+  const std::chrono::nanoseconds took = now_ - turn_began_at_;
+  if (took < slow_step_limit_ || steps_ == turn_began_) return;
   const bool first = steps_to_time_ == 0;
   steps_to_time_ = steps_timed_after_a_slow_turn;
   if (first) {
     warn(std::to_string(steps_ - turn_began_) + " steps in a row held the loop for " +
-         seconds_text(now_ - before) + " s; steps are timed now, and the next slow one is named");
+         seconds_text(took) + " s; steps are timed now, and the next slow one is named");
   }
 }
 
@@ -233,6 +233,18 @@ std::exception_ptr task_ref::error() const {
   if (!done()) throw invalid_state("the error of task '" + name() + "', which still runs");
   if (cancelled()) return std::make_exception_ptr(brigade::cancelled(record_->cancel_reason()));
   return record_->see_error();
+}
+
+std::vector<task_ref> task_ref::awaited_by() const {
+  std::vector<task_ref> waiting;
+  for (task_ref& task : record_->owner().tasks()) {
+    const waiter* wait = task.record().waiting_on();
+    if (wait == nullptr) continue;
+    const auto blockers = blockers_of(*wait);
+    const bool this_one = std::ranges::find(blockers, record_) != blockers.end();
+    if (this_one) waiting.push_back(std::move(task));
+  }
+  return waiting;
 }
 
 std::optional<task_ref> task_ref::parent() const {

@@ -44,6 +44,9 @@ std::vector<std::function<void()>> mailbox::take() {
 
 namespace {
 
+// Tasks that swallow the cancellation of a deadlock get this many steps to come to an end.
+constexpr std::uint64_t steps_after_deadlock_max = 1'000'000;
+
 void report_unhandled(const std::string& task_name, const std::exception_ptr& error) {
   std::fprintf(stderr, "brigade: task '%s' failed and nobody awaited it: %s\n", task_name.c_str(),
                error_text(error).c_str());
@@ -193,12 +196,14 @@ void loop::run_now(detail::task_state& record, std::coroutine_handle<> frame) {
 
 void loop::turn() {
   turn_began_ = steps_;
+  turn_began_at_ = now_;
   for (int i = 0; i < steps_between_polls; ++i) {
     if (!step()) break;
   }
 }
 
 void loop::look_outside(bool may_wait) {
+  if (!deadlock_.empty() && steps_ - deadlock_step_ > steps_after_deadlock_max) kill_others();
   if (mailbox_->pending()) {
     for (auto& work : mailbox_->take()) run_posted(work);
   }
@@ -238,6 +243,7 @@ void loop::found_deadlock() {
   if (!again) {
     deadlock_ = "deadlock: no task can run, no timer is armed, nothing from outside is awaited\n";
     deadlock_ += dump_tasks();
+    deadlock_step_ = steps_;
     scope_.cancel("deadlock");
     return;
   }
@@ -258,20 +264,25 @@ void loop::refuse_nested_run() {
 void loop::drive(detail::task_state& main) {
   this_thread_ = this;
   scope_.cancelled_ = false;
+  refresh_now();
   main.refresh_interrupted();
   while (!main.done()) {
     turn();
     look_at_turn();
     if (!main.done()) look_outside(true);
   }
-  end_leftovers();
+  main.error_seen_ = true;
   bury();
   this_thread_ = nullptr;
-  main.error_seen_ = true;
+}
+
+void loop::rethrow_deadlock() {
   if (!deadlock_.empty()) throw deadlock(std::exchange(deadlock_, {}));
 }
 
-void loop::end_leftovers() {
+std::vector<std::string> loop::end_leftovers() {
+  std::vector<std::string> left_behind;
+  this_thread_ = this;
   scope_.cancel("the loop ends");
   refresh_now();
   const detail::time_point deadline = now_ + leftover_timeout_;
@@ -285,13 +296,20 @@ void loop::end_leftovers() {
     }
     look_outside(false);
   }
-  for (const task_ref& left : tasks()) {
-    const detail::waiter* wait = left.record().waiting_on();
-    if (left.done()) continue;
-    warn("task '" + left.name() +
-         "' did not end when the loop did: " + (wait != nullptr ? wait->describe() : "ready"));
-    kill(left.record());
+  // Again, for a frame that goes may start another task.
+  while (task_count_ != 0) {
+    for (const task_ref& left : tasks()) {
+      if (left.done()) continue;
+      const detail::waiter* wait = left.record().waiting_on();
+      warn("task '" + left.name() +
+           "' did not end when the loop did: " + (wait != nullptr ? wait->describe() : "ready"));
+      left_behind.push_back(left.name());
+      kill(left.record());
+    }
   }
+  bury();
+  this_thread_ = nullptr;
+  return left_behind;
 }
 
 void loop::warn(const std::string& text) const {

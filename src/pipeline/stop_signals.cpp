@@ -35,7 +35,7 @@ class stop_signals::implementation {
  public:
   explicit implementation(std::chrono::milliseconds stop_timeout)
       : stop_timeout_(stop_timeout),
-        signals_({SIGINT, SIGTERM}, [this](int signo) { on_signal(signo); }),
+        signals_({SIGINT, SIGTERM, SIGUSR1}, [this](int signo) { on_signal(signo); }),
         watchdog_([this](const std::stop_token& ended) { watch(ended); }) {}
 
   void attach(loop& where, engine& target) {
@@ -55,7 +55,9 @@ class stop_signals::implementation {
  private:
   void on_signal(int signo) {
     const std::lock_guard lock(mutex_);
-    if (!first_seen_) {
+    if (signo == SIGUSR1) {
+      tell([](engine&) { say("brigade: tasks\n" + loop::current().dump_tasks()); });
+    } else if (!first_seen_) {
       first_seen_ = true;
       announce("\nstopping: what is under way is finished; Ctrl-C again returns it at once\n");
       end_by(std::chrono::steady_clock::now() + stop_timeout_ + watchdog_grace);

@@ -125,6 +125,14 @@ class StopTest(brigade_e2e.BrigadeTest):
         self.assertLessEqual(set(in_hand), set(self.rows()), "they were drained, not cancelled")
         self.assert_the_next_run_delivers_the_rest(report["delivered"])
 
+    def test_sigusr1_tells_what_each_task_waits_on_and_changes_nothing(self):
+        running = self.start_with_all_hands_busy("--gate")
+        running.signal(signal.SIGUSR1)
+        running.wait_for_words(r"task 'main' waits: .*\n(.*\n)*.*queue 'cook'", 5, "the tasks")
+        self.write("gate", "")
+        self.assert_exit(running.wait(30), 0)
+        self.assert_rows_exactly_once(self.folder / "out.db", "numbers", range(1, ITEMS + 1))
+
     def test_a_second_sigint_jumps_to_the_deadline(self):
         running = self.start_with_all_hands_busy("--never", stop_timeout="10m")
         self.stop(running, signal.SIGINT)

@@ -118,6 +118,8 @@ class loop {
     refuse_nested_run();
     auto handle = spawn_on(*this, std::move(main), "main");
     drive(handle.record());
+    end_leftovers();
+    rethrow_deadlock();
     return handle.result();
   }
 
@@ -180,6 +182,7 @@ class loop {
   friend class detail::task_state;
   friend class cancel_scope;
   friend class task_group;
+  friend class runner;
   friend void detail::root_finished(detail::task_state& record) noexcept;
 
   static void refuse_nested_run();
@@ -190,7 +193,9 @@ class loop {
   void turn();
   void look_outside(bool may_wait);
   void rest_until(detail::time_point deadline);
-  void end_leftovers();
+  void rethrow_deadlock();
+  /// Names of those that did not end in time.
+  std::vector<std::string> end_leftovers();
   void run_posted(const std::function<void()>& work);
   void found_deadlock();
   void adopt(detail::task_state& record);
@@ -215,11 +220,13 @@ class loop {
   std::size_t task_count_ = 0;
   std::chrono::nanoseconds slow_step_limit_ = std::chrono::milliseconds(500);
   std::uint64_t turn_began_ = 0;  ///< in steps
+  detail::time_point turn_began_at_;
   int steps_to_time_ = 0;
   std::vector<detail::task_state*> finished_;
   detail::link_list failed_;  ///< ended by an error that nobody may ever await
   cancel_scope scope_;
   std::string deadlock_;
+  std::uint64_t deadlock_step_ = 0;
   std::chrono::nanoseconds leftover_timeout_ = std::chrono::seconds(5);
   std::unique_ptr<detail::junction> junction_;
 };

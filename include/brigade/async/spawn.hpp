@@ -72,6 +72,9 @@ class task_ref {
   void set_name(std::string name) { record_->set_name(std::move(name)); }
   /// The task that spawned it; none when it was no task, or one that has ended.
   [[nodiscard]] std::optional<task_ref> parent() const;
+  /// The tasks that cannot go on before it acts: they join it, wait for its group, or for a lock it
+  /// holds. Looks at every task of the loop.
+  [[nodiscard]] std::vector<task_ref> awaited_by() const;
   /// Not counted as work in progress when the loop looks for a deadlock.
   void set_background() { record_->set_background(); }
 

@@ -3,6 +3,7 @@
 ///   first SIGTERM or SIGINT   drain, until `stop_timeout`
 ///   SIGINT after that         the deadline is now; a third ends the process at once, exit 130
 ///   SIGTERM after that        changes nothing (supervisors repeat it)
+///   SIGUSR1                   what each task waits on, to stderr; nothing else changes
 ///   deadline + 4 s            the watchdog ends the process, exit 1, whatever still spins
 ///
 /// Ending the process at any instant is safe: what is not durable is taken again.
