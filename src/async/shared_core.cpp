@@ -142,8 +142,8 @@ queue_statistics shared_core::statistics() {
     result.failed += port->failed_.get();
     result.abandoned += port->abandoned_.get();
   }
-  result.getters_waiting += threads_want_items_;
-  result.putters_waiting += threads_want_room_;
+  result.getters_waiting += takers_.waiting;
+  result.putters_waiting += putters_.waiting;
   return result;
 }
 
@@ -171,7 +171,7 @@ bool shared_core::strangers_may_act(const loop_circle& circle) {
   for (const auto& port : ports_) {
     if (port->alive_ && port->circle_ != &circle) return true;
   }
-  return thread_ends_ > threads_want_items_ + threads_want_room_;
+  return thread_ends_ > takers_.asleep + putters_.asleep;
 }
 
 void shared_core::donate_place() {
@@ -181,7 +181,7 @@ void shared_core::donate_place() {
 }
 
 void shared_core::wake_hungry_for_items(std::uint64_t items) {
-  if (threads_want_items_ != 0) thread_may_take_.notify_all();
+  if (takers_.waiting != 0) takers_.wake_all();
   for (std::size_t i = 0; i < ports_.size() && items != 0; ++i) {
     next_to_wake_ = (next_to_wake_ + 1) % ports_.size();
     shared_port& port = *ports_[next_to_wake_];
@@ -193,7 +193,7 @@ void shared_core::wake_hungry_for_items(std::uint64_t items) {
 }
 
 void shared_core::wake_hungry_for_room() {
-  if (threads_want_room_ != 0) thread_may_put_.notify_all();
+  if (putters_.waiting != 0) putters_.wake_all();
   for (std::size_t i = 0; i < ports_.size(); ++i) {
     next_to_wake_ = (next_to_wake_ + 1) % ports_.size();
     if (!ports_[next_to_wake_]->hungry_for_room_) continue;
@@ -203,7 +203,7 @@ void shared_core::wake_hungry_for_room() {
 }
 
 void shared_core::thread_blocks() {
-  if (thread_ends_ > threads_want_items_ + threads_want_room_) return;
+  if (thread_ends_ > takers_.asleep + putters_.asleep) return;
   for (const auto& port : ports_) {
     const bool waits = port->getters_waiting_.get() + port->putters_waiting_.get() != 0;
     if (waits && port->circle_ != nullptr) port->call();
@@ -212,8 +212,8 @@ void shared_core::thread_blocks() {
 
 void shared_core::call_all() {
   for (const auto& port : ports_) port->call();
-  thread_may_take_.notify_all();
-  thread_may_put_.notify_all();
+  takers_.wake_all();
+  putters_.wake_all();
 }
 
 }  // namespace brigade::detail

@@ -28,9 +28,11 @@ class abandoned_list {
     const std::lock_guard lock(mutex_);
     calls_.emplace_back(job, std::move(about));
   }
+  /// One of the entries for it.
   void remove(const detail::thread_job* job) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(calls_, [job](const auto& entry) { return entry.first == job; });
+    const auto found = std::ranges::find(calls_, job, [](const auto& entry) { return entry.first; });
+    if (found != calls_.end()) calls_.erase(found);
   }
   std::vector<abandoned_call> all() {
     const std::lock_guard lock(mutex_);

@@ -1,4 +1,5 @@
 #include <brigade/async/group.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/thread.hpp>
 #include <brigade/async/thread_pool.hpp>
 #include <brigade/async/timeout.hpp>
@@ -6,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <latch>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>

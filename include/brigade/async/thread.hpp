@@ -9,6 +9,7 @@
 /// loop.
 #pragma once
 #include <brigade/async/detail/thread_call.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/task.hpp>
 #include <brigade/async/thread_pool.hpp>
 

@@ -9,6 +9,7 @@
 /// loop. Lifetime: calls may outlive the pool, abandoned.
 #pragma once
 #include <brigade/async/detail/thread_call.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/task.hpp>
 
 #include <chrono>

@@ -177,6 +177,19 @@ class shared_port {
   std::uint64_t others_version_ = 0;
 };
 
+/// Threads that block for one thing. Those that were woken may act, although they have not yet.
+struct blocked_threads {
+  void wake_all() {
+    ++wakes;
+    asleep = 0;
+    woken.notify_all();
+  }
+  std::condition_variable woken;
+  std::size_t waiting = 0;
+  std::size_t asleep = 0;
+  std::uint64_t wakes = 0;
+};
+
 class shared_core : public std::enable_shared_from_this<shared_core> {
  public:
   shared_core(std::size_t items_max, std::string name);
@@ -237,10 +250,8 @@ class shared_core : public std::enable_shared_from_this<shared_core> {
   std::uint64_t sent_back_ = 0;
   std::size_t next_to_wake_ = 0;
   std::size_t thread_ends_ = 0;
-  std::size_t threads_want_items_ = 0;
-  std::size_t threads_want_room_ = 0;
-  std::condition_variable thread_may_take_;
-  std::condition_variable thread_may_put_;
+  blocked_threads takers_;
+  blocked_threads putters_;
 
  protected:
   virtual std::unique_ptr<shared_port> make_port(bool for_threads) = 0;
@@ -253,22 +264,25 @@ class shared_core : public std::enable_shared_from_this<shared_core> {
 /// A thread that blocks: it wants something, and it can do nothing for others. With the mutex held.
 class blocked_thread {
  public:
-  blocked_thread(shared_core& core, std::size_t& wanting, std::atomic<std::uint32_t>& hungry)
-      : wanting_(wanting), hungry_(hungry) {
-    ++wanting_;
+  blocked_thread(shared_core& core, blocked_threads& among, std::atomic<std::uint32_t>& hungry)
+      : among_(among), hungry_(hungry), wakes_(among.wakes) {
+    ++among_.waiting;
+    ++among_.asleep;
     hungry_.fetch_add(1);
     core.thread_blocks();
   }
   ~blocked_thread() {
-    --wanting_;
+    --among_.waiting;
+    if (wakes_ == among_.wakes) --among_.asleep;
     hungry_.fetch_sub(1);
   }
   blocked_thread(const blocked_thread&) = delete;
   blocked_thread& operator=(const blocked_thread&) = delete;
 
  private:
-  std::size_t& wanting_;
+  blocked_threads& among_;
   std::atomic<std::uint32_t>& hungry_;
+  std::uint64_t wakes_;
 };
 
 }  // namespace brigade::detail

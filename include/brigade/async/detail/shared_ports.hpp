@@ -251,8 +251,8 @@ class shared_core_of final : public shared_core {
     std::unique_lock lock(mutex_);
     shared_port_of<T>& own = port_of_threads();
     while (!closed() && own.room_.get() == 0 && own.fetch_room(1) == 0) {
-      const blocked_thread waiting(*this, threads_want_room_, hungry_for_room_);
-      thread_may_put_.wait(lock);
+      const blocked_thread waiting(*this, putters_, hungry_for_room_);
+      putters_.woken.wait(lock);
     }
     {
       const std::lock_guard stored(own.lock_);
@@ -272,11 +272,11 @@ class shared_core_of final : public shared_core {
       }
       if (closed() && is_drained()) return blocking_result::at_end;
       if (!in_time) return blocking_result::timed_out;
-      const blocked_thread waiting(*this, threads_want_items_, hungry_for_items_);
+      const blocked_thread waiting(*this, takers_, hungry_for_items_);
       if (deadline) {
-        in_time = thread_may_take_.wait_until(lock, *deadline) == std::cv_status::no_timeout;
+        in_time = takers_.woken.wait_until(lock, *deadline) == std::cv_status::no_timeout;
       } else {
-        thread_may_take_.wait(lock);
+        takers_.woken.wait(lock);
       }
     }
   }
