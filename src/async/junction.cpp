@@ -35,6 +35,11 @@ void loop_circle::active(std::size_t index) {
   members_[index].now = state::active;
 }
 
+bool loop_circle::doomed(std::size_t index) {
+  const std::lock_guard lock(mutex_);
+  return members_[index].doomed;
+}
+
 void loop_circle::ended(std::size_t index) {
   const std::lock_guard lock(mutex_);
   members_[index].now = state::ended;
@@ -96,6 +101,7 @@ void loop_junction::add(std::shared_ptr<shared_core> queue, shared_port& port) {
 }
 
 void loop_junction::look(bool idle) {
+  woke_up();
   for (const end& one : ends_) one.port->look(idle);
 }
 

@@ -108,6 +108,7 @@ void thread_team::serve() {
     returned_ += made ? 1 : 0;
     const std::function<void()> tell = told_if_empty();
     lock.unlock();
+    if (made) job->box->post([job] { call_ended(*job); });
     if (tell) tell();
     job.reset();
     lock.lock();
@@ -122,7 +123,6 @@ bool thread_team::perform(const std::shared_ptr<thread_job>& job) {
   if (job->state.exchange(call_state::returned) == call_state::abandoned) {
     abandoned_list::instance().remove(job.get());
   }
-  job->box->post([job] { call_ended(*job); });
   return true;
 }
 

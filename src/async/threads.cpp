@@ -66,6 +66,8 @@ void crew::cancel_member(std::size_t index) {
   member& one = members_[index];
   if (one.box == nullptr) return;  // `begin` will see it
   one.box->post([this, index] {
+    // Who is about to find a deadlock names its tasks where they wait.
+    if (circle_->doomed(index)) return;
     cancel_scope* const scope = members_[index].scope;
     if (scope != nullptr) scope->cancel(cancel_reason_);
   });

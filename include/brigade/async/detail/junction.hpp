@@ -24,6 +24,8 @@ class loop_circle {
   /// False: nobody outside the loop can act any more.
   bool others_may_act(std::size_t index, std::vector<std::shared_ptr<shared_core>> awaited);
   void active(std::size_t index);
+  /// All were found quiet, and the loop has not been told yet.
+  [[nodiscard]] bool doomed(std::size_t index);
   /// The loop has gone. Others may have waited for it alone.
   void ended(std::size_t index);
 
