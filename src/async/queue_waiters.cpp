@@ -24,7 +24,7 @@ bool gatherer::need_not_linger(std::size_t items) const {
 bool gatherer::await_ready() noexcept {
   const std::size_t there = core_.items_to_spare();
   if (there == 0) return core_.closed_and_drained() && end_now();
-  return need_not_linger(there) && loop::current().spend();
+  return need_not_linger(there) && spend_turn();
 }
 
 void gatherer::await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -109,8 +109,8 @@ std::string gatherer::describe() const {
 // --- those who put ---
 
 bool putter::ready_oddly() noexcept {
-  if (!core_.waits_when_full()) return loop::current().spend();
-  return core_.putters_.empty() && core_.fits(weight()) && loop::current().spend();
+  const bool now = !core_.waits_when_full() || (core_.putters_.empty() && core_.fits(weight()));
+  return now && spend_turn() && end_now();
 }
 
 void putter::suspend_oddly() noexcept {

@@ -13,7 +13,7 @@
 #include <brigade/async/task.hpp>
 
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -35,18 +35,17 @@ class queue_of : public queue_core {
   ~queue_of() = default;
 };
 
-/// As what an item counts whose ticket goes without a word, while a frame is being destroyed or an
-/// exception is in flight.
+/// As what an item counts whose ticket goes without a word.
 [[nodiscard]] queue_core::counter unsaid_end() noexcept;
 
-/// Where this thread counts its uncaught exceptions; null: not looked up yet. Each call of
-/// std::uncaught_exceptions() would cost as much as the rest of a ticket's end.
-inline constinit thread_local const unsigned* uncaught_count = nullptr;
-[[nodiscard]] const unsigned* find_uncaught_count() noexcept;
+/// Where this thread counts its uncaught exceptions; not looked up yet: where there is no zero.
+/// A call of std::uncaught_exceptions() would cost as much as the rest of a ticket's end.
+inline constexpr unsigned uncaught_unknown = 1;
+inline constinit thread_local const unsigned* uncaught_count = &uncaught_unknown;
 
-[[nodiscard]] inline bool exception_in_flight() noexcept {
-  if (uncaught_count == nullptr) uncaught_count = find_uncaught_count();
-  return *uncaught_count != 0;
+/// False: this scope is left in peace. True: perhaps not.
+[[nodiscard]] inline bool left_in_trouble() noexcept {
+  return frames_being_destroyed != 0 || *uncaught_count != 0;
 }
 
 }  // namespace detail
@@ -61,22 +60,28 @@ class [[nodiscard]] ticket {
  public:
   using end = no_item;
 
-  explicit ticket(end why) : why_(why) {}
+  explicit ticket(end why) : queue_(nullptr), nothing_(), record_(nullptr), why_(why) {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
-      : queue_(&from), item_(std::move(item)), record_(record) {}
+      : queue_(&from), item_(std::move(item)), record_(record), why_(end::none) {}
   ticket(ticket&& other) noexcept
       : queue_(std::exchange(other.queue_, nullptr)),
-        item_(std::move(other.item_)),
+        nothing_(),
         record_(other.record_),
-        why_(other.why_) {}
+        why_(other.why_) {
+    if (why_ == end::none) std::construct_at(&item_, std::move(other.item_));
+  }
   ticket& operator=(ticket&&) = delete;
   ~ticket() {
     if (queue_ != nullptr) leave();
+    if (why_ == end::none) std::destroy_at(&item_);
   }
 
-  [[nodiscard]] explicit operator bool() const { return item_.has_value(); }
-  [[nodiscard]] T& operator*() { return *item_; }
-  [[nodiscard]] T* operator->() { return &*item_; }
+  [[nodiscard]] explicit operator bool() const { return why_ == end::none; }
+  [[nodiscard]] T& operator*() {
+    BRIGADE_ASSERT(why_ == end::none, "an empty ticket was asked for its item");
+    return item_;
+  }
+  [[nodiscard]] T* operator->() { return &**this; }
   /// Why there is no item.
   [[nodiscard]] end why() const { return why_; }
 
@@ -86,7 +91,7 @@ class [[nodiscard]] ticket {
   void give_back() {
     BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
     if (record_ != nullptr) detail::queue_core::forget_taken(record_);
-    std::exchange(queue_, nullptr)->take_back(std::move(*item_));
+    std::exchange(queue_, nullptr)->take_back(std::move(item_));
   }
 
  private:
@@ -98,15 +103,23 @@ class [[nodiscard]] ticket {
     from.settle(which);
   }
   void leave() noexcept {
-    const bool quietly = detail::frames_being_destroyed == 0 && !detail::exception_in_flight();
-    settle(quietly ? &detail::queue_core::done_ : detail::unsaid_end());
+    detail::queue_core& from = *queue_;
+    if (record_ != nullptr) forget();
+    if (detail::left_in_trouble()) {
+      from.settle(detail::unsaid_end());
+    } else {
+      from.settle(&detail::queue_core::done_);
+    }
   }
   void forget() noexcept { detail::queue_core::forget_taken(std::exchange(record_, nullptr)); }
 
-  detail::queue_of<T>* queue_ = nullptr;
-  std::optional<T> item_;
-  detail::holder* record_ = nullptr;
-  end why_ = end::none;
+  detail::queue_of<T>* queue_;
+  union {
+    char nothing_;
+    T item_;  ///< there while `why_` is none
+  };
+  detail::holder* record_;
+  end why_;
 };
 
 /// Several items taken at once. They settle one by one (`done(2)`), or together: `done()`, `fail()`
@@ -181,10 +194,7 @@ class [[nodiscard]] batch {
     forget();
     queue_->settle_many(which, rest);
   }
-  void leave() noexcept {
-    const bool quietly = detail::frames_being_destroyed == 0 && !detail::exception_in_flight();
-    settle_rest(quietly ? &detail::queue_core::done_ : detail::unsaid_end());
-  }
+  void leave() noexcept { settle_rest(detail::unsaid_end()); }
   void forget() noexcept {
     if (record_ != nullptr) detail::queue_core::forget_taken(std::exchange(record_, nullptr));
   }

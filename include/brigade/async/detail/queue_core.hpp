@@ -99,8 +99,8 @@ class queue_core {
   // --- for the operations ---
   [[nodiscard]] bool item_to_spare() const { return size_ > granted_; }
   [[nodiscard]] std::size_t items_to_spare() const { return size_ - granted_; }
-  /// Whether any item at all may come in at once; a queue that weighs them never knows.
-  [[nodiscard]] bool room_to_spare() const { return size_ + reserved_ < room_unweighed_; }
+  /// Whether any item at all may come in, and nothing else is to be asked: the short way of a put.
+  [[nodiscard]] bool room_to_spare() const { return size_ + reserved_ < room_plain_; }
   /// The same for an item of this weight. One that is too heavy by itself is let in alone.
   [[nodiscard]] bool fits(std::size_t weight) const;
   [[nodiscard]] bool closed_and_drained() const { return closed_ && size_ == 0; }
@@ -143,9 +143,12 @@ class queue_core {
   void refuse_unless_fits(std::size_t weight);
   void take_back_room_grant(std::size_t weight) noexcept;
   void settle(counter which) noexcept {
-    BRIGADE_ASSERT(unfinished_ > 0, "an item was settled twice");
     ++(this->*which);
-    if (--unfinished_ == 0) nothing_unfinished();
+    const auto left = static_cast<std::int64_t>(--unfinished_);
+    if (left <= 0) {
+      BRIGADE_ASSERT(left == 0, "an item was settled twice");
+      nothing_unfinished();
+    }
   }
   void settle_many(counter which, std::size_t count) noexcept;
   /// The items of `get()`, which have no ticket.
@@ -169,7 +172,7 @@ class queue_core {
   std::size_t size_ = 0;
   std::size_t granted_ = 0;
   std::size_t reserved_ = 0;
-  std::size_t room_unweighed_;
+  std::size_t room_plain_;  ///< the capacity; 0 when the queue is odd, or closed
   std::uint64_t unfinished_ = 0;
   std::uint64_t done_ = 0;
   link_list getters_;
@@ -194,6 +197,10 @@ class queue_core {
 
  private:
   enum oddity : std::uint8_t { is_weighed = 1, has_policy = 2, notes_holders = 4 };
+  void make_odd(oddity why) {
+    odd_ |= why;
+    room_plain_ = 0;
+  }
   [[nodiscard]] bool overweight() const {
     return weighed() && weight_ + reserved_weight_ >= weight_max_;
   }
@@ -209,6 +216,11 @@ class queue_core {
   [[nodiscard]] join_result join_ended() const;
 };
 
+/// One operation of the running task that need not wait; false: it has to let others run first.
+[[nodiscard]] inline bool spend_turn() noexcept {
+  return loop::current_if_any()->spend();  // a coroutine runs on a loop
+}
+
 /// How a wait for an item came to its end.
 enum class take_end : std::uint8_t { item, closed, cancelled };
 
@@ -216,7 +228,7 @@ enum class take_end : std::uint8_t { item, closed, cancelled };
 class getter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
-    if (core_.item_to_spare()) return loop::current().spend();
+    if (core_.item_to_spare()) return spend_turn();
     return core_.closed_and_drained() && end_now();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -262,8 +274,8 @@ class getter : public waiter {
 class putter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
-    if (core_.closed_) return true;
-    if (core_.room_to_spare()) return loop::current().spend();
+    if (core_.room_to_spare()) return spend_turn();
+    if (core_.closed_) return end_now();
     return core_.odd() && ready_oddly();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -296,6 +308,11 @@ class putter : public waiter {
   queue_core& core_;
 
  private:
+  /// Without a wait, but by the long way.
+  [[nodiscard]] bool end_now() noexcept {
+    state_ = wait_state::ended;
+    return true;
+  }
   [[nodiscard]] bool ready_oddly() noexcept;
   void suspend_oddly() noexcept;
   void wait_for_room() noexcept {
