@@ -101,7 +101,9 @@ class queue_core {
   [[nodiscard]] std::size_t items_to_spare() const { return size_ - granted_; }
   /// Whether any item at all may come in, and nothing else is to be asked: the short way of a put.
   [[nodiscard]] bool room_to_spare() const { return size_ + reserved_ < room_plain_; }
-  /// The same for an item of this weight. One that is too heavy by itself is let in alone.
+  [[nodiscard]] bool plain_and_open() const { return room_plain_ != 0; }
+  /// Whether there is room for an item of this weight. One that is too heavy by itself is let in
+  /// alone.
   [[nodiscard]] bool fits(std::size_t weight) const;
   [[nodiscard]] bool closed_and_drained() const { return closed_ && size_ == 0; }
   [[nodiscard]] bool odd() const { return odd_ != 0; }

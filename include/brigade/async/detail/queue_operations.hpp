@@ -99,6 +99,10 @@ class [[nodiscard]] put_operation : public putter {
   void await_resume() {
     if (state_ == wait_state::idle) {
       queue().put_plainly(std::move(item_));
+    } else if (state_ == wait_state::granted && core_.plain_and_open()) {
+      state_ = wait_state::idle;
+      --core_.reserved_;
+      queue().put_plainly(std::move(item_));
     } else {
       finish_wait();
       queue().put_now(std::move(item_));
