@@ -42,6 +42,7 @@ struct holder : link, pooled {
 
 queue_core::queue_core(std::size_t items_max, std::string name)
     : room_plain_(items_max), capacity_(items_max), name_(std::move(name)) {
+  find_uncaught_count();
   BRIGADE_ASSERT(items_max > 0, "a queue of capacity 0; unbounded is spelled brigade::unbounded");
 }
 

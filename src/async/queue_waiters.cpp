@@ -24,7 +24,7 @@ bool gatherer::need_not_linger(std::size_t items) const {
 bool gatherer::await_ready() noexcept {
   const std::size_t there = core_.items_to_spare();
   if (there == 0) return core_.closed_and_drained() && end_now();
-  return need_not_linger(there) && spend_turn();
+  return need_not_linger(there) && loop::spend();
 }
 
 void gatherer::await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -110,7 +110,7 @@ std::string gatherer::describe() const {
 
 bool putter::ready_oddly() noexcept {
   const bool now = !core_.waits_when_full() || (core_.putters_.empty() && core_.fits(weight()));
-  return now && spend_turn() && end_now();
+  return now && loop::spend() && end_now();
 }
 
 void putter::suspend_oddly() noexcept {

@@ -10,13 +10,12 @@ namespace brigade::detail {
 
 // The layout is fixed by the Itanium C++ ABI, section 2.2.2: a pointer to the stack of caught
 // exceptions, then the count of uncaught ones.
-static void find_uncaught_count() noexcept {
+void find_uncaught_count() noexcept {
   const auto* globals = reinterpret_cast<const std::byte*>(abi::__cxa_get_globals());
   uncaught_count = reinterpret_cast<const unsigned*>(globals + sizeof(void*));
 }
 
 queue_core::counter unsaid_end() noexcept {
-  if (uncaught_count == &uncaught_unknown) find_uncaught_count();
   if (!left_in_trouble()) return &queue_core::done_;
   if (frames_being_destroyed > 0) return &queue_core::abandoned_;
   const task_state* running = loop::current().running();

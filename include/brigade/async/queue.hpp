@@ -274,7 +274,7 @@ class basic_queue : protected detail::queue_of<T> {
     return ticket<T>(*this, std::move(item), this->note_taken(where));
   }
   batch<T> hand_out_batch(std::size_t items_max, std::source_location where);
-  T pop() {
+  [[gnu::always_inline]] T pop() {
     T item = store_.pop();
     if (this->odd()) lighten(item);
     this->item_left();

@@ -38,11 +38,6 @@ class queue_of : public queue_core {
 /// As what an item counts whose ticket goes without a word.
 [[nodiscard]] queue_core::counter unsaid_end() noexcept;
 
-/// Where this thread counts its uncaught exceptions; not looked up yet: where there is no zero.
-/// A call of std::uncaught_exceptions() would cost as much as the rest of a ticket's end.
-inline constexpr unsigned uncaught_unknown = 1;
-inline constinit thread_local const unsigned* uncaught_count = &uncaught_unknown;
-
 /// False: this scope is left in peace. True: perhaps not.
 [[nodiscard]] inline bool left_in_trouble() noexcept {
   return frames_being_destroyed != 0 || *uncaught_count != 0;
@@ -102,7 +97,8 @@ class [[nodiscard]] ticket {
     if (record_ != nullptr) forget();
     from.settle(which);
   }
-  void leave() noexcept {
+  /// In its destructor: nobody reads it any more.
+  [[gnu::always_inline]] void leave() noexcept {
     detail::queue_core& from = *queue_;
     if (record_ != nullptr) forget();
     if (detail::left_in_trouble()) {

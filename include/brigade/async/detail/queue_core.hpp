@@ -218,11 +218,6 @@ class queue_core {
   [[nodiscard]] join_result join_ended() const;
 };
 
-/// One operation of the running task that need not wait; false: it has to let others run first.
-[[nodiscard]] inline bool spend_turn() noexcept {
-  return loop::current_if_any()->spend();  // a coroutine runs on a loop
-}
-
 /// How a wait for an item came to its end.
 enum class take_end : std::uint8_t { item, closed, cancelled };
 
@@ -230,7 +225,7 @@ enum class take_end : std::uint8_t { item, closed, cancelled };
 class getter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
-    if (core_.item_to_spare()) return spend_turn();
+    if (core_.item_to_spare()) return loop::spend();
     return core_.closed_and_drained() && end_now();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -276,7 +271,7 @@ class getter : public waiter {
 class putter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
-    if (core_.room_to_spare()) return spend_turn();
+    if (core_.room_to_spare()) return loop::spend();
     if (core_.closed_) return end_now();
     return core_.odd() && ready_oddly();
   }

@@ -28,7 +28,7 @@ class [[nodiscard]] take_operation : public getter {
   ~take_operation() {
     if (state_ != wait_state::idle) leave();
   }
-  ticket<item_type> await_resume() {
+  [[gnu::always_inline]] ticket<item_type> await_resume() {
     if (state_ != wait_state::idle) return resume_after_wait();
     return static_cast<Queue&>(core_).hand_out(where_);
   }
@@ -96,7 +96,7 @@ class [[nodiscard]] put_operation : public putter {
   ~put_operation() {
     if (state_ != wait_state::idle) abandon();
   }
-  void await_resume() {
+  [[gnu::always_inline]] void await_resume() {
     if (state_ == wait_state::idle) {
       queue().put_plainly(std::move(item_));
     } else if (state_ == wait_state::granted && core_.plain_and_open()) {
