@@ -6,11 +6,11 @@
 
 namespace brigade::detail {
 
-crew::crew(std::size_t loops) : circle_(std::make_shared<loop_circle>(loops)), members_(loops) {
+loop_crew::loop_crew(std::size_t loops) : circle_(std::make_shared<loop_circle>(loops)), members_(loops) {
   BRIGADE_ASSERT(loops > 0, "run_threads of no threads");
 }
 
-void crew::run(const std::function<void(std::size_t)>& work, const std::stop_token& stop) {
+void loop_crew::run(const std::function<void(std::size_t)>& work, const std::stop_token& stop) {
   if (loop::current_if_any() != nullptr) {
     throw invalid_state("run_threads: a loop runs on this thread already; call it to_thread");
   }
@@ -20,24 +20,24 @@ void crew::run(const std::function<void(std::size_t)>& work, const std::stop_tok
   work(0);
 }
 
-void crew::enter(std::size_t index, loop& own) {
+void loop_crew::enter(std::size_t index, loop& own) {
   loop_junction::of(own).join(circle_, index);
   const std::lock_guard lock(mutex_);
   members_[index].box = own.mailbox();
 }
 
-void crew::begin(std::size_t index, cancel_scope& scope) {
+void loop_crew::begin(std::size_t index, cancel_scope& scope) {
   const std::lock_guard lock(mutex_);
   members_[index].scope = &scope;
   if (!cancel_reason_.empty()) scope.cancel(cancel_reason_);
 }
 
-void crew::end(std::size_t index) {
+void loop_crew::end(std::size_t index) {
   const std::lock_guard lock(mutex_);
   members_[index].scope = nullptr;
 }
 
-void crew::failed(std::size_t index, std::exception_ptr error) {
+void loop_crew::failed(std::size_t index, std::exception_ptr error) {
   const std::string loop_name = "loop " + std::to_string(index);
   try {
     std::rethrow_exception(error);
@@ -55,14 +55,14 @@ void crew::failed(std::size_t index, std::exception_ptr error) {
   cancel(loop_name + " failed: " + error_text(error));
 }
 
-void crew::cancel(std::string reason) {
+void loop_crew::cancel(std::string reason) {
   const std::lock_guard lock(mutex_);
   if (!cancel_reason_.empty()) return;
   cancel_reason_ = std::move(reason);
   for (std::size_t index = 0; index < members_.size(); ++index) cancel_member(index);
 }
 
-void crew::cancel_member(std::size_t index) {
+void loop_crew::cancel_member(std::size_t index) {
   member& one = members_[index];
   if (one.box == nullptr) return;  // `begin` will see it
   one.box->post([this, index] {
@@ -73,7 +73,7 @@ void crew::cancel_member(std::size_t index) {
   });
 }
 
-void crew::finish() {
+void loop_crew::finish() {
   if (error_) std::rethrow_exception(error_);
   std::string text;
   for (const std::string& one : deadlocks_) text += one;

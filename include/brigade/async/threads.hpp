@@ -32,9 +32,9 @@ namespace brigade {
 namespace detail {
 
 /// The loops of one `run_threads`, and how they ended.
-class crew {
+class loop_crew {
  public:
-  explicit crew(std::size_t loops);
+  explicit loop_crew(std::size_t loops);
   [[nodiscard]] std::size_t size() const { return members_.size(); }
   /// Runs `work(index)` on a thread for each index, the first on this one.
   void run(const std::function<void(std::size_t)>& work, const std::stop_token& stop);
@@ -63,11 +63,11 @@ class crew {
 
 /// The main task of one loop, within reach of the others' errors.
 template <class T, class F>
-task<T> run_member(crew& all, std::size_t index, F& function) {
+task<T> run_member(loop_crew& all, std::size_t index, F& function) {
   cancel_scope scope;
   all.begin(index, scope);
   struct ended {
-    crew& all;
+    loop_crew& all;
     std::size_t index;
     ~ended() { all.end(index); }
   };
@@ -85,7 +85,7 @@ template <class F>
 auto run_threads(std::size_t threads, F function, const std::stop_token& stop = {}) {
   using result = typename std::invoke_result_t<F&, std::size_t>::value_type;
   using kept = std::conditional_t<std::is_void_v<result>, char, result>;
-  detail::crew all(threads);
+  detail::loop_crew all(threads);
   std::vector<std::optional<kept>> results(threads);
   auto work = [&](std::size_t index) {
     try {

@@ -39,10 +39,7 @@ class queue_of : public queue_core {
 /// exception is in flight.
 [[nodiscard]] queue_core::counter unsaid_end() noexcept;
 
-
-[[nodiscard]] inline bool exception_in_flight() noexcept {
-  return *uncaught_count != 0;
-}
+[[nodiscard]] inline bool exception_in_flight() noexcept { return *uncaught_count != 0; }
 
 }  // namespace detail
 
