@@ -28,6 +28,7 @@
 #include <brigade/async/detail/own_tasks.hpp>
 #include <brigade/async/error.hpp>
 #include <brigade/async/future.hpp>
+#include <brigade/async/gathered.hpp>
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/task.hpp>
 
@@ -52,41 +53,6 @@ struct keep_running_t {
   explicit keep_running_t() = default;
 };
 inline constexpr keep_running_t keep_running{};
-
-/// Spells that errors are collected, not thrown.
-struct collect_errors_t {
-  explicit collect_errors_t() = default;
-};
-inline constexpr collect_errors_t collect_errors{};
-
-/// How one member of a gather ended: by a value, by an error, or cancelled.
-template <class T>
-class gathered {
- public:
-  using stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
-  explicit gathered(stored value) : value_(std::move(value)) {}
-  gathered(std::exception_ptr error, bool by_cancel)
-      : error_(std::move(error)), cancelled_(by_cancel) {}
-
-  [[nodiscard]] bool has_value() const { return value_.has_value(); }
-  /// Throws the error, or `cancelled`, when there is no value.
-  [[nodiscard]] stored& value() {
-    if (error_) std::rethrow_exception(error_);
-    return *value_;
-  }
-  [[nodiscard]] const stored& value() const {
-    if (error_) std::rethrow_exception(error_);
-    return *value_;
-  }
-  [[nodiscard]] bool cancelled() const { return cancelled_; }
-  /// Null when there is a value; a `cancelled` when it was cancelled.
-  [[nodiscard]] const std::exception_ptr& error() const { return error_; }
-
- private:
-  std::optional<stored> value_;
-  std::exception_ptr error_;
-  bool cancelled_ = false;
-};
 
 namespace detail {
 

@@ -22,7 +22,7 @@ class task_group;
 
 namespace brigade::detail {
 
-class task_state : public scope_member, public completion, public pooled {
+class task_state : public scope_member, public completion, public pooled, private waiting_task {
  public:
   task_state(loop& owner, cancel_scope* outer, std::string name);
   virtual ~task_state();
@@ -107,12 +107,10 @@ class task_state : public scope_member, public completion, public pooled {
   rare& extras();
 
   loop* loop_;
-  waiter* wait_ = nullptr;
   cancel_scope* scope_;  ///< innermost
   task_group* group_ = nullptr;
   start_waiter start_;
   std::unique_ptr<rare> extras_;
-  time_point waiting_since_{};
   std::uint64_t id_;
   std::uint64_t parent_id_ = 0;
   std::uint32_t references_ = 1;
@@ -120,9 +118,7 @@ class task_state : public scope_member, public completion, public pooled {
   int requests_ = 0;                ///< calls of cancel() that were not taken back
   int shields_ = 0;
   bool request_pending_ = false;
-  bool interrupted_ = false;
   bool background_ = false;
-  bool cancellation_in_flight_ = false;
 };
 
 /// What cancelling a task does to the task whose end it waits for.
