@@ -72,9 +72,7 @@ template <class T, class F, class... Args>
 class submitted_call {
  public:
   submitted_call(std::shared_ptr<submission_value<T>> result, F&& function, Args&&... args)
-      : result_(std::move(result)),
-        function_(std::move(function)),
-        args_(std::move(args)...) {}
+      : result_(std::move(result)), function_(std::move(function)), args_(std::move(args)...) {}
   submitted_call(const submitted_call&) = delete;
   submitted_call& operator=(const submitted_call&) = delete;
   ~submitted_call() { result_->ended(); }

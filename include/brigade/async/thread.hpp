@@ -31,9 +31,8 @@ class [[nodiscard("a call is made when it is awaited")]] to_thread
  public:
   explicit to_thread(F function, Args... args,
                      std::source_location where = std::source_location::current())
-      : task<typename detail::thread_call<F, Args...>::result>(
-            detail::call_on_thread(thread_pool::standard().team(), where, std::move(function),
-                                   std::move(args)...)) {}
+      : task<typename detail::thread_call<F, Args...>::result>(detail::call_on_thread(
+            thread_pool::standard().team(), where, std::move(function), std::move(args)...)) {}
 };
 
 template <class F, class... Args>
