@@ -49,6 +49,7 @@ void task_state::start(std::coroutine_handle<> frame, bool eagerly) {
   start_.task_ = this;
   loop_->adopt(*this);
   if (eagerly) {
+    start_.mark_alone();  // `retire` asks, and it never waits
     loop_->run_now(*this, frame);
   } else {
     wait_ = &start_;
