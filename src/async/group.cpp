@@ -6,6 +6,11 @@
 
 namespace brigade {
 
+namespace {
+// A larger group costs more to search than to wait for.
+constexpr std::size_t members_searched_max = 256;
+}  // namespace
+
 task_group::task_group(std::source_location where)
     : where_(where), owner_(loop::current().running()) {
   BRIGADE_ASSERT(owner_ != nullptr, "a task group outside any task");
@@ -58,7 +63,7 @@ void task_group::all_ended::await_suspend(std::coroutine_handle<> handle) noexce
   enter_wait(handle);
   state_ = detail::wait_state::waiting;
   group_.waiter_ = this;
-  task_->owner().look_for_circle(*this);
+  if (group_.alive_ <= members_searched_max) task_->owner().look_for_circle(*this);
   if (task_->interrupted()) cancel();
 }
 
