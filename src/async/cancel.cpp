@@ -12,6 +12,12 @@ cancel_scope::cancel_scope() : owner_(loop::current().running()) {
   requests_at_entry_ = owner_->requests_;
 }
 
+cancel_scope::cancel_scope(apart_tag) {
+  const detail::task_state* running = loop::current().running();
+  BRIGADE_ASSERT(running != nullptr, "tasks of one's own are started outside any task");
+  attach(running->scope_);
+}
+
 cancel_scope::~cancel_scope() {
   if (linked()) unlink();
   if (owner_ == nullptr) return;
@@ -76,7 +82,7 @@ void cancel_scope::shield() {
 
 bool cancel_scope::caused_cancellation() const {
   if (!cancelled_) return false;
-  if (owner_->requests_ != requests_at_entry_) return false;
+  if (owner_->requests_ > requests_at_entry_) return false;
   return shielded_ || parent_ == nullptr || parent_->effective() == nullptr;
 }
 

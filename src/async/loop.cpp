@@ -1,4 +1,5 @@
 #include <brigade/async/assert.hpp>
+#include <brigade/async/detail/future_state.hpp>
 #include <brigade/async/loop.hpp>
 
 #include <algorithm>
@@ -13,8 +14,17 @@ bool mailbox::post(std::function<void()> work) {
   const std::lock_guard lock(mutex_);
   if (driver_ == nullptr) return false;
   posted_.push_back(std::move(work));
-  if (!pending_.exchange(true, std::memory_order_acq_rel)) driver_->wake();
+  if (!pending_.exchange(true) && asleep_.load()) driver_->wake();
   return true;
+}
+
+void mailbox::ring() noexcept {
+  if (!pending_.exchange(true) && asleep_.load()) wake_sleeper();
+}
+
+void mailbox::wake_sleeper() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (driver_ != nullptr) driver_->wake();
 }
 
 void mailbox::close() {
@@ -27,7 +37,7 @@ void mailbox::close() {
 
 std::vector<std::function<void()>> mailbox::take() {
   const std::lock_guard lock(mutex_);
-  pending_.store(false, std::memory_order_release);
+  pending_.exchange(false);  // reads what `ring` wrote: who rang is seen by who looks from here on
   return std::exchange(posted_, {});
 }
 
@@ -74,9 +84,12 @@ loop::~loop() {
     record->report_unseen_error();
     record->loop_ = nullptr;
   }
+  while (!futures_.empty()) static_cast<detail::future_state*>(futures_.front())->loop_ends();
 }
 
 loop& current_loop() { return loop::current(); }
+
+void loop::adopt(detail::future_state& future) noexcept { futures_.push_back(&future); }
 
 void loop::adopt(detail::task_state& record) {
   record.retain();
@@ -204,18 +217,27 @@ void loop::look_outside(bool may_wait) {
   if (mailbox_->pending()) {
     for (auto& work : mailbox_->take()) run_posted(work);
   }
+  if (junction_) junction_->look(ready_.empty());
   if (may_wait && ready_.empty() && !mailbox_->pending()) {
-    const bool idle_for_good = outside_ == 0 && !timers_.any_foreground();
-    if (idle_for_good) {
+    const bool nothing_here = outside_ == 0 && !timers_.any_foreground();
+    if (nothing_here && !(junction_ && junction_->others_may_act())) {
       found_deadlock();
     } else {
-      driver_->wait_until(timers_.empty() ? detail::time_point::max() : timers_.next());
+      rest_until(timers_.empty() ? detail::time_point::max() : timers_.next());
     }
     refresh_now();
   } else {
     driver_->poll();
   }
   timers_.fire_due(now_);
+}
+
+void loop::rest_until(detail::time_point deadline) {
+  if (!(junction_ && junction_->linger())) {
+    if (mailbox_->fall_asleep()) driver_->wait_until(deadline);
+    mailbox_->wake_up();
+  }
+  if (junction_) junction_->woke_up();
 }
 
 void loop::run_posted(const std::function<void()>& work) {
@@ -251,7 +273,7 @@ void loop::refuse_nested_run() {
 
 void loop::drive(detail::task_state& main) {
   detail::find_uncaught_count();
-  detail::this_scheduler = this;
+  enter_thread();
   scope_.cancelled_ = false;
   refresh_now();
   main.refresh_interrupted();
@@ -263,7 +285,7 @@ void loop::drive(detail::task_state& main) {
   }
   main.error_seen_ = true;
   bury();
-  detail::this_scheduler = nullptr;
+  leave_thread();
 }
 
 void loop::rethrow_deadlock() {
@@ -272,7 +294,7 @@ void loop::rethrow_deadlock() {
 
 std::vector<std::string> loop::end_leftovers() {
   std::vector<std::string> left_behind;
-  detail::this_scheduler = this;
+  enter_thread();
   scope_.cancel("the loop ends");
   refresh_now();
   const detail::time_point deadline = now_ + leftover_timeout_;
@@ -281,9 +303,9 @@ std::vector<std::string> loop::end_leftovers() {
     refresh_now();
     if (task_count_ == 0) break;
     const bool stuck = ready_.empty() && !mailbox_->pending() && outside_ == 0 && timers_.empty();
-    if (stuck) break;
+    if (stuck && !(junction_ && junction_->others_may_act())) break;
     if (ready_.empty() && !mailbox_->pending()) {
-      driver_->wait_until(timers_.empty() ? deadline : std::min(deadline, timers_.next()));
+      rest_until(timers_.empty() ? deadline : std::min(deadline, timers_.next()));
     }
     look_outside(false);
   }
@@ -299,7 +321,7 @@ std::vector<std::string> loop::end_leftovers() {
     }
   }
   bury();
-  detail::this_scheduler = nullptr;
+  leave_thread();
   return left_behind;
 }
 

@@ -28,7 +28,13 @@
 
 namespace brigade {
 
+namespace testing {
+class virtual_loop;
+}
+
 namespace detail {
+
+class future_state;
 
 /// How a loop sees time and the world; the real one hides Boost.Asio.
 class driver {
@@ -54,15 +60,38 @@ class mailbox {
   explicit mailbox(driver& target) : driver_(&target) {}
   /// False: the loop is gone, `work` was dropped.
   bool post(std::function<void()> work);
+  /// Has the loop look outside soon; costs a system call only while it sleeps.
+  void ring() noexcept;
   void close();
   [[nodiscard]] std::vector<std::function<void()>> take();
   [[nodiscard]] bool pending() const { return pending_.load(std::memory_order_acquire); }
+  /// By the loop, round its sleep. False: something has come, it must not sleep.
+  bool fall_asleep() noexcept {
+    asleep_.store(true);
+    return !pending_.load();
+  }
+  void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
  private:
+  void wake_sleeper() noexcept;
   std::mutex mutex_;
   driver* driver_;
   std::vector<std::function<void()>> posted_;
   std::atomic<bool> pending_{false};
+  std::atomic<bool> asleep_{false};
+};
+
+/// What joins a loop to others; see detail/junction.hpp.
+class junction {
+ public:
+  virtual ~junction() = default;
+  /// Once a turn, on the loop's thread: takes what others have for it, and the other way round.
+  virtual void look(bool idle) = 0;
+  /// Asked when nothing else could wake the loop: whether another loop or thread still may.
+  virtual bool others_may_act() = 0;
+  /// Waits a little for others, awake. True: something has come.
+  virtual bool linger() = 0;
+  virtual void woke_up() = 0;
 };
 
 std::unique_ptr<driver> make_reactor();
@@ -161,13 +190,21 @@ class loop : private detail::scheduler {
   static void exhaust_budget() noexcept { detail::turn_budget_left = 0; }
   [[nodiscard]] detail::timer_heap& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }
+  void adopt(detail::future_state& future) noexcept;
+  [[nodiscard]] std::unique_ptr<detail::junction>& junction() { return junction_; }
   void outside_wait_begins(bool background) noexcept { outside_ += background ? 0 : 1; }
   void outside_wait_ends(bool background) noexcept { outside_ -= background ? 0 : 1; }
+
+ protected:
+  /// For one that is driven by hand: makes it this thread's, or nobody's.
+  void enter_thread() noexcept { detail::this_scheduler = this; }
+  static void leave_thread() noexcept { detail::this_scheduler = nullptr; }
 
  private:
   friend class detail::task_state;
   friend class cancel_scope;
   friend class task_group;
+  friend class testing::virtual_loop;
   friend class runner;
   friend void detail::root_finished(detail::task_state& record) noexcept;
 
@@ -180,6 +217,7 @@ class loop : private detail::scheduler {
   bool step_inline();
   void turn();
   void look_outside(bool may_wait);
+  void rest_until(detail::time_point deadline);
   void rethrow_deadlock();
   /// Names of those that did not end in time.
   std::vector<std::string> end_leftovers();
@@ -205,11 +243,13 @@ class loop : private detail::scheduler {
   int steps_to_time_ = 0;
   std::vector<detail::task_state*> finished_;
   mutable std::vector<const detail::task_state*> blockers_;  ///< kept for its room
+  detail::link_list futures_;
   detail::link_list failed_;  ///< ended by an error that nobody may ever await
   cancel_scope scope_;
   std::string deadlock_;
   std::uint64_t deadlock_step_ = 0;
   std::chrono::nanoseconds leftover_timeout_ = std::chrono::seconds(5);
+  std::unique_ptr<detail::junction> junction_;
 };
 
 /// Runs `main` on a loop of its own in this thread and gives its result.
