@@ -29,6 +29,9 @@ function(brigade_library target)
   add_library(${target} STATIC ${arg_SOURCES})
   string(REPLACE "brigade_" "brigade::" alias ${target})
   add_library(${alias} ALIAS ${target})
+  if(NOT target STREQUAL "brigade_cli")  # the program's own
+    set_property(GLOBAL APPEND PROPERTY BRIGADE_LIBRARIES ${target})
+  endif()
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Finds the co_await expressions that g++ 12 miscompiles (docs/gcc12.md), with clang-query-19.
+"""Finds the co_await expressions that g++ 12 miscompiles (docs/gcc12.md), with clang-query-19, and
+the tasks that outlive what they refer to (docs/lifetimes.md), with clang++-19.
 
-    tools/coroutine_lint.py [-p BUILD] [-j JOBS] [FILE...]
+    coroutine_lint.py [-p BUILD] [-j JOBS] [--root FOLDER] [FILE...]
 
-Without files: every source of the build's compile_commands.json and every header of this tree that
-says co_await. Prints `file:line: shape` a hit and exits 1 when there is one; 77 without the tool.
-A hit that was looked at and is right carries `// coroutine_lint: <why>` on its line.
+For any project that uses brigade: FOLDER [the current one] holds its sources, BUILD [build/dev] its
+compile_commands.json. Without files: every source of the two that is not generated; in brigade's
+own tree also every header, and only what says co_await. Prints `file:line: what is wrong` a hit and
+exits 1 when there is one; 77 without the tools. A hit that was looked at and is right carries
+`// coroutine_lint: <why>` on its line.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CLANG_QUERY = "clang-query-19"
+CLANG = "clang++-19"
 ROOT = Path(__file__).resolve().parent.parent
 NOT_AVAILABLE = 77
 
@@ -62,12 +66,16 @@ SHAPES = (
      " hasLHS(hasDescendant(cxxBindTemporaryExpr(unless(hasAncestor(coawaitExpr()))))),"
      " hasRHS(hasDescendant(coawaitExpr())))"),
 )
+# Of BRIGADE_LIFETIME_CHECKS: what it is for, and what it complains of where nothing is wrong.
+DANGLES = re.compile(
+    r"(.+?):(\d+):\d+: warning: (.*) \[-W(?:dangling|return-stack-address)[\w-]*\]")
+NO_COROUTINE = "neither a coroutine nor a coroutine wrapper"
 SAYS_CO_AWAIT = re.compile(r"\bco_await\b")
 EXCUSED = re.compile(r"//.*\bcoroutine_lint: \S")
 
 
 def queries(root):
-    here = f'isExpansionInFileMatching("^{re.escape(str(root))}/(src|include|tests|examples)/")'
+    here = f'isExpansionInFileMatching("^{re.escape(str(root))}/")'
     here = here.replace("\\", "\\\\")
     for _, matcher in SHAPES:
         yield "-c"
@@ -103,6 +111,22 @@ def hits_in(source, flags, root=ROOT):
     return {hit for hit in found if not is_excused(*hit[:2])}
 
 
+def dangling_in(source, flags, root=ROOT):
+    """{(file, line, message)}: tasks kept longer than a temporary they were given."""
+    done = subprocess.run(
+        [CLANG, *flags, "-DBRIGADE_LIFETIME_CHECKS", "-fsyntax-only", "-ferror-limit=0",
+         "-Wno-everything", "-Wdangling", "-Wreturn-stack-address", str(source)],
+        capture_output=True, text=True)
+    found = set()
+    for line in done.stderr.splitlines():
+        hit = DANGLES.match(line)
+        if hit and Path(hit[1]).resolve().is_relative_to(root):
+            found.add((str(Path(hit[1]).resolve()), int(hit[2]), "a task that dangles: " + hit[3]))
+        elif " error: " in line and NO_COROUTINE not in line:
+            raise RuntimeError(f"{source}: {CLANG} failed:\n{done.stderr}")
+    return {hit for hit in found if not is_excused(*hit[:2])}
+
+
 def is_excused(file, line):
     return EXCUSED.search(Path(file).read_text(encoding="utf-8").splitlines()[line - 1]) is not None
 
@@ -111,40 +135,50 @@ def says_co_await(path):
     return SAYS_CO_AWAIT.search(path.read_text(encoding="utf-8")) is not None
 
 
-def whole_tree(build):
-    """(source, flags) of every source and header of ours that says co_await."""
+def sources_of(build, root):
+    """{source: flags} of every source of `root` that the build compiles and did not write."""
     commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
     units = {}
     for entry in commands:
         source = Path(entry["directory"], entry["file"]).resolve()
-        if source.is_relative_to(ROOT) and not source.is_relative_to(build) \
-                and says_co_await(source):
+        if source.is_relative_to(root) and not source.is_relative_to(build):
             units.setdefault(source, plain_flags(entry["command"]))
+    return units
+
+
+def whole_tree(build, root):
+    """What is to be read: sources with their flags; of brigade itself the headers, too."""
+    units = sources_of(build, root)
+    if root != ROOT:
+        return sorted(units.items())
     alone = ["-x", "c++", "-std=c++20", f"-I{ROOT}/include", f"-I{ROOT}/src", f"-I{ROOT}/tests"]
     for folder in ("include", "src", "tests/async", "tests/pipeline", "tests/connect"):
-        for header in sorted((ROOT / folder).rglob("*.hpp")):
-            if says_co_await(header):
-                units[header] = alone
-    return sorted(units.items())
+        units |= {header: alone for header in sorted((ROOT / folder).rglob("*.hpp"))}
+    return sorted(unit for unit in units.items() if says_co_await(unit[0]))
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-p", dest="build", type=Path, default=ROOT / "build/dev")
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-p", dest="build", type=Path, default=Path("build/dev"))
     parser.add_argument("-j", dest="jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--root", type=Path, default=Path.cwd())
     parser.add_argument("files", nargs="*", type=Path)
     chosen = parser.parse_args(arguments)
-    if shutil.which(CLANG_QUERY) is None:
-        print(f"coroutine_lint: no {CLANG_QUERY} here (Debian: clang-tools-19)")
-        return NOT_AVAILABLE
-    units = whole_tree(chosen.build.resolve())
+    for tool, package in ((CLANG_QUERY, "clang-tools-19"), (CLANG, "clang-19")):
+        if shutil.which(tool) is None:
+            print(f"coroutine_lint: no {tool} here (Debian: {package})")
+            return NOT_AVAILABLE
+    root = chosen.root.resolve()
+    units = whole_tree(chosen.build.resolve(), root)
     if chosen.files:
         wanted = {file.resolve() for file in chosen.files}
         units = [unit for unit in units if unit[0] in wanted]
     with ThreadPoolExecutor(chosen.jobs) as pool:
-        found = set().union(*pool.map(lambda unit: hits_in(*unit), units))
-    for file, line, shape in sorted(found):
-        print(f"{os.path.relpath(file, ROOT)}:{line}: {shape}")
+        found = set().union(*pool.map(
+            lambda unit: hits_in(*unit, root) | dangling_in(*unit, root), units))
+    for file, line, what in sorted(found):
+        print(f"{os.path.relpath(file, root)}:{line}: {what}")
     print(f"coroutine_lint: {len(units)} files, {len(found)} hits")
     return 1 if found else 0
 

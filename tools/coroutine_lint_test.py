@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The lint against the hazard cases: it finds each shape that breaks, and only those."""
 
+import json
 import re
 import shutil
 import sys
@@ -64,6 +65,57 @@ class Lint(unittest.TestCase):
         with tempfile.TemporaryDirectory() as root:
             with self.assertRaises(RuntimeError):
                 self.seeded("no such thing;", root)
+
+
+class Dangling(unittest.TestCase):
+    CODE = ("struct [[clang::coro_return_type, clang::coro_lifetimebound]] job {{\n"
+            "  job(const int&);\n}};\n"
+            "[[clang::coro_wrapper]] job cook(const int& dish);\n"
+            "{what} serve() {{\n  {line}\n}}\n")
+
+    def setUp(self):
+        if shutil.which(coroutine_lint.CLANG) is None:
+            self.skipTest("no clang++-19 here")
+
+    def found(self, line, what="void"):
+        with tempfile.TemporaryDirectory() as root:
+            file = Path(root).resolve() / "dangling.cpp"
+            file.write_text(self.CODE.format(line=line, what=what))
+            hits = coroutine_lint.dangling_in(file, ["-std=c++20"], file.parent)
+            elsewhere = file.parent / "elsewhere"
+            self.assertEqual(coroutine_lint.dangling_in(file, ["-std=c++20"], elsewhere), set())
+            return {(number, said) for _, number, said in hits}
+
+    def test_names_the_line_and_what_is_kept(self):
+        [(line, said)] = self.found("job kept = cook(1);")
+        self.assertEqual(line, 6)
+        self.assertIn("a task that dangles: temporary", said)
+        [(_, said)] = self.found("int local = 1; return cook(local);", "job")
+        self.assertIn("address of stack memory", said)
+
+    def test_accepts_what_lives_as_long_and_what_a_line_excuses(self):
+        self.assertEqual(self.found("static int all = 1; job kept = cook(all);"), set())
+        self.assertEqual(self.found("job kept = cook(1);  // coroutine_lint: never run"), set())
+
+    def test_does_not_take_a_function_that_is_no_coroutine_for_a_mistake(self):
+        self.assertEqual(self.found("static int all = 1; return cook(all);", "job"), set())
+
+    def test_a_file_that_does_not_compile_is_an_error(self):
+        with self.assertRaises(RuntimeError):
+            self.found("no such thing;")
+
+
+class Sources(unittest.TestCase):
+    def test_takes_what_is_under_the_root_and_was_not_generated(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder).resolve()
+            names = ("src/a.cpp", "build/made.cpp", "../elsewhere.cpp")
+            (root / "build").mkdir()
+            (root / "build/compile_commands.json").write_text(json.dumps(
+                [{"directory": str(root), "file": name, "command": f"g++ -DX -c {name}"}
+                 for name in names]))
+            self.assertEqual(coroutine_lint.whole_tree(root / "build", root),
+                             [(root / "src/a.cpp", ["-DX"])])
 
 
 class Flags(unittest.TestCase):

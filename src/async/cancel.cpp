@@ -12,6 +12,12 @@ cancel_scope::cancel_scope() : owner_(loop::current().running()) {
   requests_at_entry_ = owner_->requests_;
 }
 
+cancel_scope::cancel_scope(apart_tag) {
+  const detail::task_state* running = loop::current().running();
+  BRIGADE_ASSERT(running != nullptr, "tasks of one's own are started outside any task");
+  attach(running->scope_);
+}
+
 cancel_scope::~cancel_scope() {
   if (linked()) unlink();
   if (owner_ == nullptr) return;

@@ -35,6 +35,9 @@ timed_out::timed_out(std::chrono::nanoseconds after)
 queue_closed::queue_closed(std::string_view queue_name)
     : std::runtime_error("queue '" + std::string(queue_name) + "' is closed") {}
 
+queue_full::queue_full(std::string_view queue_name)
+    : std::runtime_error("queue '" + std::string(queue_name) + "' is full") {}
+
 exception_group::exception_group(std::vector<std::exception_ptr> errors)
     : errors_(std::make_shared<const std::vector<std::exception_ptr>>(std::move(errors))),
       text_(std::make_shared<const std::string>(group_text(*errors_))) {}

@@ -1,4 +1,5 @@
 #include <brigade/async/assert.hpp>
+#include <brigade/async/detail/future_state.hpp>
 #include <brigade/async/loop.hpp>
 
 #include <algorithm>
@@ -13,8 +14,17 @@ bool mailbox::post(std::function<void()> work) {
   const std::lock_guard lock(mutex_);
   if (driver_ == nullptr) return false;
   posted_.push_back(std::move(work));
-  if (!pending_.exchange(true, std::memory_order_acq_rel)) driver_->wake();
+  if (!pending_.exchange(true) && asleep_.load()) driver_->wake();
   return true;
+}
+
+void mailbox::ring() noexcept {
+  if (!pending_.exchange(true) && asleep_.load()) wake_sleeper();
+}
+
+void mailbox::wake_sleeper() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (driver_ != nullptr) driver_->wake();
 }
 
 void mailbox::close() {
@@ -27,7 +37,7 @@ void mailbox::close() {
 
 std::vector<std::function<void()>> mailbox::take() {
   const std::lock_guard lock(mutex_);
-  pending_.store(false, std::memory_order_release);
+  pending_.exchange(false);  // reads what `ring` wrote: who rang is seen by who looks from here on
   return std::exchange(posted_, {});
 }
 
@@ -53,15 +63,16 @@ detail::task_state* record_of(detail::link* member) {
 
 }  // namespace
 
-loop::loop() : loop(detail::make_reactor()) {}
+loop::loop() : loop(detail::make_reactor()) { takes_the_first_ = true; }
 
 loop::loop(std::unique_ptr<detail::driver> world)
     : on_unhandled(report_unhandled),
       on_warning(print_warning),
       driver_(std::move(world)),
       mailbox_(std::make_shared<detail::mailbox>(*driver_)),
-      now_(driver_->now()),
-      scope_(cancel_scope::root_tag{}) {}
+      scope_(cancel_scope::root_tag{}) {
+  refresh_now();
+}
 
 loop::~loop() {
   BRIGADE_ASSERT(task_count_ == 0, "a loop was destroyed with tasks in it");
@@ -73,14 +84,12 @@ loop::~loop() {
     record->report_unseen_error();
     record->loop_ = nullptr;
   }
-}
-
-loop& loop::current() {
-  BRIGADE_ASSERT(this_thread_ != nullptr, "no loop runs on this thread");
-  return *this_thread_;
+  while (!futures_.empty()) static_cast<detail::future_state*>(futures_.front())->loop_ends();
 }
 
 loop& current_loop() { return loop::current(); }
+
+void loop::adopt(detail::future_state& future) noexcept { futures_.push_back(&future); }
 
 void loop::adopt(detail::task_state& record) {
   record.retain();
@@ -155,33 +164,38 @@ detail::waiter& loop::pick() {
   return *static_cast<detail::waiter*>(node);
 }
 
+void loop::enter(detail::task_state* record) noexcept {
+  running_ = record;
+  running_part_ = record;
+  if (record != nullptr) detail::turn_budget_left = record->interrupted() ? 0 : turn_budget;
+}
+
 bool loop::step() {
   if (ready_.empty()) return false;
-  detail::waiter& next = pick();
+  detail::waiter& next = takes_the_first_ ? static_cast<detail::waiter&>(*ready_.front()) : pick();
   next.unlink();
   --ready_count_;
   ++steps_;
-  detail::task_state* record = next.task_;
-  running_ = record;
-  record->wait_ = nullptr;
-  budget_ = record->interrupted() ? 0 : turn_budget;
+  next.task_->wait_ = nullptr;
+  enter(next.task_);
   if (steps_to_time_ == 0) [[likely]] {
     next.handle_.resume();
   } else {
     run_timed(next);
   }
-  running_ = nullptr;
+  enter(nullptr);
   if (!finished_.empty()) bury();
   return true;
 }
 
 void loop::run_now(detail::task_state& record, std::coroutine_handle<> frame) {
-  detail::task_state* const outer = std::exchange(running_, &record);
-  const int budget = std::exchange(budget_, record.interrupted() ? 0 : turn_budget);
+  detail::task_state* const outer = running_;
+  const int budget = detail::turn_budget_left;
+  enter(&record);
   frame.resume();
-  running_ = outer;
+  enter(outer);
   // The new task may have cancelled the one that started it.
-  budget_ = outer != nullptr && outer->interrupted() ? 0 : budget;
+  if (outer != nullptr && !outer->interrupted()) detail::turn_budget_left = budget;
   if (outer == nullptr) bury();
 }
 
@@ -198,18 +212,27 @@ void loop::look_outside(bool may_wait) {
   if (mailbox_->pending()) {
     for (auto& work : mailbox_->take()) run_posted(work);
   }
+  if (junction_) junction_->look(ready_.empty());
   if (may_wait && ready_.empty() && !mailbox_->pending()) {
-    const bool idle_for_good = outside_ == 0 && !timers_.any_foreground();
-    if (idle_for_good) {
+    const bool nothing_here = outside_ == 0 && !timers_.any_foreground();
+    if (nothing_here && !(junction_ && junction_->others_may_act())) {
       found_deadlock();
     } else {
-      driver_->wait_until(timers_.empty() ? detail::time_point::max() : timers_.next());
+      rest_until(timers_.empty() ? detail::time_point::max() : timers_.next());
     }
   } else {
     driver_->poll();
   }
   refresh_now();
   timers_.fire_due(now_);
+}
+
+void loop::rest_until(detail::time_point deadline) {
+  if (!(junction_ && junction_->linger())) {
+    if (mailbox_->fall_asleep()) driver_->wait_until(deadline);
+    mailbox_->wake_up();
+  }
+  if (junction_) junction_->woke_up();
 }
 
 void loop::run_posted(const std::function<void()>& work) {
@@ -238,13 +261,14 @@ void loop::found_deadlock() {
 }
 
 void loop::refuse_nested_run() {
-  if (this_thread_ != nullptr) {
+  if (detail::this_scheduler != nullptr) {
     throw invalid_state("run: a loop runs on this thread already; await the task instead");
   }
 }
 
 void loop::drive(detail::task_state& main) {
-  this_thread_ = this;
+  detail::find_uncaught_count();
+  detail::this_scheduler = this;
   scope_.cancelled_ = false;
   refresh_now();
   main.refresh_interrupted();
@@ -255,7 +279,7 @@ void loop::drive(detail::task_state& main) {
   }
   main.error_seen_ = true;
   bury();
-  this_thread_ = nullptr;
+  detail::this_scheduler = nullptr;
 }
 
 void loop::rethrow_deadlock() {
@@ -264,7 +288,7 @@ void loop::rethrow_deadlock() {
 
 std::vector<std::string> loop::end_leftovers() {
   std::vector<std::string> left_behind;
-  this_thread_ = this;
+  detail::this_scheduler = this;
   scope_.cancel("the loop ends");
   refresh_now();
   const detail::time_point deadline = now_ + leftover_timeout_;
@@ -272,9 +296,9 @@ std::vector<std::string> loop::end_leftovers() {
     turn();
     if (task_count_ == 0) break;
     const bool stuck = ready_.empty() && !mailbox_->pending() && outside_ == 0 && timers_.empty();
-    if (stuck) break;
+    if (stuck && !(junction_ && junction_->others_may_act())) break;
     if (ready_.empty() && !mailbox_->pending()) {
-      driver_->wait_until(timers_.empty() ? deadline : std::min(deadline, timers_.next()));
+      rest_until(timers_.empty() ? deadline : std::min(deadline, timers_.next()));
     }
     look_outside(false);
   }
@@ -290,7 +314,7 @@ std::vector<std::string> loop::end_leftovers() {
     }
   }
   bury();
-  this_thread_ = nullptr;
+  detail::this_scheduler = nullptr;
   return left_behind;
 }
 

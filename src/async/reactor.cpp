@@ -30,7 +30,8 @@ void reactor::wake() noexcept {
 
 reactor& reactor::current() {
   auto* own = dynamic_cast<reactor*>(&loop::current().world());
-  BRIGADE_ASSERT(own != nullptr, "descriptors need a real loop, not one with virtual time");
+  BRIGADE_ASSERT(own != nullptr,
+                 "descriptors and Asio need a real loop, not one with virtual time");
   return *own;
 }
 

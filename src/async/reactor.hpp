@@ -22,8 +22,9 @@ class reactor final : public driver {
   /// The reactor of the current loop; a loop with virtual time has none (asserted).
   static reactor& current();
 
+  /// Under way; with none a poll costs nothing. Handlers that go with the context still count down.
+  std::size_t operations = 0;
   boost::asio::io_context context;
-  std::size_t operations = 0;  ///< under way; with none a poll costs nothing
 
  private:
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;

@@ -134,7 +134,7 @@ void task_state::note_end(const std::exception_ptr& error) noexcept {
 void task_state::finish(std::exception_ptr error) noexcept {
   done_ = true;
   note_end(error);
-  while (!joiners_.empty()) static_cast<waiter*>(joiners_.front())->wake(wait_state::granted);
+  tell_end();
   if (group_ != nullptr) group_->child_ended(*this);
 }
 

@@ -1,92 +1,46 @@
-#include <brigade/async/assert.hpp>
+#include "async/thread_team.hpp"
+
+#include <brigade/async/detail/task_state.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/thread.hpp>
 
-#include <atomic>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
+#include <utility>
 
-namespace brigade {
-
-namespace {
-
-// Threads of the process, kept for reuse. Deliberately leaked: a call that never returns must not
-// keep the process from ending.
-class thread_pool {
- public:
-  static thread_pool& instance() {
-    static auto* pool = new thread_pool;
-    return *pool;
-  }
-  void submit(std::function<void()> work) {
-    const std::lock_guard lock(mutex_);
-    work_.push_back(std::move(work));
-    if (idle_ >= work_.size()) {
-      available_.notify_one();
-    } else if (threads_ < threads_max) {
-      ++threads_;
-      std::thread(&thread_pool::serve, this).detach();
-    }
-  }
-
- private:
-  void serve() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      ++idle_;
-      available_.wait(lock, [this] { return !work_.empty(); });
-      --idle_;
-      std::function<void()> work = std::move(work_.front());
-      work_.pop_front();
-      lock.unlock();
-      work();
-      work = nullptr;
-      lock.lock();
-    }
-  }
-  std::mutex mutex_;
-  std::condition_variable available_;
-  std::deque<std::function<void()>> work_;
-  std::size_t idle_ = 0;
-  std::size_t threads_ = 0;
-};
-
-std::atomic<std::size_t> abandoned{0};
-
-}  // namespace
-
-std::size_t abandoned_threads() noexcept { return abandoned.load(); }
-
-namespace detail {
+namespace brigade::detail {
 
 thread_wait::~thread_wait() {
   let_go();
   leave();
 }
 
-void call_returned(thread_job& job) {
+void call_ended(thread_job& job) {
   if (job.waiting == nullptr) return;
   thread_wait& waiting = *std::exchange(job.waiting, nullptr);
   waiting.task()->owner().outside_wait_ends(waiting.background_);
   waiting.wake(wait_state::granted);
 }
 
+bool thread_wait::await_ready() const {
+  if (team_->closed()) throw pool_closed(team_->name());
+  return false;
+}
+
 void thread_wait::await_suspend(std::coroutine_handle<> handle) {
   if (begin_wait(handle)) return;
   state_ = wait_state::waiting;
   job_->waiting = this;
+  job_->name = task_->name();
+  job_->box = task_->owner().mailbox();
   background_ = task_->background();
   task_->owner().outside_wait_begins(background_);
-  thread_pool::instance().submit([job = job_, box = task_->owner().mailbox()] {
-    job->call();
-    if (job->state.exchange(call_state::returned) == call_state::abandoned) --abandoned;
-    box->post([job] { call_returned(*job); });
-  });
+  if (team_->submit(job_)) return;
+  job_->given_up = std::make_exception_ptr(pool_closed(team_->name()));
+  call_ended(*job_);
 }
 
 void thread_wait::await_resume() {
   if (std::exchange(state_, wait_state::idle) == wait_state::cancelled) task_->throw_cancelled();
+  if (job_->given_up) std::rethrow_exception(job_->given_up);
 }
 
 bool thread_wait::cancel() noexcept {
@@ -95,15 +49,15 @@ bool thread_wait::cancel() noexcept {
   return waiter::cancel();
 }
 
+std::string thread_wait::describe() const {
+  return "call on a thread (pool '" + team_->name() + "')";
+}
+
 void thread_wait::let_go() noexcept {
   if (job_->waiting != this) return;
   job_->waiting = nullptr;
-  ++abandoned;
-  if (job_->state.exchange(call_state::abandoned) == call_state::returned) --abandoned;
-  job_->stop.request_stop();
+  team_->let_go(job_);
   task_->owner().outside_wait_ends(background_);
 }
 
-}  // namespace detail
-
-}  // namespace brigade
+}  // namespace brigade::detail

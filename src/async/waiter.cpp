@@ -4,35 +4,14 @@
 
 namespace brigade::detail {
 
-void waiter::enter_wait(std::coroutine_handle<> handle) noexcept {
-  loop& owner = loop::current();
-  BRIGADE_ASSERT(owner.running() != nullptr, "a wait outside any task");
-  handle_ = handle;
-  task_ = owner.running();
-  task_->wait_ = this;
-  task_->waiting_since_ = owner.now();
-  task_->cancellation_in_flight_ = false;
-}
+// A loop that is looked at between its steps, or has ended.
+void waiter::make_ready_from_outside() noexcept { task_->owner().make_ready(*this); }
 
-bool waiter::begin_wait(std::coroutine_handle<> handle) noexcept {
-  enter_wait(handle);
-  if (!task_->interrupted()) return false;
+bool waiter::fail_wait() noexcept {
   task_->note_interrupted_wait();
   state_ = wait_state::cancelled;
-  task_->owner().make_ready(*this);
+  make_ready();
   return true;
-}
-
-void waiter::wait_granted() noexcept {
-  state_ = wait_state::granted;
-  task_->owner().make_ready(*this);
-}
-
-void waiter::wake(wait_state with) noexcept {
-  BRIGADE_ASSERT(state_ == wait_state::waiting, "woke a waiter that does not wait");
-  if (linked()) unlink();
-  state_ = with;
-  task_->owner().make_ready(*this);
 }
 
 void waiter::add_blockers(std::vector<const task_state*>& blockers) const {
@@ -52,8 +31,7 @@ bool waiter::cancel() noexcept {
   return true;
 }
 
-void waiter::leave() noexcept {
-  if (state_ == wait_state::idle) return;
+void waiter::leave_wait() noexcept {
   if (task_->wait_ == this) task_->wait_ = nullptr;
   const bool was_ready = state_ != wait_state::waiting;
   if (linked()) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <optional>
 
 namespace brigade {
 namespace {
@@ -65,6 +66,39 @@ TEST(event, a_cancelled_waiter_leaves_the_others_waiting) {
   };
   loop.run(main());
   EXPECT_EQ(woken, 1);
+}
+
+TEST(event, tells_how_often_it_was_set_and_who_waits) {
+  virtual_loop loop;
+  event ready("ready");
+  auto waits = [](event& on) -> task<> { co_await on.wait(); };
+  auto main = [&]() -> task<> {
+    auto waiting = spawn(waits, std::ref(ready));
+    co_await yield();
+    EXPECT_EQ(waiting.record().waiting_on()->describe(), "event 'ready'");
+    EXPECT_EQ(ready.statistics().waiting, 1U);
+    ready.set();
+    ready.set();
+    ready.clear();
+    ready.set();
+    EXPECT_EQ(ready.statistics().waiting, 0U);
+    EXPECT_EQ(ready.statistics().woken, 1U);
+    EXPECT_EQ(ready.statistics().times_set, 2U);
+    co_await waiting.join();
+  };
+  loop.run(main());
+}
+
+TEST(event, destroyed_while_a_task_waits_is_a_misuse) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    std::optional<event> ready(std::in_place);
+    auto waits = [](event& on) -> task<> { co_await on.wait(); };
+    auto waiting = spawn(waits, std::ref(*ready));
+    co_await yield();
+    ready.reset();
+  };
+  EXPECT_DEATH(loop.run(main()), "an event was destroyed while a task waits for it");
 }
 
 }  // namespace

@@ -134,5 +134,129 @@ TEST(timeout, sleep_orders_by_time_and_ties_by_arrival) {
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3, 4}));
 }
 
+TEST(timeout, with_timeout_gives_its_body_the_deadline_and_the_caller_the_value) {
+  virtual_loop loop;
+  auto main = [&]() -> task<int> {
+    auto body = [&](timeout_scope& limit) -> task<int> {
+      EXPECT_EQ(limit.current(), timeout_scope::state::active);
+      for (int part = 1; part <= 3; ++part) {
+        co_await sleep_for(800ms);
+        limit.reschedule(loop.now() + 1s);  // it lasts, but it gets on
+      }
+      co_return 7;
+    };
+    const int of_a_while = co_await with_timeout(1s, body);
+    co_return of_a_while + co_await with_timeout_at(loop.now() + 1s, body);
+  };
+  EXPECT_EQ(loop.run(main()), 14);
+  EXPECT_TRUE(loop.timers().empty());
+}
+
+TEST(timeout, moved_to_the_past_it_strikes_at_the_next_wait) {
+  virtual_loop loop;
+  bool reached = false;
+  auto main = [&]() -> task<> {
+    auto body = [&](timeout_scope& limit) -> task<> {
+      limit.reschedule(loop.now() - 1s);
+      EXPECT_EQ(limit.current(), timeout_scope::state::expiring);
+      reached = true;
+      co_await yield();
+      ADD_FAILURE() << "the wait went through";
+    };
+    EXPECT_THROW(co_await with_timeout(1h, body), timed_out);
+  };
+  loop.run(main());
+  EXPECT_TRUE(reached);
+}
+
+TEST(timeout, moved_by_another_task_while_the_body_waits) {
+  virtual_loop loop;
+  auto main = [&]() -> task<> {
+    timeout_scope limit(1h);
+    auto shortens = [&]() -> task<> {
+      co_await sleep_for(1s);
+      limit.reschedule(loop.now());
+    };
+    const auto began = loop.now();
+    auto other = spawn(shortens);
+    EXPECT_THROW(co_await limit.run(naps(10h)), timed_out);
+    EXPECT_EQ(loop.now() - began, 1s);
+    co_await other;
+  };
+  loop.run(main());
+}
+
+TEST(timeout, a_body_that_never_waits_never_times_out) {
+  virtual_loop loop;
+  auto at_once = []() -> task<int> { co_return 7; };
+  EXPECT_EQ(loop.run(timeout(0s, at_once())), 7);
+}
+
+TEST(timeout, one_that_fired_on_a_body_that_ended_well_says_expired_and_throws_nothing) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    timeout_scope limit(1s);
+    auto swallows = []() -> task<> {
+      try {
+        co_await sleep_for(1h);
+      } catch (const cancelled&) {
+      }
+    };
+    co_await limit.run(swallows());
+    EXPECT_TRUE(limit.expired());
+    EXPECT_EQ(limit.current(), timeout_scope::state::expired);
+    co_await sleep_for(1s);
+  };
+  loop.run(main());
+}
+
+TEST(timeout, once_passed_it_fails_every_wait_of_the_body) {
+  virtual_loop loop;
+  int struck = 0;
+  auto stubborn = [&]() -> task<> {
+    while (struck < 5) {
+      try {
+        co_await sleep_for(1h);
+      } catch (const cancelled&) {
+        ++struck;
+      }
+    }
+    co_await yield();
+  };
+  EXPECT_THROW(loop.run(timeout(1s, stubborn())), timed_out);
+  EXPECT_EQ(struck, 5);
+}
+
+TEST(timeout, a_deadline_and_a_cancel_in_one_turn_is_a_cancel) {
+  virtual_loop loop;
+  auto worker = []() -> task<> { co_await timeout(1s, naps(1h)); };
+  auto main = [&]() -> task<> {
+    auto handle = spawn(worker);
+    co_await sleep_for(1s);  // its timer is the first of the two
+    EXPECT_FALSE(handle.done());
+    handle.cancel("by hand");
+    EXPECT_THROW(co_await handle, cancelled);
+  };
+  loop.run(main());
+}
+
+TEST(timeout, the_error_says_how_long_it_was_also_after_a_move) {
+  virtual_loop loop;
+  auto main = [&]() -> task<> {
+    auto body = [&](timeout_scope& limit) -> task<> {
+      limit.reschedule(*limit.when() + 2s);
+      co_await sleep_for(1h);
+    };
+    std::chrono::nanoseconds after{};
+    try {
+      co_await with_timeout(1s, body);
+    } catch (const timed_out& error) {
+      after = error.after();
+    }
+    EXPECT_EQ(after, 3s);
+  };
+  loop.run(main());
+}
+
 }  // namespace
 }  // namespace brigade

@@ -58,6 +58,10 @@ class cancel_scope : private detail::link {
   [[nodiscard]] const cancel_scope* effective() const;
 
  protected:
+  struct apart_tag {};
+  /// Inside the running task's innermost scope, for tasks started in it; that task itself, and what
+  /// it waits for from now on, stays outside.
+  explicit cancel_scope(apart_tag);
   [[nodiscard]] loop& owner() const;
 
  private:

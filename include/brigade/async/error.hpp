@@ -38,6 +38,12 @@ class queue_closed : public std::runtime_error {
   explicit queue_closed(std::string_view queue_name);
 };
 
+/// The queue has no room, and was told to refuse then.
+class queue_full : public std::runtime_error {
+ public:
+  explicit queue_full(std::string_view queue_name);
+};
+
 /// Asked for what is not there in this state: the result of a task that still runs.
 class invalid_state : public std::logic_error {
  public:

@@ -28,7 +28,13 @@
 
 namespace brigade {
 
+namespace testing {
+class virtual_loop;
+}
+
 namespace detail {
+
+class future_state;
 
 /// How a loop sees time and the world; the real one hides Boost.Asio.
 class driver {
@@ -54,15 +60,38 @@ class mailbox {
   explicit mailbox(driver& target) : driver_(&target) {}
   /// False: the loop is gone, `work` was dropped.
   bool post(std::function<void()> work);
+  /// Has the loop look outside soon; costs a system call only while it sleeps.
+  void ring() noexcept;
   void close();
   [[nodiscard]] std::vector<std::function<void()>> take();
   [[nodiscard]] bool pending() const { return pending_.load(std::memory_order_acquire); }
+  /// By the loop, round its sleep. False: something has come, it must not sleep.
+  bool fall_asleep() noexcept {
+    asleep_.store(true);
+    return !pending_.load();
+  }
+  void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
  private:
+  void wake_sleeper() noexcept;
   std::mutex mutex_;
   driver* driver_;
   std::vector<std::function<void()>> posted_;
   std::atomic<bool> pending_{false};
+  std::atomic<bool> asleep_{false};
+};
+
+/// What joins a loop to others; see detail/junction.hpp.
+class junction {
+ public:
+  virtual ~junction() = default;
+  /// Once a turn, on the loop's thread: takes what others have for it, and the other way round.
+  virtual void look(bool idle) = 0;
+  /// Asked when nothing else could wake the loop: whether another loop or thread still may.
+  virtual bool others_may_act() = 0;
+  /// Waits a little for others, awake. True: something has come.
+  virtual bool linger() = 0;
+  virtual void woke_up() = 0;
 };
 
 std::unique_ptr<driver> make_reactor();
@@ -71,7 +100,7 @@ std::unique_ptr<driver> make_reactor();
 
 enum class dump_format : std::uint8_t { text, json };
 
-class loop {
+class loop : private detail::scheduler {
  public:
   /// How many operations that need not wait a task may do in a row before the others get a turn.
   static constexpr int turn_budget = 128;
@@ -85,8 +114,13 @@ class loop {
   loop& operator=(const loop&) = delete;
 
   /// The loop that runs on this thread; none is a misuse (asserted).
-  [[nodiscard]] static loop& current();
-  [[nodiscard]] static loop* current_if_any() noexcept { return this_thread_; }
+  [[nodiscard]] static loop& current() {
+    BRIGADE_ASSERT(detail::this_scheduler != nullptr, "no loop runs on this thread");
+    return static_cast<loop&>(*detail::this_scheduler);
+  }
+  [[nodiscard]] static loop* current_if_any() noexcept {
+    return static_cast<loop*>(detail::this_scheduler);
+  }
 
   /// Runs `main` to its end, then cancels what is left and waits for it.
   /// Throws what `main` throws, or `deadlock`; `invalid_state` when a loop runs on this thread.
@@ -147,10 +181,17 @@ class loop {
   void warn(const std::string& text) const;
   [[nodiscard]] detail::task_state* running() const { return running_; }
   /// True while the running task may go on without a turn of the loop.
-  [[nodiscard]] bool spend() noexcept { return --budget_ > 0; }
-  void exhaust_budget() noexcept { budget_ = 0; }
+  [[nodiscard]] static bool spend() noexcept {
+    if (detail::turn_budget_left <= 1) return false;
+    --detail::turn_budget_left;
+    return true;
+  }
+  [[nodiscard]] static int budget() { return detail::turn_budget_left; }
+  static void exhaust_budget() noexcept { detail::turn_budget_left = 0; }
   [[nodiscard]] detail::timer_heap& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }
+  void adopt(detail::future_state& future) noexcept;
+  [[nodiscard]] std::unique_ptr<detail::junction>& junction() { return junction_; }
   void outside_wait_begins(bool background) noexcept { outside_ += background ? 0 : 1; }
   void outside_wait_ends(bool background) noexcept { outside_ -= background ? 0 : 1; }
 
@@ -158,16 +199,19 @@ class loop {
   friend class detail::task_state;
   friend class cancel_scope;
   friend class task_group;
+  friend class testing::virtual_loop;
   friend class runner;
   friend void detail::root_finished(detail::task_state& record) noexcept;
 
   static void refuse_nested_run();
   void drive(detail::task_state& main);
+  void enter(detail::task_state* record) noexcept;
   void run_now(detail::task_state& record, std::coroutine_handle<> frame);
   void run_timed(detail::waiter& next);
   void look_at_turn();
   void turn();
   void look_outside(bool may_wait);
+  void rest_until(detail::time_point deadline);
   void rethrow_deadlock();
   /// Names of those that did not end in time.
   std::vector<std::string> end_leftovers();
@@ -179,15 +223,9 @@ class loop {
   [[nodiscard]] std::vector<detail::task_state*> unfinished() const;
   detail::waiter& pick();
 
-  static inline constinit thread_local loop* this_thread_ = nullptr;
-
   std::unique_ptr<detail::driver> driver_;
   std::shared_ptr<detail::mailbox> mailbox_;
-  detail::link_list ready_;
-  std::size_t ready_count_ = 0;
-  int budget_ = 0;
-  detail::task_state* running_ = nullptr;
-  detail::time_point now_;
+  bool takes_the_first_ = false;  ///< its driver does not choose who runs next
   detail::timer_heap timers_;
   std::size_t outside_ = 0;
   std::uint64_t steps_ = 0;
@@ -198,11 +236,13 @@ class loop {
   detail::time_point turn_began_at_;
   int steps_to_time_ = 0;
   std::vector<detail::task_state*> finished_;
+  detail::link_list futures_;
   detail::link_list failed_;  ///< ended by an error that nobody may ever await
   cancel_scope scope_;
   std::string deadlock_;
   std::uint64_t deadlock_step_ = 0;
   std::chrono::nanoseconds leftover_timeout_ = std::chrono::seconds(5);
+  std::unique_ptr<detail::junction> junction_;
 };
 
 /// Runs `main` on a loop of its own in this thread and gives its result.

@@ -1,33 +1,39 @@
-/// A bounded first-in first-out hand-over between tasks of one loop.
+/// Bounded hand-overs between tasks of one loop: `queue` (first in, first out), `lifo_queue` (last
+/// in, first out) and `priority_queue` (smallest first; equal ones in the order they came).
 ///
-/// Every item put is either taken by exactly one task, still here, or returned by `abort()`.
-/// No timeout, cancellation or error ever loses one. A waiting getter is *granted* an item: the
-/// item stays in the queue, counted, until that getter has resumed; if it is cancelled before, the
-/// next getter is granted it. A waiting putter is granted room; its value stays with it. Newcomers
-/// see what is left after the grants, so nobody is overtaken.
+/// Every item put is either taken by exactly one task, still here, returned by `abort()`, or
+/// dropped because the queue was told to. No timeout, cancellation or error ever loses one. A
+/// waiting getter is *granted* an item: the item stays in the queue, counted, until that getter has
+/// resumed; if it is cancelled before, the next getter is granted it. A waiting putter is granted
+/// room; its value stays with it. Newcomers see what is left after the grants, so nobody is
+/// overtaken; waiters are served in the order they came, a heavy item at the head of the line is
+/// not passed by light ones.
 ///
-/// Thread safety: one loop. Lifetime: outlives its waiters and tickets; destroying it while a task
-/// waits is a misuse (asserted).
+/// Capacity 0 is a misuse (asserted); `unbounded` is spelled. The name stands in reports.
+///
+/// Thread safety: one loop. Lifetime: outlives its waiters, tickets, batches and slots; destroying
+/// it while a task waits is a misuse (asserted).
 #pragma once
-#include <brigade/async/detail/probe.hpp>
 #include <brigade/async/detail/queue_core.hpp>
+#include <brigade/async/detail/queue_operations.hpp>
+#include <brigade/async/detail/queue_store.hpp>
 #include <brigade/async/error.hpp>
 #include <brigade/async/task.hpp>
+#include <brigade/async/ticket.hpp>
 
-#include <coroutine>
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
-#include <exception>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <source_location>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace brigade {
-
-template <class T>
-class queue;
 
 /// Spells that a queue has no bound.
 struct unbounded_t {
@@ -35,256 +41,338 @@ struct unbounded_t {
 };
 inline constexpr unbounded_t unbounded{};
 
-/// What a cancelled `take` does: throw `cancelled`, or give an empty ticket.
-enum class on_cancel : std::uint8_t { raise, end };
-
-/// One item taken from a queue, and the duty to say what became of it.
-///
-/// Empty once the queue is closed and drained. Settles exactly once: `done` when it leaves scope,
-/// `failed` when it leaves by an exception, `abandoned` when it leaves by cancellation or its frame
-/// is destroyed; `done()`, `fail()` and `give_back()` say otherwise. Move-only.
+/// What a queue may be told besides its capacity:
+/// `queue<order> orders(queue<order>::options(64).name("orders").when_full(overflow::refuse));`
 template <class T>
-class [[nodiscard]] ticket {
+class queue_options {
  public:
-  enum class end : std::uint8_t { none, closed, cancelled };
+  using weigher = std::function<std::size_t(const T&)>;
 
-  explicit ticket(end why) : why_(why) {}
-  ticket(queue<T>& from, T&& item) : queue_(&from), item_(std::move(item)) {}
-  ticket(ticket&& other) noexcept
-      : queue_(std::exchange(other.queue_, nullptr)),
-        item_(std::move(other.item_)),
-        why_(other.why_) {}
-  ticket& operator=(ticket&&) = delete;
-  ~ticket() {
-    if (queue_ != nullptr) leave();
+  explicit queue_options(std::size_t items_max) : items_max_(items_max) {}
+  explicit queue_options(unbounded_t) : items_max_(std::numeric_limits<std::size_t>::max() / 2) {}
+
+  queue_options& name(std::string text) {
+    name_ = std::move(text);
+    return *this;
   }
-
-  [[nodiscard]] explicit operator bool() const { return item_.has_value(); }
-  [[nodiscard]] T& operator*() { return *item_; }
-  [[nodiscard]] T* operator->() { return &*item_; }
-  /// Why there is no item.
-  [[nodiscard]] end why() const { return why_; }
-
-  void done() { settle(&detail::queue_core::done_); }
-  void fail() { settle(&detail::queue_core::failed_); }
-  /// Puts the item back to the front, as if it had not been taken.
-  void give_back();
+  /// Waits, when nothing else is said. Dropped items count as finished for `join`.
+  queue_options& when_full(overflow what) {
+    when_full_ = what;
+    return *this;
+  }
+  /// A second limit, on the sum of what `weigh` says of the items queued, in its unit (bytes). It
+  /// must not throw, nor change its mind about an item that is here. An item heavier than
+  /// `weight_max` is let in when the queue is empty, alone.
+  queue_options& weight(std::size_t weight_max, weigher weigh) {
+    weight_max_ = weight_max;
+    weigh_ = std::move(weigh);
+    return *this;
+  }
+  /// Notes who takes what, so that `join` with a limit can name who holds a ticket: 60 ns a ticket.
+  queue_options& note_holders() {
+    note_holders_ = true;
+    return *this;
+  }
 
  private:
-  void settle(std::uint64_t detail::queue_core::* counter) {
-    BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
-    queue<T>& from = *queue_;
-    if (detail::probe::stands(detail::probe::guard::settle_once)) queue_ = nullptr;
-    from.core().settle(counter);
-  }
-  void leave() noexcept;
-  queue<T>* queue_ = nullptr;
-  std::optional<T> item_;
-  end why_ = end::none;
+  template <class U, class Store>
+  friend class basic_queue;
+  std::size_t items_max_;
+  std::string name_ = "queue";
+  overflow when_full_ = overflow::wait;
+  std::size_t weight_max_ = 0;
+  weigher weigh_;
+  bool note_holders_ = false;
 };
 
-template <class T>
-class [[nodiscard]] take_operation final : public detail::waiter {
+/// The queue over a store; use `queue`, `lifo_queue` or `priority_queue`.
+template <class T, class Store>
+class basic_queue : protected detail::queue_of<T> {
+  using core_type = detail::queue_core;
+
  public:
-  take_operation(queue<T>& from, on_cancel mode, std::source_location where)
-      : waiter(where), queue_(from), mode_(mode) {}
-  ~take_operation() { leave(); }
-  [[nodiscard]] bool await_ready() noexcept {
-    if (queue_.core().item_to_spare()) return loop::current().spend();
-    return queue_.core().closed_and_drained() && end_now();
-  }
-  void await_suspend(std::coroutine_handle<> handle) noexcept {
-    if (begin_wait(handle)) return;
-    if (queue_.core().item_to_spare()) {
-      if (!queue_.core().aborted_) ++queue_.core().granted_;
-      wait_granted();
-    } else {
-      wait_in(queue_.core().getters_);
-    }
-  }
-  ticket<T> await_resume();
-  [[nodiscard]] std::string describe() const override { return queue_.core().describe("take"); }
+  using value_type = T;
+  using options = queue_options<T>;
 
- private:
-  bool end_now() noexcept {
-    state_ = detail::wait_state::ended;
-    return true;
+  explicit basic_queue(std::size_t items_max, std::string title = "queue", Store store = Store())
+      : detail::queue_of<T>(items_max, std::move(title)), store_(std::move(store)) {}
+  explicit basic_queue(unbounded_t, std::string title = "queue", Store store = Store())
+      : basic_queue(std::numeric_limits<std::size_t>::max() / 2, std::move(title),
+                    std::move(store)) {}
+  explicit basic_queue(options how, Store store = Store())
+      : basic_queue(how.items_max_, std::move(how.name_), std::move(store)) {
+    this->set_overflow(how.when_full_);
+    if (how.weigh_) this->set_weight_max(how.weight_max_);
+    if (how.note_holders_) core_type::note_holders();
+    weigh_ = std::move(how.weigh_);
   }
-  void revoke() noexcept override { queue_.core().take_back_item_grant(); }
-  queue<T>& queue_;
-  on_cancel mode_;
-};
 
-template <class T>
-class [[nodiscard]] put_operation final : public detail::waiter {
- public:
-  put_operation(queue<T>& to, T&& item, std::source_location where)
-      : waiter(where), queue_(to), item_(std::move(item)) {}
-  ~put_operation() { leave(); }
-  [[nodiscard]] bool await_ready() noexcept {
-    if (queue_.core().closed_) return true;
-    return queue_.core().room_to_spare() && loop::current().spend();
-  }
-  void await_suspend(std::coroutine_handle<> handle) noexcept {
-    if (begin_wait(handle)) return;
-    if (queue_.core().room_to_spare()) {
-      ++queue_.core().reserved_;
-      wait_granted();
-    } else {
-      wait_in(queue_.core().putters_);
-    }
-  }
-  void await_resume();
-  [[nodiscard]] std::string describe() const override { return queue_.core().describe("put"); }
+  // --- putting ---
 
- private:
-  void revoke() noexcept override { queue_.core().take_back_room_grant(); }
-  queue<T>& queue_;
-  T item_;
-};
-
-template <class T>
-class queue {
- public:
-  /// `items_max` is at least 1 (asserted); the name stands in reports.
-  explicit queue(std::size_t items_max, std::string name = "queue")
-      : core_(items_max, std::move(name)) {}
-  explicit queue(unbounded_t, std::string name = "queue")
-      : core_(std::numeric_limits<std::size_t>::max() / 2, std::move(name)) {}
-
-  /// Adds an item at the end, waiting for room; waiters are served in the order they came.
+  /// Adds an item, waiting for room unless `when_full` says otherwise.
   ///
-  /// Completes:  once the item is in the queue.
+  /// Completes:  once the item is in the queue (or dropped, with `overflow::drop_*`).
   /// Cancelled:  throws `cancelled`, the item is not in the queue; room already granted goes to the
   ///             next putter.
-  /// Throws:     `queue_closed` when the queue is closed, also while waiting.
+  /// Throws:     `queue_closed` when the queue is closed, also while waiting; `queue_full` with
+  ///             `overflow::refuse`. The item is then gone; `put_from` and `reserve` leave it.
   /// Resumes:    through the loop, never inside `take`.
-  put_operation<T> put(T item, std::source_location where = std::source_location::current()) {
-    return put_operation<T>(*this, std::move(item), where);
+  auto put(T item, std::source_location where = std::source_location::current()) {
+    return detail::put_operation<basic_queue, T>(*this, std::move(item), where);
   }
-  /// Takes the oldest item, waiting for one; waiters are served in the order they came.
+  /// The same for an item that stays where it is, whole, unless and until it goes into the queue.
+  /// This is the put for a `select`.
+  auto put_from(T& item, std::source_location where = std::source_location::current()) {
+    return detail::put_operation<basic_queue, T&>(*this, item, where);
+  }
+  /// Waits for room without an item: reserve, produce, `commit`. In line with the puts. `weight` is
+  /// what the item will weigh at most, in a queue with a weigher.
+  ///
+  /// Completes:  with a slot, which holds the room until it is used or dropped. (With
+  ///             `overflow::drop_*` at once; the policy acts at the commit.)
+  /// Cancelled, throws, resumes: as `put`.
+  auto reserve(std::size_t weight = 0,
+               std::source_location where = std::source_location::current()) {
+    return detail::reserve_operation<basic_queue>(*this, weight, where);
+  }
+  /// False when there is no room that is not promised to a waiting putter; `item` is then
+  /// untouched. With `overflow::drop_*` always true. Throws `queue_closed`.
+  bool try_put(T& item) {
+    if (this->closed_) throw queue_closed(this->name_);
+    if (!this->room_to_spare() && !(this->odd() && may_enter(item))) return false;
+    enter(std::move(item));
+    return true;
+  }
+
+  // --- taking ---
+
+  /// Takes the next item, waiting for one; waiters are served in the order they came.
   ///
   /// Completes:  with a ticket for the item; with an empty one once the queue is closed and empty.
   /// Cancelled:  throws `cancelled`, or gives an empty ticket with `on_cancel::end`; an item
-  /// already
-  ///             granted goes to the next getter, or stays.
+  ///             already granted goes to the next getter, or stays.
   /// Resumes:    through the loop, never inside `put`.
-  take_operation<T> take(on_cancel mode = on_cancel::raise,
-                         std::source_location where = std::source_location::current()) {
-    return take_operation<T>(*this, mode, where);
+  auto take(on_cancel mode = on_cancel::raise,
+            std::source_location where = std::source_location::current()) {
+    return detail::take_operation<basic_queue>(*this, mode, where);
   }
-  /// False when there is no room that is not promised to a waiting putter; `item` is then
-  /// untouched. Throws `queue_closed`.
-  bool try_put(T& item) {
-    if (core_.closed_) throw queue_closed(core_.name_);
-    if (!core_.room_to_spare()) return false;
-    push(std::move(item));
-    return true;
+  /// Takes up to `items_max` items at once: waits for the first, then takes what is there. With
+  /// `within` it lingers: until it has `items_max`, or that long after the first, or until the
+  /// queue is full (nothing more can come), somebody waits for room, or it is closed. Those who
+  /// came to take after it wait behind it.
+  ///
+  /// Completes:  with a batch, in the order of taking; empty once the queue is closed and empty.
+  /// Cancelled:  throws, or gives an empty batch with `on_cancel::end`. Nothing is taken: while it
+  ///             lingers, its items stay in the queue, and then go to the next getters.
+  /// Resumes:    through the loop.
+  auto take_batch(std::size_t items_max, std::chrono::nanoseconds within = {},
+                  on_cancel mode = on_cancel::raise,
+                  std::source_location where = std::source_location::current()) {
+    return detail::take_batch_operation<basic_queue>(*this, items_max, within, mode, where);
   }
   /// Nothing when there is no item that is not promised to a waiting getter.
-  std::optional<ticket<T>> try_take() {
-    if (!core_.item_to_spare()) return std::nullopt;
-    return ticket<T>(*this, pop());
+  std::optional<ticket<T>> try_take(std::source_location where = std::source_location::current()) {
+    if (!this->item_to_spare()) return std::nullopt;
+    return hand_out(where);
   }
+  /// asyncio's `get`: the item without a ticket; `task_done()` must follow, once for each.
+  ///
+  /// Completes:  with the item. Throws `queue_closed` once the queue is closed and empty.
+  /// Cancelled:  throws; as `take`.
+  auto get(std::source_location where = std::source_location::current()) {
+    return detail::get_operation<basic_queue>(*this, where);
+  }
+  /// Nothing when there is no item to spare; throws `queue_closed` once closed and empty.
+  std::optional<T> try_get() {
+    if (this->item_to_spare()) {
+      ++this->got_;
+      return pop();
+    }
+    if (this->closed_and_drained()) throw queue_closed(this->name_);
+    return std::nullopt;
+  }
+  /// An item of `get` is done. Once too often is a misuse (asserted); tickets do not count.
+  void task_done() { core_type::task_done(); }
+
+  // --- the end ---
 
   /// Refuses new items; what is here is still delivered. Idempotent.
-  void close() noexcept { core_.mark_closed(); }
-  /// Closes, and gives back what nobody has taken, oldest first.
+  void close() noexcept { this->mark_closed(); }
+  /// Closes, and gives back what nobody has taken, in the order it would have been taken.
   [[nodiscard]] std::vector<T> abort() {
     std::vector<T> left;
-    core_.mark_closed();
-    while (store_.size() != 0) left.push_back(store_.pop_front());
-    core_.forget_all_items();
+    this->mark_closed();
+    while (store_.size() != 0) left.push_back(store_.pop());
+    this->forget_all_items();
     return left;
   }
-  /// Completes when every item ever put is settled; checks again after each wake.
+  /// Completes when every item ever put is settled; checks again after each wake. A queue that was
+  /// closed is no exception, nor is an aborted one: what was taken has to be settled. When nobody
+  /// will, the loop's report of a deadlock says of which queue, and how many.
   task<> join(std::source_location where = std::source_location::current()) {
-    while (core_.unfinished_ != 0) {
-      detail::join_operation wait(core_, where);
-      co_await wait;
-      if (core_.unfinished_ != 0) detail::probe::passed(detail::probe::coverage::join_raced_by_put);
-    }
+    return core_type::join(where);
+  }
+  /// The same for at most `within`; the result is false when that was not enough, and says what is
+  /// unfinished, and by whom if the queue notes its holders.
+  [[nodiscard]] task<join_result> join(
+      std::chrono::nanoseconds within,
+      std::source_location where = std::source_location::current()) {
+    return core_type::join(within, where);
   }
 
-  [[nodiscard]] std::size_t size() const { return core_.size(); }
-  [[nodiscard]] std::size_t capacity() const { return core_.capacity(); }
-  [[nodiscard]] bool empty() const { return core_.empty(); }
-  [[nodiscard]] bool full() const { return core_.full(); }
-  [[nodiscard]] bool closed() const { return core_.closed(); }
-  [[nodiscard]] std::uint64_t unfinished() const { return core_.unfinished(); }
-  [[nodiscard]] const std::string& name() const { return core_.name(); }
-  [[nodiscard]] queue_statistics statistics() const { return core_.statistics(); }
-  /// Looks at what is queued, oldest first, without taking it.
+  // --- what it tells ---
+
+  using core_type::capacity;
+  using core_type::closed;
+  using core_type::empty;
+  using core_type::full;
+  using core_type::name;
+  using core_type::size;
+  using core_type::statistics;
+  using core_type::unfinished;
+  /// Looks at what is queued without taking it; 0 is what is taken next. The others come in the
+  /// order of taking, but in a priority queue in none.
   [[nodiscard]] const T& peek(std::size_t index) const { return store_.at(index); }
 
-  [[nodiscard]] detail::queue_core& core() { return core_; }
+  [[nodiscard]] core_type& core() { return *this; }
 
  private:
-  friend class ticket<T>;
-  friend class take_operation<T>;
-  friend class put_operation<T>;
-  void push(T&& item) {
-    store_.push_back(std::move(item));
-    core_.item_arrived();
+  friend class detail::take_operation<basic_queue>;
+  friend class detail::get_operation<basic_queue>;
+  friend class detail::take_batch_operation<basic_queue>;
+  friend class detail::put_operation<basic_queue, T>;
+  friend class detail::put_operation<basic_queue, T&>;
+  friend class detail::reserve_operation<basic_queue>;
+
+  [[nodiscard]] std::size_t weigh(const T& item) const noexcept {
+    return weigh_ ? weigh_(item) : 0;
   }
-  T pop() {
-    T item = store_.pop_front();
-    core_.item_left();
+  /// The item goes in now; whether there is room has been seen to.
+  [[gnu::always_inline]] void enter(T&& item) {
+    if (this->odd()) {
+      enter_oddly(std::move(item));
+    } else {
+      store_.push(std::move(item));
+      this->item_arrived();
+    }
+  }
+  void enter_oddly(T&& item);
+  [[nodiscard]] bool may_enter(const T& item);
+  bool drop_oldest_for(const T& item);
+  [[gnu::always_inline]] ticket<T> hand_out(std::source_location where) {
+    if (this->odd()) {
+      T item = pop();
+      return ticket<T>(*this, std::move(item), this->note_taken(where));
+    }
+    return ticket<T>(*this, pop());
+  }
+  batch<T> hand_out_batch(std::size_t items_max, std::source_location where);
+  [[gnu::always_inline]] T pop() {
+    T item = store_.pop();
+    if (this->odd()) lighten(item);
+    this->item_left();
     return item;
   }
-  void take_back(T&& item) {
-    store_.push_front(std::move(item));
-    ++core_.size_;
-    if (!core_.getters_.empty() && core_.item_to_spare()) core_.grant_getter();
+  void lighten(const T& item) {
+    const std::size_t weight = weigh(item);
+    BRIGADE_ASSERT(this->weight_ >= weight, "a weigher gave one item two weights");
+    this->weight_ -= weight;
   }
-  detail::queue_core core_;
-  detail::ring<T> store_;
+  void take_back(T&& item) override {
+    this->weight_ += weigh(item);
+    store_.put_back(std::move(item));
+    this->item_came_back();
+  }
+  void put_reserved(T&& item, std::size_t weight, bool holds_room) override;
+
+  Store store_;
+  typename options::weigher weigh_;
 };
 
+/// First in, first out.
 template <class T>
-ticket<T> take_operation<T>::await_resume() {
-  using detail::wait_state;
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  detail::queue_core& core = queue_.core();
-  if (how == wait_state::cancelled) {
-    if (mode_ == on_cancel::end) return ticket<T>(ticket<T>::end::cancelled);
-    task_->throw_cancelled();
+class queue : public basic_queue<T, detail::fifo_store<T>> {
+ public:
+  using basic_queue<T, detail::fifo_store<T>>::basic_queue;
+};
+
+/// Last in, first out. An item that is given back is the next to be taken.
+template <class T>
+class lifo_queue : public basic_queue<T, detail::lifo_store<T>> {
+ public:
+  using basic_queue<T, detail::lifo_store<T>>::basic_queue;
+};
+
+/// The smallest item first, as `Compare` says; those that compare equal in the order they came. An
+/// item that is given back goes before its equals. With `overflow::drop_oldest` the least urgent
+/// gives way, of these the oldest; one less urgent than all that are here is dropped itself.
+/// T is move-assignable. `Compare` must not throw.
+template <class T, class Compare = std::less<T>>
+class priority_queue : public basic_queue<T, detail::priority_store<T, Compare>> {
+ public:
+  using basic_queue<T, detail::priority_store<T, Compare>>::basic_queue;
+};
+
+// --- the long way, of queues with a weigher, a policy or a list of holders ---
+
+template <class T, class Store>
+bool basic_queue<T, Store>::may_enter(const T& item) {
+  if (this->drops()) return true;
+  if (this->putters_.empty() && this->fits(weigh(item))) return true;
+  if (!this->waits_when_full()) ++this->refused_;
+  return false;
+}
+
+template <class T, class Store>
+void basic_queue<T, Store>::enter_oddly(T&& item) {
+  const std::size_t weight = weigh(item);
+  // With a taker waiting, all that is here is on its way out: the item may come in its place.
+  while (this->drops() && !this->fits(weight) && this->getters_.empty()) {
+    const bool the_oldest = this->when_full_ == overflow::drop_oldest;
+    if (the_oldest && !this->item_to_spare()) break;
+    if (!the_oldest || !drop_oldest_for(item)) {
+      [[maybe_unused]] const T dropped = std::move(item);
+      ++this->dropped_;
+      return;
+    }
   }
-  const bool promised = how == wait_state::granted && !core.aborted_;
-  if (promised) --core.granted_;
-  // The end, unless an item was given back since.
-  const bool at_the_end = how != wait_state::idle && !promised;
-  if (at_the_end && !core.item_to_spare()) return ticket<T>(ticket<T>::end::closed);
-  return ticket<T>(queue_, queue_.pop());
+  store_.push(std::move(item));
+  this->weight_ += weight;
+  this->item_arrived();
 }
 
-template <class T>
-void put_operation<T>::await_resume() {
-  using detail::wait_state;
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::granted) --queue_.core().reserved_;
-  if (how == wait_state::cancelled) task_->throw_cancelled();
-  if (how == wait_state::ended || queue_.core().closed_) throw queue_closed(queue_.name());
-  queue_.push(std::move(item_));
+template <class T, class Store>
+bool basic_queue<T, Store>::drop_oldest_for(const T& item) {
+  const std::size_t where = store_.victim(this->granted_);
+  if (store_.stays(where, item)) return false;
+  const T dropped = store_.remove(where);
+  lighten(dropped);
+  --this->size_;
+  this->settle(&core_type::dropped_);
+  return true;
 }
 
-template <class T>
-void ticket<T>::leave() noexcept {
-  if (detail::frames_being_destroyed > 0) {
-    settle(&detail::queue_core::abandoned_);
-  } else if (std::uncaught_exceptions() == 0) {
-    settle(&detail::queue_core::done_);
-  } else {
-    const detail::task_state* running = loop::current().running();
-    const bool by_cancel = running != nullptr && running->cancellation_in_flight();
-    settle(by_cancel ? &detail::queue_core::abandoned_ : &detail::queue_core::failed_);
+template <class T, class Store>
+batch<T> basic_queue<T, Store>::hand_out_batch(std::size_t items_max, std::source_location where) {
+  const std::size_t count = std::min(items_max, this->items_to_spare());
+  detail::ring<T> items;
+  items.make_room(count);
+  for (std::size_t i = 0; i < count; ++i) items.push_back(store_.pop());
+  if (this->odd()) {
+    for (std::size_t i = 0; i < count; ++i) lighten(items.at(i));
   }
+  this->items_left(count);
+  return batch<T>(*this, std::move(items), this->note_taken(where, count));
 }
 
-template <class T>
-void ticket<T>::give_back() {
-  BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
-  std::exchange(queue_, nullptr)->take_back(std::move(*item_));
+template <class T, class Store>
+void basic_queue<T, Store>::put_reserved(T&& item, std::size_t weight, bool holds_room) {
+  if (holds_room) {
+    BRIGADE_ASSERT(weigh(item) <= weight, "an item is heavier than what was reserved for it");
+    this->use_reserved(weight);
+  }
+  enter(std::move(item));
+  if (this->odd()) this->grant_putters();  // it may be lighter
 }
 
 }  // namespace brigade

@@ -111,7 +111,7 @@ class task_handle : public task_ref {
   }
 
  private:
-  class joiner {
+  class [[nodiscard("what is joined is awaited")]] joiner {
    public:
     joiner(detail::spawned<T>& record, detail::on_waiter_cancel mode, std::source_location where)
         : record_(record), waiter_(record, mode, where) {}

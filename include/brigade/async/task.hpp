@@ -13,6 +13,7 @@
 #pragma once
 #include <brigade/async/assert.hpp>
 #include <brigade/async/detail/frame_pool.hpp>
+#include <brigade/async/detail/lifetime.hpp>
 
 #include <concepts>
 #include <coroutine>
@@ -116,7 +117,8 @@ class task_awaiter {
 }  // namespace detail
 
 template <class T = void>
-class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
+class [[nodiscard(
+    "a task does nothing until it is awaited or spawned")]] BRIGADE_LIFETIMEBOUND task {
  public:
   using promise_type = detail::promise<T>;
   using value_type = T;

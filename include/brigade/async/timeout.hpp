@@ -1,6 +1,18 @@
-/// Time: sleep_for, sleep_until, yield, and timeout, which never loses an item.
+/// Time: sleep_for, sleep_until, yield, and deadlines, which never lose an item.
+///
+/// `co_await timeout(2s, fetch(url))`, `co_await timeout_at(noon, fetch(url))`: when the body is
+/// not done in time it is cancelled, its end is waited for, and `timed_out` is thrown.
+/// `co_await with_timeout(2s, [&](timeout_scope& limit) -> task<> {...})` gives the body its
+/// deadline in hand, to ask and to move; a `timeout_scope` of one's own can be asked afterwards.
+///
+/// The deadline is level-triggered: once it has passed, every wait of the body fails. A body that
+/// ends without an exception all the same keeps its result, and `expired()` is true. When something
+/// outside was cancelled too, `cancelled` leaves instead; of nested deadlines that have passed only
+/// the outermost converts. Zero or less fires at the body's next wait; a body that never waits
+/// never times out. What a wait was about to receive when it was cut short stays where it was.
 ///
 /// Thread safety: the loop's thread. Times are the loop's own clock (virtual in tests).
+/// Lifetime: a `timeout_scope` outlives its run.
 #pragma once
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/detail/timer.hpp>
@@ -9,9 +21,14 @@
 #include <brigade/async/task.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <source_location>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace brigade {
@@ -57,20 +74,135 @@ class [[nodiscard]] yield_operation final : public detail::waiter {
   return yield_operation(where);
 }
 
-/// Runs `body`; when it is not done within `after`, cancels it, waits for its end and throws
-/// `timed_out`. A body that finishes all the same keeps its result. When something outside was
-/// cancelled too, `cancelled` leaves instead.
-template <class T>
-task<T> timeout(std::chrono::nanoseconds after, task<T> body) {
-  deadline_scope scope(after);
-  task<T> inside = std::move(body);  // a parameter would outlive the scope in a destroyed frame
+/// Spells that there is no deadline, where one could stand.
+inline constexpr std::nullopt_t no_timeout = std::nullopt;
+
+/// A deadline that can be asked and moved. It runs one body, once.
+class timeout_scope {
+ public:
+  enum class state : std::uint8_t {
+    created,   ///< its body has not begun
+    active,    ///< its body runs, the deadline lies ahead, or there is none
+    expiring,  ///< the deadline has passed, the body is being cancelled
+    expired,   ///< the body has ended, and the deadline had passed before
+    finished,  ///< the body has ended in time
+  };
+
+  /// The time runs from here, not from the beginning of the body.
+  explicit timeout_scope(std::optional<std::chrono::nanoseconds> after);
+  explicit timeout_scope(std::optional<detail::time_point> at) : when_(at) {}
+  explicit timeout_scope(std::nullopt_t) {}
+  ~timeout_scope();
+  timeout_scope(const timeout_scope&) = delete;
+  timeout_scope& operator=(const timeout_scope&) = delete;
+
+  /// Runs a task, or a callable of `timeout_scope&` that returns one, under this deadline.
+  ///
+  /// Completes:  when the body has ended, with its result.
+  /// Cancelled:  the body's wait fails; its `cancelled` leaves.
+  /// Throws:     `timed_out` when the deadline passed and the body ended by that; what the body
+  ///             throws; `invalid_state` when it was run before.
+  template <class Body>
+  [[nodiscard]] auto run(Body body);
+
+  /// Moves the deadline, or takes it away. Throws `invalid_state`, which names the state, unless it
+  /// is active.
+  void reschedule(std::optional<detail::time_point> when);
+  [[nodiscard]] std::optional<detail::time_point> when() const { return when_; }
+  /// The deadline passed while the body ran.
+  [[nodiscard]] bool expired() const {
+    return state_ == state::expiring || state_ == state::expired;
+  }
+  [[nodiscard]] state current() const { return state_; }
+
+ private:
+  /// The cancel scope and the timer of a run: a local of the coroutine that is the run.
+  class entry final : public cancel_scope, private detail::timer {
+   public:
+    explicit entry(timeout_scope& of);
+    ~entry();
+    void aim();
+    /// True in the handler of a `cancelled` that is this deadline's own.
+    [[nodiscard]] bool converts() const { return of_.expired() && caused_cancellation(); }
+    [[noreturn]] void convert() const;
+
+   private:
+    void fire() noexcept override;
+    timeout_scope& of_;
+    detail::time_point began_;
+    bool background_;
+  };
+
+  template <class Body>
+  static auto begin(Body& body, timeout_scope& scope) {
+    if constexpr (is_task<Body>) {
+      return std::move(body);
+    } else {
+      return std::invoke(body, scope);
+    }
+  }
+  template <class Body>
+  using result_of =
+      typename decltype(begin(std::declval<Body&>(), std::declval<timeout_scope&>()))::value_type;
+  template <class Limit, class Body>
+  static task<result_of<Body>> run_under(Limit limit, Body body);
+
+  template <class T>
+  friend task<T> timeout(std::optional<std::chrono::nanoseconds> after, task<T> body);
+  template <class T>
+  friend task<T> timeout_at(std::optional<detail::time_point> when, task<T> body);
+  template <std::invocable<timeout_scope&> Body>
+  friend auto with_timeout(std::optional<std::chrono::nanoseconds> after, Body body);
+  template <std::invocable<timeout_scope&> Body>
+  friend auto with_timeout_at(std::optional<detail::time_point> when, Body body);
+
+  std::optional<detail::time_point> when_;
+  entry* entry_ = nullptr;
+  state state_ = state::created;
+};
+
+template <class Limit, class Body>
+task<timeout_scope::result_of<Body>> timeout_scope::run_under(Limit limit, Body body) {
+  constexpr bool given = std::is_reference_v<Limit>;
+  std::conditional_t<given, timeout_scope&, timeout_scope> scope(limit);
+  entry run(scope);
+  auto inside = begin(body, scope);  // a parameter would outlive the scope in a destroyed frame
   try {
     co_return co_await std::move(inside);
   } catch (const cancelled&) {
-    if (!scope.caused_cancellation()) throw;
+    if (!run.converts()) throw;
   }
-  scope.cancellation_ended();
-  throw timed_out(after);
+  run.convert();
+}
+
+template <class Body>
+auto timeout_scope::run(Body body) {
+  return run_under<timeout_scope&, Body>(*this, std::move(body));
+}
+
+/// Runs `body`; when it is not done within `after`, cancels it, waits for its end and throws
+/// `timed_out`. See above for the rest.
+template <class T>
+[[nodiscard]] task<T> timeout(std::optional<std::chrono::nanoseconds> after, task<T> body) {
+  return timeout_scope::run_under(after, std::move(body));
+}
+
+/// The same with a time of the loop's clock.
+template <class T>
+[[nodiscard]] task<T> timeout_at(std::optional<detail::time_point> when, task<T> body) {
+  return timeout_scope::run_under(when, std::move(body));
+}
+
+/// Runs a callable that is given its deadline, and may move it.
+template <std::invocable<timeout_scope&> Body>
+[[nodiscard]] auto with_timeout(std::optional<std::chrono::nanoseconds> after, Body body) {
+  return timeout_scope::run_under(after, std::move(body));
+}
+
+/// The same with a time of the loop's clock.
+template <std::invocable<timeout_scope&> Body>
+[[nodiscard]] auto with_timeout_at(std::optional<detail::time_point> when, Body body) {
+  return timeout_scope::run_under(when, std::move(body));
 }
 
 }  // namespace brigade

@@ -20,10 +20,13 @@ enum class coverage : std::uint8_t {
   join_raced_by_put,          ///< a join was woken, and before it ran there was work again
   stop_during_retry,          ///< a drain or a stop found items waiting for their next attempt
   child_died,                 ///< an attempt ended its handler
+  turn_given_back,            ///< a task that was handed a lock or a permit was cancelled
+  notify_passed_on,           ///< a task that was notified was cancelled
 };
-inline constexpr std::array<std::string_view, 6> coverage_names = {
+inline constexpr std::array<std::string_view, 8> coverage_names = {
     "grant_revoked",     "put_cancelled_after_grant", "abort_with_grant_out",
-    "join_raced_by_put", "stop_during_retry",         "child_died"};
+    "join_raced_by_put", "stop_during_retry",         "child_died",
+    "turn_given_back",   "notify_passed_on"};
 
 /// How often each was passed, on this thread.
 inline constinit thread_local std::array<std::uint64_t, coverage_names.size()> coverage_counts{};
@@ -38,10 +41,12 @@ enum class guard : std::uint8_t {
   acknowledge_after_ledger,  ///< the source hears of an outcome once it is durable
   watermark_hole,            ///< the mark stops at what is unfinished
   settle_once,               ///< a ticket that was settled is not settled again when it goes
+  turn_pass_on,              ///< a lock or permit that is given back goes to the next waiter
+  notify_pass_on,            ///< a notification that is given back goes to the next waiter
 };
-inline constexpr std::array<std::string_view, 6> guard_names = {
+inline constexpr std::array<std::string_view, 8> guard_names = {
     "none",           "grant_pass_on", "slot_pass_on", "acknowledge_after_ledger",
-    "watermark_hole", "settle_once"};
+    "watermark_hole", "settle_once",   "turn_pass_on", "notify_pass_on"};
 
 inline constinit guard removed = guard::none;
 

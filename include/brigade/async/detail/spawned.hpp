@@ -68,7 +68,7 @@ class spawned_call final : public spawned<T> {
 
   task<T> call() {
     return std::apply(
-        [](F& function, Args&... args) {
+        [](F& function, Args&... args) {  // coroutine_lint: this closure is no coroutine's
           return std::invoke(function, static_cast<std::unwrap_reference_t<Args>&&>(args)...);
         },
         *call_);

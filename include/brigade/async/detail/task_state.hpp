@@ -2,6 +2,7 @@
 /// and, until it is finished, its loop.
 #pragma once
 #include <brigade/async/cancel.hpp>
+#include <brigade/async/detail/completion.hpp>
 #include <brigade/async/detail/frame_pool.hpp>
 #include <brigade/async/detail/task_context.hpp>
 #include <brigade/async/detail/waiter.hpp>
@@ -21,11 +22,9 @@ class task_group;
 
 namespace brigade::detail {
 
-class task_state : public scope_member, public pooled {
+class task_state : public scope_member, public completion, public pooled, private waiting_task {
  public:
   task_state(loop& owner, cancel_scope* outer, std::string name);
-  task_state(const task_state&) = delete;
-  task_state& operator=(const task_state&) = delete;
   virtual ~task_state();
 
   void retain() noexcept { ++references_; }
@@ -34,7 +33,7 @@ class task_state : public scope_member, public pooled {
   }
 
   /// Strikes one wait, once; true unless the task is already done.
-  bool cancel(std::string_view reason);
+  bool cancel(std::string_view reason) final;
   /// How many requests of `cancel` nobody has taken back.
   [[nodiscard]] int cancelling() const { return requests_; }
   /// Takes one request back; at the last, also the strike it has not led to yet.
@@ -48,19 +47,15 @@ class task_state : public scope_member, public pooled {
   /// The one-shot request is served by what the current wait does with it, not by its failing.
   bool use_up_request() noexcept;
   void refresh_interrupted() noexcept;
-  [[nodiscard]] std::string cancel_reason() const;
+  [[nodiscard]] std::string cancel_reason() const final;
   /// How a cancelled wait ends.
   [[noreturn]] void throw_cancelled();
   /// `cancelled` was thrown into it since its last wait.
   [[nodiscard]] bool cancellation_in_flight() const { return cancellation_in_flight_; }
 
-  [[nodiscard]] bool done() const { return done_; }
-  [[nodiscard]] bool ended_cancelled() const { return ended_cancelled_; }
-  /// Null while it runs and when it ended well; reading it counts as having seen it.
-  [[nodiscard]] std::exception_ptr see_error() noexcept {
-    error_seen_ = true;
-    return error_;
-  }
+  [[nodiscard]] std::string describe() const final { return "task '" + name() + "'"; }
+  [[nodiscard]] bool belongs_to(const loop& here) const final { return loop_ == &here; }
+  [[nodiscard]] const task_state* as_task() const noexcept final { return this; }
   [[nodiscard]] std::string name() const;
   void set_name(std::string name) { extras().name = std::move(name); }
   [[nodiscard]] loop& owner() const { return *loop_; }
@@ -112,14 +107,10 @@ class task_state : public scope_member, public pooled {
   rare& extras();
 
   loop* loop_;
-  waiter* wait_ = nullptr;
   cancel_scope* scope_;  ///< innermost
   task_group* group_ = nullptr;
-  link_list joiners_;
   start_waiter start_;
-  std::exception_ptr error_;
   std::unique_ptr<rare> extras_;
-  time_point waiting_since_{};
   std::uint64_t id_;
   std::uint64_t parent_id_ = 0;
   std::uint32_t references_ = 1;
@@ -127,12 +118,7 @@ class task_state : public scope_member, public pooled {
   int requests_ = 0;                ///< calls of cancel() that were not taken back
   int shields_ = 0;
   bool request_pending_ = false;
-  bool interrupted_ = false;
-  bool done_ = false;
-  bool ended_cancelled_ = false;
-  bool error_seen_ = false;
   bool background_ = false;
-  bool cancellation_in_flight_ = false;
 };
 
 /// What cancelling a task does to the task whose end it waits for.

@@ -4,6 +4,10 @@
 /// A promise (a grant) can be taken back until the waiter has resumed; that is what keeps an item
 /// from being lost when its receiver is cancelled in between.
 #pragma once
+#include <brigade/async/assert.hpp>
+#include <brigade/async/detail/link.hpp>
+#include <brigade/async/detail/scheduler.hpp>
+
 #include <coroutine>
 #include <cstdint>
 #include <source_location>
@@ -16,43 +20,6 @@ class loop;
 
 namespace brigade::detail {
 
-class task_state;
-
-/// A node of an intrusive ring. Alone: both pointers null.
-struct link {
-  link* prev = nullptr;
-  link* next = nullptr;
-
-  [[nodiscard]] bool linked() const { return next != nullptr; }
-  void unlink() {
-    prev->next = next;
-    next->prev = prev;
-    prev = nullptr;
-    next = nullptr;
-  }
-};
-
-/// First in, first out; constant time to leave from anywhere.
-class link_list {
- public:
-  link_list() { head_.prev = head_.next = &head_; }
-  link_list(const link_list&) = delete;
-  link_list& operator=(const link_list&) = delete;
-
-  [[nodiscard]] bool empty() const { return head_.next == &head_; }
-  [[nodiscard]] link* front() const { return head_.next; }
-  [[nodiscard]] const link* end() const { return &head_; }
-  void push_back(link* node) {
-    node->prev = head_.prev;
-    node->next = &head_;
-    head_.prev->next = node;
-    head_.prev = node;
-  }
-
- private:
-  link head_;
-};
-
 enum class wait_state : std::uint8_t {
   idle,       ///< not suspended: it went through at once, or has resumed
   waiting,    ///< in the primitive's list
@@ -63,7 +30,7 @@ enum class wait_state : std::uint8_t {
 
 class waiter : public link {
  public:
-  explicit waiter(std::source_location where) : where_(where) {}
+  explicit waiter(std::source_location where) : link(unset{}), where_(where) {}
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
@@ -82,33 +49,71 @@ class waiter : public link {
   [[nodiscard]] const std::source_location& where() const { return where_; }
 
   /// Makes it runnable; only for one that waits.
-  void wake(wait_state with) noexcept;
+  void wake(wait_state with) noexcept {
+    BRIGADE_ASSERT(state_ == wait_state::waiting, "woke a waiter that does not wait");
+    if (linked()) unlink();
+    state_ = with;
+    make_ready();
+  }
 
  protected:
   ~waiter() = default;
 
   /// Registers the running task as the one that waits. True: the task is being cancelled, and the
   /// waiter is on its way to fail; the caller must not link it anywhere.
-  bool begin_wait(std::coroutine_handle<> handle) noexcept;
+  bool begin_wait(std::coroutine_handle<> handle) noexcept {
+    enter_wait(handle);
+    return this_scheduler->running_part_->interrupted_ && fail_wait();
+  }
   /// Registers the running task as the one that waits, cancelled or not.
-  void enter_wait(std::coroutine_handle<> handle) noexcept;
+  void enter_wait(std::coroutine_handle<> handle) noexcept {
+    const scheduler* here = this_scheduler;
+    BRIGADE_ASSERT(here != nullptr && here->running_ != nullptr, "a wait outside any task");
+    mark_alone();
+    handle_ = handle;
+    task_ = here->running_;
+    waiting_task& part = *here->running_part_;
+    part.wait_ = this;
+    part.waiting_since_ = here->now_;
+    part.cancellation_in_flight_ = false;
+  }
   void wait_in(link_list& list) noexcept {
     state_ = wait_state::waiting;
     list.push_back(this);
   }
   /// Through the loop, with a promise kept: a forced turn of a task that never had to wait.
-  void wait_granted() noexcept;
+  void wait_granted() noexcept {
+    state_ = wait_state::granted;
+    make_ready();
+  }
   /// For destructors of derived classes: a frame destroyed in the middle of its wait.
-  void leave() noexcept;
+  void leave() noexcept {
+    if (state_ != wait_state::idle) leave_wait();
+  }
   /// Takes a grant back and hands it on. Called with the waiter in no list.
   virtual void revoke() noexcept {}
 
   friend class brigade::loop;
   friend class task_state;
-  std::coroutine_handle<> handle_;
-  task_state* task_ = nullptr;
+  friend class select_waiter;
+  // Of one that never had to wait, handle and task mean nothing: they are not even set.
+  union {
+    std::coroutine_handle<> handle_;
+  };
+  task_state* task_;
   std::source_location where_;
   wait_state state_ = wait_state::idle;
+
+ private:
+  void make_ready() noexcept {
+    scheduler* here = this_scheduler;
+    if (here == nullptr) return make_ready_from_outside();
+    here->ready_.push_back(this);
+    ++here->ready_count_;
+  }
+  void make_ready_from_outside() noexcept;
+  bool fail_wait() noexcept;
+  void leave_wait() noexcept;
 };
 
 }  // namespace brigade::detail

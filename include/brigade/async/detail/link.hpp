@@ -1,0 +1,47 @@
+/// Intrusive rings: constant time to join and to leave from anywhere, no allocation.
+#pragma once
+
+namespace brigade::detail {
+
+/// A node of an intrusive ring. Alone: `next` is null, and `prev` means nothing.
+struct link {
+  struct unset {};
+
+  link() : next(nullptr) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  /// For what is created far more often than linked: `mark_alone` comes before `linked`.
+  explicit link(unset) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+
+  [[nodiscard]] bool linked() const { return next != nullptr; }
+  void mark_alone() { next = nullptr; }
+  void unlink() {
+    prev->next = next;
+    next->prev = prev;
+    next = nullptr;
+  }
+
+  link* prev;
+  link* next;
+};
+
+/// First in, first out.
+class link_list {
+ public:
+  link_list() { head_.prev = head_.next = &head_; }
+  link_list(const link_list&) = delete;
+  link_list& operator=(const link_list&) = delete;
+
+  [[nodiscard]] bool empty() const { return head_.next == &head_; }
+  [[nodiscard]] link* front() const { return head_.next; }
+  [[nodiscard]] const link* end() const { return &head_; }
+  void push_back(link* node) {
+    node->prev = head_.prev;
+    node->next = &head_;
+    head_.prev->next = node;
+    head_.prev = node;
+  }
+
+ private:
+  link head_{link::unset{}};
+};
+
+}  // namespace brigade::detail

@@ -1,0 +1,25 @@
+#include <brigade/async/detail/task_state.hpp>
+#include <brigade/async/loop.hpp>
+#include <brigade/async/ticket.hpp>
+
+#include <cxxabi.h>
+
+#include <cstddef>
+
+namespace brigade::detail {
+
+// The layout is fixed by the Itanium C++ ABI, section 2.2.2: a pointer to the stack of caught
+// exceptions, then the count of uncaught ones.
+void find_uncaught_count() noexcept {
+  const auto* globals = reinterpret_cast<const std::byte*>(abi::__cxa_get_globals());
+  uncaught_count = reinterpret_cast<const unsigned*>(globals + sizeof(void*));
+}
+
+queue_core::counter unsaid_end() noexcept {
+  if (frames_being_destroyed > 0) return &queue_core::abandoned_;
+  const task_state* running = loop::current().running();
+  const bool by_cancel = running != nullptr && running->cancellation_in_flight();
+  return by_cancel ? &queue_core::abandoned_ : &queue_core::failed_;
+}
+
+}  // namespace brigade::detail

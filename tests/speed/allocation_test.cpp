@@ -1,0 +1,187 @@
+// Nothing is allocated in steady state: frames and records are recycled, waiters live in frames.
+// In a program of its own, for it replaces operator new.
+#include <brigade/async.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <new>
+
+namespace {
+
+std::uint64_t allocations = 0;
+
+void* counted(std::size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes)) return memory;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return counted(bytes); }
+void* operator new[](std::size_t bytes) { return counted(bytes); }
+void* operator new(std::size_t bytes, std::align_val_t) { return counted(bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace {
+
+using brigade::queue;
+using brigade::task;
+using brigade::task_group;
+
+constexpr int warm_up = 5'000;
+constexpr int rounds = 20'000;
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool frames_are_recycled = false;
+#elif defined(__has_feature)
+constexpr bool frames_are_recycled = !__has_feature(address_sanitizer);
+#else
+constexpr bool frames_are_recycled = true;
+#endif
+
+class Allocation : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!frames_are_recycled) GTEST_SKIP() << "frames come from malloc here, see frame_pool.hpp";
+  }
+};
+
+/// What was allocated from the end of the warm-up to the end of the rounds.
+class steady_state {
+ public:
+  void begin(int round) {
+    if (round == warm_up) before_ = allocations;
+  }
+  void end() { spent_ = allocations - before_; }
+  [[nodiscard]] std::uint64_t spent() const { return spent_; }
+
+ private:
+  std::uint64_t before_ = 0;
+  std::uint64_t spent_ = ~std::uint64_t{0};
+};
+
+task<> produce(queue<int>& out, steady_state& state) {
+  for (int i = 0; i < warm_up + rounds; ++i) {
+    state.begin(i);
+    co_await out.put(i);
+  }
+  co_await out.join();
+  state.end();
+  out.close();
+}
+task<> consume(queue<int>& in) {
+  while (auto ticket = co_await in.take()) static_cast<void>(*ticket);
+}
+task<> pass_on(queue<int>& in, queue<int>& out) {
+  while (auto ticket = co_await in.take()) co_await out.put(*ticket);
+}
+
+std::uint64_t stream(std::size_t capacity, int consumers) {
+  queue<int> between(capacity);
+  steady_state state;
+  auto body = [&](task_group& group) {
+    for (int i = 0; i < consumers; ++i) group.spawn(consume, std::ref(between));
+    group.spawn(produce, std::ref(between), std::ref(state));
+  };
+  brigade::run(brigade::with_group(std::ref(body)));
+  return state.spent();
+}
+
+TEST_F(Allocation, the_counter_counts) {
+  const std::uint64_t before = allocations;
+  const auto some = std::make_unique<int>(1);
+  EXPECT_EQ(allocations, before + static_cast<std::uint64_t>(*some));
+}
+
+TEST_F(Allocation, a_stream_through_a_queue_of_one_allocates_nothing) {
+  EXPECT_EQ(stream(1, 1), 0U);
+}
+
+TEST_F(Allocation, a_stream_through_a_wide_queue_allocates_nothing) {
+  EXPECT_EQ(stream(1024, 1), 0U);
+}
+
+TEST_F(Allocation, a_queue_with_eight_consumers_and_join_allocates_nothing) {
+  EXPECT_EQ(stream(64, 8), 0U);
+}
+
+TEST_F(Allocation, a_pipeline_of_three_stages_allocates_nothing) {
+  queue<int> first(64);
+  queue<int> second(64);
+  queue<int> third(64);
+  steady_state state;
+  auto stages = [&](task_group& group) -> task<> {
+    for (int i = 0; i < 4; ++i) {
+      group.spawn(pass_on, std::ref(first), std::ref(second));
+      group.spawn(pass_on, std::ref(second), std::ref(third));
+      group.spawn(consume, std::ref(third));
+    }
+    co_await produce(first, state);
+    group.cancel();
+  };
+  brigade::run(brigade::with_group(std::ref(stages)));
+  EXPECT_EQ(state.spent(), 0U);
+}
+
+task<int> answer(int with) { co_return with; }
+task<> give_way() { co_await brigade::yield(); }
+
+task<> spawn_and_join(steady_state& state) {
+  for (int i = 0; i < warm_up + rounds; ++i) {
+    state.begin(i);
+    auto handle = brigade::spawn(answer, i);
+    const int result = co_await handle;
+    EXPECT_EQ(result, i);
+  }
+  state.end();
+}
+
+TEST_F(Allocation, a_task_spawned_and_joined_allocates_nothing) {
+  steady_state state;
+  brigade::run(spawn_and_join(state));
+  EXPECT_EQ(state.spent(), 0U);
+}
+
+task<> spawn_in_groups(steady_state& state) {
+  for (int i = 0; i < warm_up + rounds; i += 4) {
+    state.begin(i);
+    auto body = [](task_group& group) {
+      for (int child = 0; child < 4; ++child) group.spawn(give_way);
+    };
+    co_await brigade::with_group(std::ref(body));
+  }
+  state.end();
+}
+
+TEST_F(Allocation, a_group_of_tasks_that_yield_allocates_nothing) {
+  steady_state state;
+  brigade::run(spawn_in_groups(state));
+  EXPECT_EQ(state.spent(), 0U);
+}
+
+task<> set_timeouts(steady_state& state) {
+  for (int i = 0; i < warm_up + rounds; ++i) {
+    state.begin(i);
+    co_await brigade::timeout(std::chrono::seconds(1), give_way());
+  }
+  state.end();
+}
+
+TEST_F(Allocation, a_timeout_set_and_lifted_allocates_nothing) {
+  steady_state state;
+  brigade::run(set_timeouts(state));
+  EXPECT_EQ(state.spent(), 0U);
+}
+
+}  // namespace
