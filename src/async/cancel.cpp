@@ -82,7 +82,7 @@ void cancel_scope::shield() {
 
 bool cancel_scope::caused_cancellation() const {
   if (!cancelled_) return false;
-  if (owner_->requests_ != requests_at_entry_) return false;
+  if (owner_->requests_ > requests_at_entry_) return false;
   return shielded_ || parent_ == nullptr || parent_->effective() == nullptr;
 }
 

@@ -58,8 +58,8 @@ class child_pool::worker {
     }
   }
 
-  std::string said;         ///< read and not yet used
-  bool got_any = false;     ///< of the item it has
+  std::string said;      ///< read and not yet used
+  bool got_any = false;  ///< of the item it has
 
  private:
   process child_;
@@ -214,8 +214,7 @@ void child_pool::fail(reply how, const worker& one, const std::optional<exit_sta
   throw child_failed(why, status);
 }
 
-task<child_pool::reply> child_pool::ask(worker& one, const std::string& line,
-                                        std::string& answer) {
+task<child_pool::reply> child_pool::ask(worker& one, const std::string& line, std::string& answer) {
   reply how = reply::answered;
   auto exchange = [&](task_group& group) -> task<> {
     group.spawn(drain_errors, std::ref(one));

@@ -1,7 +1,6 @@
 #include <brigade/async/assert.hpp>
 #include <brigade/async/condition.hpp>
 #include <brigade/async/detail/probe.hpp>
-#include <brigade/async/loop.hpp>
 
 #include <utility>
 
@@ -77,7 +76,7 @@ void condition::wait_operation::relock() noexcept {
   unlink();
   relocking_ = true;
   condition_.mutex_.turns_.stand_in_line(*this);
-  if (state_ == wait_state::waiting) task_->owner().look_for_circle(*this);
+  condition_.mutex_.look_for_circle(*this);
 }
 
 std::string condition::wait_operation::describe() const {

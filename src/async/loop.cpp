@@ -268,7 +268,7 @@ void loop::refuse_nested_run() {
 
 void loop::drive(detail::task_state& main) {
   detail::find_uncaught_count();
-  detail::this_scheduler = this;
+  enter_thread();
   scope_.cancelled_ = false;
   refresh_now();
   main.refresh_interrupted();
@@ -279,7 +279,7 @@ void loop::drive(detail::task_state& main) {
   }
   main.error_seen_ = true;
   bury();
-  detail::this_scheduler = nullptr;
+  leave_thread();
 }
 
 void loop::rethrow_deadlock() {
@@ -288,7 +288,7 @@ void loop::rethrow_deadlock() {
 
 std::vector<std::string> loop::end_leftovers() {
   std::vector<std::string> left_behind;
-  detail::this_scheduler = this;
+  enter_thread();
   scope_.cancel("the loop ends");
   refresh_now();
   const detail::time_point deadline = now_ + leftover_timeout_;
@@ -314,7 +314,7 @@ std::vector<std::string> loop::end_leftovers() {
     }
   }
   bury();
-  detail::this_scheduler = nullptr;
+  leave_thread();
   return left_behind;
 }
 

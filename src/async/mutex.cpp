@@ -15,10 +15,12 @@ void mutex::line::hold(detail::task_state* by) noexcept {
 }
 
 void mutex::line::hand_on() noexcept {
-  auto* next = waiters_.empty() ? nullptr : static_cast<detail::waiter*>(waiters_.front());
-  const bool was_free = free_ == 1;
+  if (free_ == 0) return;
+  hold(nullptr);
+  if (waiters_.empty()) return;
+  detail::task_state* next = static_cast<detail::waiter*>(waiters_.front())->task();
   turnstile::hand_on();
-  if (was_free && free_ == 0) hold(next->task());
+  hold(next);
 }
 
 void mutex::guard::unlock() noexcept {
@@ -48,6 +50,16 @@ void mutex::refuse_the_holder() const noexcept {
   const std::string message = "a task locks mutex '" + name_ + "' again, which it locked at " +
                               detail::place_text(turns_.taken_at());
   detail::assertion_failed("not held by this task", message.c_str(), __FILE__, __LINE__);
+}
+
+void mutex::look_for_circle(const detail::waiter& begun) const noexcept {
+  if (begun.state() != detail::wait_state::waiting || turns_.holder == nullptr) return;
+  // Mostly the holder waits for none of the tasks, and then this costs no allocation.
+  const detail::waiter* next = turns_.holder->waiting_on();
+  if (next == nullptr || next->state() != detail::wait_state::waiting) return;
+  std::vector<const detail::task_state*> blockers;
+  next->add_blockers(blockers);
+  if (!blockers.empty()) begun.task()->owner().look_for_circle(begun);
 }
 
 void mutex::add_holder(std::vector<const detail::task_state*>& blockers) const {

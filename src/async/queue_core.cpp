@@ -41,7 +41,7 @@ struct holder : link, pooled {
 };
 
 queue_core::queue_core(std::size_t items_max, std::string name)
-    : room_unweighed_(items_max), capacity_(items_max), name_(std::move(name)) {
+    : room_plain_(items_max), capacity_(items_max), name_(std::move(name)) {
   find_uncaught_count();
   BRIGADE_ASSERT(items_max > 0, "a queue of capacity 0; unbounded is spelled brigade::unbounded");
 }
@@ -77,17 +77,16 @@ queue_statistics queue_core::statistics() const {
 
 void queue_core::set_overflow(overflow when_full) {
   when_full_ = when_full;
-  if (when_full != overflow::wait) odd_ |= has_policy;
+  if (when_full != overflow::wait) make_odd(has_policy);
 }
 
 void queue_core::set_weight_max(std::size_t weight_max) {
   BRIGADE_ASSERT(weight_max > 0, "a queue with a weigher and a weight_max of 0");
   weight_max_ = weight_max;
-  room_unweighed_ = 0;
-  odd_ |= is_weighed;
+  make_odd(is_weighed);
 }
 
-void queue_core::note_holders() { odd_ |= notes_holders; }
+void queue_core::note_holders() { make_odd(notes_holders); }
 
 bool queue_core::fits(std::size_t weight) const {
   const std::size_t items = size_ + reserved_;
@@ -164,6 +163,7 @@ void queue_core::task_done() noexcept {
 
 void queue_core::mark_closed() noexcept {
   closed_ = true;
+  room_plain_ = 0;
   // While an item is promised, whoever waits may still get it: should its promise be taken back.
   if (size_ == 0) end_getters();
   hurry_gatherer();

@@ -109,8 +109,8 @@ std::string gatherer::describe() const {
 // --- those who put ---
 
 bool putter::ready_oddly() noexcept {
-  if (!core_.waits_when_full()) return loop::spend();
-  return core_.putters_.empty() && core_.fits(weight()) && loop::spend();
+  const bool now = !core_.waits_when_full() || (core_.putters_.empty() && core_.fits(weight()));
+  return now && loop::spend() && end_now();
 }
 
 void putter::suspend_oddly() noexcept {
@@ -124,7 +124,7 @@ void putter::suspend_oddly() noexcept {
   }
 }
 
-void putter::finish_wait_oddly() {
+void putter::finish_wait() {
   const wait_state how = std::exchange(state_, wait_state::idle);
   if (how == wait_state::granted && core_.waits_when_full()) core_.use_reserved(weight());
   if (how == wait_state::cancelled) task_->throw_cancelled();

@@ -47,7 +47,7 @@ void semaphore::release(std::int64_t count) noexcept {
 
 void semaphore::set_limit(std::int64_t limit) noexcept {
   BRIGADE_ASSERT(limit >= 0, "a semaphore with fewer than no permits");
-  turns_.add(limit - limit_);
+  turns_.give_back(limit - limit_);
   limit_ = limit;
 }
 

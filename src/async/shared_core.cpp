@@ -150,8 +150,9 @@ queue_statistics shared_core::statistics() {
 std::string shared_core::describe(std::string_view verb) {
   const std::uint64_t items = size();
   std::string text(verb);
-  text += verb == "put" ? " into shared queue '" : verb == "take" ? " from shared queue '"
-                                                                  : " of shared queue '";
+  text += verb == "put"    ? " into shared queue '"
+          : verb == "take" ? " from shared queue '"
+                           : " of shared queue '";
   text += name_ + "' (" + std::to_string(items) + " of " + std::to_string(capacity_);
   if (verb == "join") text += ", " + std::to_string(unfinished()) + " unfinished";
   text += items >= capacity_ ? ", full)" : items == 0 ? ", empty)" : ")";

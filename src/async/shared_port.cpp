@@ -10,6 +10,8 @@ namespace {
 
 // A port that has so many places free can spare half of them at any time.
 constexpr std::uint64_t plenty = 8;
+// Room that others lack goes in large portions, unless these take too long to gather.
+constexpr int looks_with_room_max = 16;
 // While others lack room, they get one in so many places that come free.
 constexpr std::uint64_t donate_one_in = 4;
 // Items of others that waited for a whole turn come in between a port's own, so many a turn.
@@ -43,8 +45,8 @@ void shared_port::look(bool idle) {
   }
   if (called) serve_ends();
   serve_own();
-  fetch_for_waiters(called || idle);
-  share(idle);
+  const bool served = fetch_for_waiters(called || idle);
+  share(idle && !served);
   if (settled_since_look_) {
     settled_since_look_ = false;
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -102,7 +104,7 @@ void shared_port::take_back_item_grant() noexcept {
   if (!getters_.empty()) return wake_getter();  // the promise moves on
   {
     const std::lock_guard own(lock_);
-      if (granted_.get() != 0) return granted_.subtract(1);
+    if (granted_.get() != 0) return granted_.subtract(1);
   }
   const std::lock_guard lock(core_.mutex_);
   if (core_.aborted()) return;
@@ -167,7 +169,7 @@ std::uint64_t shared_port::fetch_items(shared_port& from, std::uint64_t count) {
   from.out_.add(moved);
   fetched_ += moved;
   // Room gathers where items are taken; it is wanted where they are put.
-  if (from.putters_waiting_.get() != 0 && putters_.empty()) {
+  if (from.putters_waiting_.get() != 0 && putters_.empty() && room_worth_sending()) {
     from.add_room(room_.get());
     room_.subtract(room_.get());
     from.call();
@@ -263,16 +265,16 @@ void shared_port::serve_ends() {
   }
 }
 
-void shared_port::fetch_for_waiters(bool now) {
+bool shared_port::fetch_for_waiters(bool now) {
   const bool for_getters = !getters_.empty();
   const bool for_putters = !putters_.empty();
-  if (!for_getters && !for_putters && !hungry_for_items_ && !hungry_for_room_) return;
+  if (!for_getters && !for_putters && !hungry_for_items_ && !hungry_for_room_) return false;
   if (!now) {
     bool worth = false;
     for (std::size_t i = 0; i < others_.size() && !worth; ++i) {
       worth = (for_getters && aged_spare(i) != 0) || (for_putters && others_[i]->room_.get() != 0);
     }
-    if (!worth) return;
+    if (!worth) return false;
   }
   std::uint64_t items = 0;
   std::uint64_t places = 0;
@@ -286,8 +288,10 @@ void shared_port::fetch_for_waiters(bool now) {
     set_hungry(hungry_for_room_, core_.hungry_for_room_, now && for_putters && places == 0);
     set_starving(for_putters && places == 0);
   }
+  const bool served = items + places != 0;
   for (; items != 0; --items) wake_getter();
   if (places != 0) serve_own();
+  return served;
 }
 
 void shared_port::share(bool idle) {
@@ -303,7 +307,9 @@ void shared_port::share(bool idle) {
       core_.wake_hungry_for_items(spare);
     }
   }
-  if (core_.hungry_for_room_.load() != 0 && room_.get() != 0) {
+  if (core_.hungry_for_room_.load() == 0 || room_.get() == 0) {
+    looks_with_room_ = 0;
+  } else if (idle || room_worth_sending() || ++looks_with_room_ > looks_with_room_max) {
     const std::lock_guard lock(core_.mutex_);
     core_.wake_hungry_for_room();
   }
@@ -317,6 +323,10 @@ void shared_port::note_age() {
   }
   foreign_quota_ = std::min(foreign_quota_, foreign_max);
   own_seen_ = in_.get();
+}
+
+bool shared_port::room_worth_sending() const noexcept {
+  return room_.get() >= std::max<std::uint64_t>(core_.capacity_ / 2, 1);
 }
 
 std::uint64_t shared_port::aged_spare(std::size_t index) const noexcept {

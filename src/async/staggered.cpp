@@ -15,23 +15,23 @@ void race_member::target_ended() noexcept { race->ended(*this); }
 
 race_core::~race_core() {
   for (const auto& member : members_) {
-    if (member->target->done()) continue;
+    if (member->target().done()) continue;
     member->unlink();
-    end_in_place(*member->target);
+    end_in_place(member->target());
   }
 }
 
-void race_core::started(completion& attempt) {
-  attempt.expect_error();
+void race_core::started(const task_ref& attempt) {
+  attempt.record().expect_error();
   members_.push_back(std::make_unique<race_member>(*this, attempt, members_.size()));
-  attempt.watch(*members_.back());
+  attempt.record().watch(*members_.back());
   ++running_;
   newest_failed_ = false;
 }
 
 void race_core::ended(const race_member& member) noexcept {
   --running_;
-  const bool failed = member.target->failed() || member.target->ended_cancelled();
+  const bool failed = member.target().failed() || member.target().ended_cancelled();
   if (!failed && !winner_) {
     winner_ = member.index;
     scope_.cancel("another attempt has won");
@@ -72,7 +72,7 @@ bool race_wait::cancel() noexcept {
   const std::string reason = task_->cancel_reason();
   // A cancelled scope has reached the attempts, which are inside it, by itself.
   if (task_->use_up_request()) {
-    for (const auto& member : race_.members_) member->target->cancel(reason);
+    for (const auto& member : race_.members_) member->target().cancel(reason);
   }
   if (!for_all_ && state_ == wait_state::waiting) {
     race_.waiting_ = nullptr;
@@ -101,7 +101,7 @@ std::string race_wait::describe() const {
 void race_wait::add_blockers(std::vector<const task_state*>& blockers) const {
   if (delay_) return;  // the next attempt may do it
   for (const auto& member : race_.members_) {
-    if (!member->target->done()) blockers.push_back(member->target->as_task());
+    if (!member->target().done()) blockers.push_back(&member->target());
   }
 }
 

@@ -19,8 +19,7 @@ void submission_state::ended() {
   settle(std::make_exception_ptr(cancelled("its loop ended, or its frame was destroyed")));
 }
 
-bool submission_state::wait(
-    const std::optional<std::chrono::steady_clock::time_point>& deadline) {
+bool submission_state::wait(const std::optional<std::chrono::steady_clock::time_point>& deadline) {
   BRIGADE_ASSERT(loop::current_if_any() == nullptr,
                  "a thread that runs a loop would block it: await the task instead");
   std::unique_lock lock(mutex_);

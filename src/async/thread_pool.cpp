@@ -31,7 +31,8 @@ class abandoned_list {
   /// One of the entries for it.
   void remove(const detail::thread_job* job) {
     const std::lock_guard lock(mutex_);
-    const auto found = std::ranges::find(calls_, job, [](const auto& entry) { return entry.first; });
+    const auto found =
+        std::ranges::find(calls_, job, [](const auto& entry) { return entry.first; });
     if (found != calls_.end()) calls_.erase(found);
   }
   std::vector<abandoned_call> all() {
@@ -67,8 +68,7 @@ call_abandoned::call_abandoned(const abandoned_call& call)
 
 namespace detail {
 
-thread_team::thread_team(std::size_t size, std::string name)
-    : name_(std::move(name)), size_(size) {
+thread_team::thread_team(std::size_t size, std::string name) : name_(std::move(name)), size_(size) {
   BRIGADE_ASSERT(size > 0, "a thread pool of no threads");
 }
 

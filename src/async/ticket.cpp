@@ -16,6 +16,7 @@ void find_uncaught_count() noexcept {
 }
 
 queue_core::counter unsaid_end() noexcept {
+  if (!left_in_trouble()) return &queue_core::done_;
   if (frames_being_destroyed > 0) return &queue_core::abandoned_;
   const task_state* running = loop::current().running();
   const bool by_cancel = running != nullptr && running->cancellation_in_flight();

@@ -62,11 +62,8 @@ void turn_waiter::revoke() noexcept {
   BRIGADE_ASSERT(at_.handed_ > 0, "a turn was given back twice");
   --at_.handed_;
   --at_.acquired_;
-  if (probe::stands(probe::guard::turn_pass_on)) {
-    at_.give_back(units_);
-  } else {
-    at_.free_ += units_;
-  }
+  at_.free_ += units_;
+  if (probe::stands(probe::guard::turn_pass_on)) at_.hand_on();
 }
 
 std::string place_text(const std::source_location& where) {

@@ -70,9 +70,9 @@ class virtual_loop::entry {
  public:
   explicit entry(virtual_loop& entered) {
     BRIGADE_ASSERT(current_if_any() == nullptr, "a loop driven by hand while one runs");
-    this_thread_ = &entered;
+    entered.enter_thread();
   }
-  ~entry() { this_thread_ = nullptr; }
+  ~entry() { leave_thread(); }
   entry(const entry&) = delete;
   entry& operator=(const entry&) = delete;
 };

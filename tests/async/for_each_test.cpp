@@ -1,3 +1,4 @@
+#include <brigade/async/channel.hpp>
 #include <brigade/async/for_each.hpp>
 #include <brigade/async/queue.hpp>
 #include <brigade/async/timeout.hpp>
@@ -303,6 +304,25 @@ TEST(for_each, a_callable_may_take_the_ticket_and_give_the_item_back) {
     EXPECT_EQ(jobs.size(), 3U);
     EXPECT_EQ(jobs.statistics().abandoned, 0U);
     EXPECT_EQ(jobs.abort().size(), 3U);
+  };
+  loop.run(main());
+}
+
+TEST(for_each, takes_what_a_receiver_gives_until_the_last_sender_is_gone) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    auto [to_workers, jobs] = channel<std::unique_ptr<int>>(2, "jobs");
+    auto produce = [](sender<std::unique_ptr<int>> out) -> task<> {
+      for (int job = 1; job <= 5; ++job) co_await out.send(std::make_unique<int>(job));
+    };
+    auto producing = spawn(produce, std::move(to_workers));
+    auto eat = [](std::unique_ptr<int> job) -> task<int> {
+      co_await yield();
+      co_return *job;
+    };
+    const auto eaten = co_await map(jobs, 2, eat);
+    EXPECT_EQ(eaten, numbers_to(5));
+    co_await producing;
   };
   loop.run(main());
 }

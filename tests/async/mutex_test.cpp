@@ -174,6 +174,30 @@ TEST(mutex, locking_it_again_with_the_guard_in_hand_ends_the_program) {
   EXPECT_DEATH(loop.run(main()), "locks mutex 'till' again, which it locked at .*mutex_test.cpp");
 }
 
+TEST(mutex, one_cancelled_with_the_lock_in_hand_is_not_taken_for_its_holder) {
+  virtual_loop loop;
+  mutex lock("till");
+  auto tries_again = [&]() -> task<> {
+    try {
+      const auto guard = co_await lock.lock();
+    } catch (const cancelled&) {
+    }
+    for (int i = 0; i < 2 * loop::turn_budget; ++i) {
+      const auto guard = co_await lock.lock();
+    }
+  };
+  auto main = [&]() -> task<> {
+    auto guard = co_await lock.lock();
+    auto trying = spawn(std::ref(tries_again));
+    co_await wait_all_tasks_blocked();
+    guard.unlock();
+    trying.cancel();
+    co_await trying.join();
+  };
+  loop.run(main());
+  EXPECT_FALSE(lock.locked());
+}
+
 TEST(mutex, two_tasks_that_lock_in_opposite_order_are_named) {
   virtual_loop loop;
   mutex one("one");
@@ -195,6 +219,21 @@ TEST(mutex, two_tasks_that_lock_in_opposite_order_are_named) {
   EXPECT_NE(warning.find("wait for each other"), std::string::npos) << warning;
   EXPECT_NE(warning.find("mutex 'one' taken by task 'left'"), std::string::npos) << warning;
   EXPECT_NE(warning.find("mutex 'two' taken by task 'right'"), std::string::npos) << warning;
+}
+
+TEST(mutex, a_circle_of_a_lock_and_a_join_is_named) {
+  virtual_loop loop;
+  mutex lock("till");
+  std::string warning;
+  loop.on_warning = [&](const std::string& text) { warning += text; };
+  std::vector<int> order;
+  auto main = [&]() -> task<> {
+    const auto guard = co_await lock.lock();
+    auto waiting = spawn(locks, std::ref(lock), std::ref(order), 1);
+    co_await waiting.join();
+  };
+  EXPECT_THROW(loop.run(main()), deadlock);
+  EXPECT_NE(warning.find("mutex 'till' taken by task 'main'"), std::string::npos) << warning;
 }
 
 TEST(mutex, a_deadlock_names_the_line_where_it_was_taken) {

@@ -20,11 +20,11 @@ TEST(outside_hold, a_callback_of_another_thread_is_waited_for) {
   std::jthread library;
   auto main = [&]() -> task<> {
     outside_hold hold;
-    library = std::jthread([&called, box = loop::current().mailbox(),
-                            held = std::move(hold)]() mutable {
-      box->post([&called] { called.set(); });
-      held.release();
-    });
+    library =
+        std::jthread([&called, box = loop::current().mailbox(), held = std::move(hold)]() mutable {
+          box->post([&called] { called.set(); });
+          held.release();
+        });
     co_await called.wait();
   };
   run(main());

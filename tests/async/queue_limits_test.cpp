@@ -316,6 +316,77 @@ TEST(weight, a_weigher_that_changes_its_mind_is_a_misuse) {
       "a weigher gave one item two weights");
 }
 
+// Putters and reservers of all weights, cancelled at random: the limits hold at every step, nobody
+// waits for room there is, and what went in comes out.
+struct load {
+  queue<int> q{weighed(20)};
+  int put = 0;
+  int taken = 0;
+};
+task<> put_one_way(load& at, testing::random_source& dice, int item) {
+  if (dice.one_in(2)) {
+    co_await at.q.put(item);
+  } else {
+    auto room = co_await at.q.reserve(static_cast<std::size_t>(item));
+    if (dice.one_in(4)) co_return;
+    if (dice.one_in(2)) co_await yield();
+    room.commit(item);
+  }
+  at.put += item;
+}
+task<> put_many(load& at, testing::random_source& dice, int& left) {
+  for (int i = 0; i < 25; ++i) {
+    try {
+      auto attempt =
+          put_one_way(at, dice, static_cast<int>(1 + dice.below(dice.one_in(5) ? 40 : 9)));
+      co_await timeout(std::chrono::milliseconds(dice.below(4)), std::move(attempt));
+    } catch (const timed_out&) {
+    }
+  }
+  if (--left == 0) at.q.close();
+}
+task<> take_many(load& at, testing::random_source& dice) {
+  for (;;) {
+    auto some = co_await at.q.take_batch(1 + dice.below(3));
+    if (!some) co_return;
+    if (dice.one_in(4)) {
+      some.give_back();
+    } else {
+      for (const int item : some) at.taken += item;
+    }
+    co_await sleep_for(std::chrono::milliseconds(dice.below(3)));
+  }
+}
+
+TEST(weight, its_limits_hold_whatever_is_cancelled) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    virtual_loop loop(seed);
+    testing::random_source random(seed);
+    load at;
+    int putters = 3;
+    loop.before_each_step([&] {
+      const queue_statistics now = at.q.statistics();
+      const bool head_fits = now.putters_waiting != 0 && now.size + now.reserved == 0;
+      ASSERT_FALSE(head_fits) << "a putter waits before an empty queue";
+    });
+    auto main = [&]() -> task<> {
+      co_await with_group([&](task_group& group) {
+        for (int i = 0; i < 3; ++i) {
+          group.spawn(put_many, std::ref(at), std::ref(random), std::ref(putters));
+        }
+        for (int i = 0; i < 2; ++i) group.spawn(take_many, std::ref(at), std::ref(random));
+      });
+    };
+    loop.run(main());
+    ASSERT_EQ(at.put, at.taken);
+    const queue_statistics end = at.q.statistics();
+    ASSERT_EQ(end.weight, 0U);
+    ASSERT_EQ(end.reserved, 0U);
+    ASSERT_EQ(end.unfinished, 0U);
+  }
+}
+
 // --- reserve ---
 
 TEST(reserve, holds_room_until_it_is_used) {

@@ -102,8 +102,7 @@ task<> produce(scenario& all, int producer, std::uint64_t seed) {
           auto attempt = [](shared_queue<order>& into, order item) -> task<> {
             co_await into.put(item);
           };
-          co_await timeout(std::chrono::microseconds(random.below(40)),
-                           attempt(all.queue, one));
+          co_await timeout(std::chrono::microseconds(random.below(40)), attempt(all.queue, one));
         } else {
           co_await all.queue.put(one);
         }
@@ -196,7 +195,8 @@ void run_scenario(std::uint64_t seed) {
   EXPECT_EQ(all.queue.unfinished(), 0U);
 }
 
-TEST(shared_queue_stress, under_load_nothing_is_lost_doubled_reordered_or_let_in_beyond_the_capacity) {
+TEST(shared_queue_stress,
+     under_load_nothing_is_lost_doubled_reordered_or_let_in_beyond_the_capacity) {
   for (std::uint64_t seed = 1; seed <= 150 && !HasFailure(); ++seed) run_scenario(seed);
 }
 

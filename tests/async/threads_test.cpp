@@ -99,7 +99,8 @@ TEST(threads, loops_that_all_wait_for_each_other_are_named) {
   shared_queue<int> answers(1, "answers");
   auto main = [&](std::size_t index) -> task<> {
     current_task().set_name(index == 0 ? "asks" : "cooks");
-    auto ticket = co_await (index == 0 ? answers : orders).take();
+    shared_queue<int>& from = index == 0 ? answers : orders;
+    auto ticket = co_await from.take();
     ADD_FAILURE() << "nobody put anything";
   };
   std::string text;

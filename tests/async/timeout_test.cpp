@@ -258,5 +258,26 @@ TEST(timeout, the_error_says_how_long_it_was_also_after_a_move) {
   loop.run(main());
 }
 
+TEST(timeout, a_request_taken_back_inside_does_not_make_it_a_cancel) {
+  virtual_loop loop;
+  auto worker = []() -> task<> {
+    current_task().cancel();
+    auto body = []() -> task<> {
+      try {
+        co_await sleep_for(1ms);
+      } catch (const cancelled&) {
+        current_task().uncancel();
+      }
+      co_await sleep_for(1h);
+    };
+    EXPECT_THROW(co_await timeout(1s, body()), timed_out);
+  };
+  auto main = [&]() -> task<> {
+    auto handle = spawn(worker);
+    co_await handle;
+  };
+  loop.run(main());
+}
+
 }  // namespace
 }  // namespace brigade

@@ -6,9 +6,10 @@
 ///
 /// At most `concurrency` (at least 1, asserted) run at once, in as many tasks; these are started as
 /// items come, and each goes on with the next item, in order, when it is done with one. Items come
-/// from a range, or from what is waited for: anything with `next()` or `take()` whose result is
-/// false at the end and else gives the item by `*`. A range or stream given as an lvalue is used
-/// where it is and must outlive the call; an rvalue is moved in.
+/// from a range, or from what is waited for: anything with `next()`, `take()` (a queue) or
+/// `receive()` (a receiver) whose result is false at the end and else gives the item by `*`. A
+/// range or stream given as an lvalue is used where it is and must outlive the call; an rvalue is
+/// moved in.
 ///
 /// The callable gets each item as a reference, or moved when the range was moved in or has one pass
 /// only; from a stream it may take the ticket itself. It is a coroutine, `task<T> f(item)`.
@@ -25,7 +26,8 @@
 /// Cancelled: the callables that run are cancelled, their end is waited for, `cancelled` leaves,
 /// and the results so far are gone. No item of a stream is: one that was not handed to the callable
 /// is still in its queue; one that was has its ticket settled as that decides (`abandoned` when its
-/// callable was cancelled), unless the callable took the ticket and gave the item back.
+/// callable was cancelled), unless the callable took the ticket and gave the item back. What a
+/// `receive()` gave is the callable's alone.
 ///
 /// Thread safety: one loop. Resumes: through the loop.
 #pragma once

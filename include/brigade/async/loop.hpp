@@ -195,6 +195,11 @@ class loop : private detail::scheduler {
   void outside_wait_begins(bool background) noexcept { outside_ += background ? 0 : 1; }
   void outside_wait_ends(bool background) noexcept { outside_ -= background ? 0 : 1; }
 
+ protected:
+  /// For one that is driven by hand: makes it this thread's, or nobody's.
+  void enter_thread() noexcept { detail::this_scheduler = this; }
+  static void leave_thread() noexcept { detail::this_scheduler = nullptr; }
+
  private:
   friend class detail::task_state;
   friend class cancel_scope;

@@ -75,7 +75,7 @@ class mutex {
     void await_suspend(std::coroutine_handle<> handle) noexcept {
       mutex_.refuse_the_holder();
       turn_waiter::await_suspend(handle);
-      if (state() == detail::wait_state::waiting) task()->owner().look_for_circle(*this);
+      mutex_.look_for_circle(*this);
     }
     guard await_resume() {
       const bool at_once = state() == detail::wait_state::idle;
@@ -112,15 +112,18 @@ class mutex {
   /// Knows who is in. Counted, for a task may end while its guard lives elsewhere.
   struct line final : detail::turnstile {
     line() : turnstile(1) {}
+    ~line() { hold(nullptr); }
     void hand_on() noexcept override;
     void hold(detail::task_state* by) noexcept;
     detail::task_state* holder = nullptr;
   };
   void unlock() noexcept {
+    guard_moved_ = false;
     turns_.hold(nullptr);
     turns_.give_back(1);
   }
   void refuse_the_holder() const noexcept;
+  void look_for_circle(const detail::waiter& begun) const noexcept;
   void add_holder(std::vector<const detail::task_state*>& blockers) const;
   [[nodiscard]] std::string describe() const;
 

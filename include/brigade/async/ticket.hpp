@@ -35,11 +35,13 @@ class queue_of : public queue_core {
   ~queue_of() = default;
 };
 
-/// As what an item counts whose ticket goes without a word, while a frame is being destroyed or an
-/// exception is in flight.
+/// As what an item counts whose ticket goes without a word.
 [[nodiscard]] queue_core::counter unsaid_end() noexcept;
 
-[[nodiscard]] inline bool exception_in_flight() noexcept { return *uncaught_count != 0; }
+/// False: this scope is left in peace. True: perhaps not.
+[[nodiscard]] inline bool left_in_trouble() noexcept {
+  return frames_being_destroyed != 0 || *uncaught_count != 0;
+}
 
 }  // namespace detail
 
@@ -53,11 +55,14 @@ class [[nodiscard]] ticket {
  public:
   using end = no_item;
 
-  explicit ticket(end why) : why_(why) {}
+  explicit ticket(end why) : queue_(nullptr), nothing_(), record_(nullptr), why_(why) {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
-      : item_(std::move(item)), queue_(&from), record_(record) {}
+      : queue_(&from), item_(std::move(item)), record_(record), why_(end::none) {}
   ticket(ticket&& other) noexcept
-      : queue_(std::exchange(other.queue_, nullptr)), record_(other.record_), why_(other.why_) {
+      : queue_(std::exchange(other.queue_, nullptr)),
+        nothing_(),
+        record_(other.record_),
+        why_(other.why_) {
     if (why_ == end::none) std::construct_at(&item_, std::move(other.item_));
   }
   ticket& operator=(ticket&&) = delete;
@@ -67,8 +72,11 @@ class [[nodiscard]] ticket {
   }
 
   [[nodiscard]] explicit operator bool() const { return why_ == end::none; }
-  [[nodiscard]] T& operator*() { return item_; }
-  [[nodiscard]] T* operator->() { return &item_; }
+  [[nodiscard]] T& operator*() {
+    BRIGADE_ASSERT(why_ == end::none, "an empty ticket was asked for its item");
+    return item_;
+  }
+  [[nodiscard]] T* operator->() { return &**this; }
   /// Why there is no item.
   [[nodiscard]] end why() const { return why_; }
 
@@ -91,23 +99,23 @@ class [[nodiscard]] ticket {
   }
   /// In its destructor: nobody reads it any more.
   [[gnu::always_inline]] void leave() noexcept {
-    if (record_ != nullptr) [[unlikely]]
-      forget();
-    const bool quietly = detail::frames_being_destroyed == 0 && !detail::exception_in_flight();
-    if (quietly) [[likely]] {
-      queue_->settle(&detail::queue_core::done_);
+    detail::queue_core& from = *queue_;
+    if (record_ != nullptr) forget();
+    if (detail::left_in_trouble()) {
+      from.settle(detail::unsaid_end());
     } else {
-      queue_->settle(detail::unsaid_end());
+      from.settle(&detail::queue_core::done_);
     }
   }
   void forget() noexcept { detail::queue_core::forget_taken(std::exchange(record_, nullptr)); }
 
+  detail::queue_of<T>* queue_;
   union {
-    T item_;  ///< there is one unless `why_` says why not
+    char nothing_;
+    T item_;  ///< there while `why_` is none
   };
-  detail::queue_of<T>* queue_ = nullptr;
-  detail::holder* record_ = nullptr;
-  end why_ = end::none;
+  detail::holder* record_;
+  end why_;
 };
 
 /// Several items taken at once. They settle one by one (`done(2)`), or together: `done()`, `fail()`
@@ -182,10 +190,7 @@ class [[nodiscard]] batch {
     forget();
     queue_->settle_many(which, rest);
   }
-  void leave() noexcept {
-    const bool quietly = detail::frames_being_destroyed == 0 && !detail::exception_in_flight();
-    settle_rest(quietly ? &detail::queue_core::done_ : detail::unsaid_end());
-  }
+  void leave() noexcept { settle_rest(detail::unsaid_end()); }
   void forget() noexcept {
     if (record_ != nullptr) detail::queue_core::forget_taken(std::exchange(record_, nullptr));
   }

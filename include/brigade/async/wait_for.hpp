@@ -36,6 +36,11 @@ namespace brigade {
 
 namespace detail {
 
+/// Final, so that clang lets an optional end it: deadline_scope has virtual functions.
+struct wait_for_scope final : deadline_scope {
+  using deadline_scope::deadline_scope;
+};
+
 template <class T>
 concept operation = requires(T& awaited, std::coroutine_handle<> waits) {
   { awaited.await_ready() } -> std::same_as<bool>;
@@ -102,15 +107,15 @@ class [[nodiscard]] wait_for_operation {
   using awaiter = decltype(detail::awaiter_of(std::declval<std::remove_reference_t<Awaited>&>()));
   class end_of_scope {
    public:
-    explicit end_of_scope(std::optional<deadline_scope>& scope) : scope_(scope) {}
+    explicit end_of_scope(std::optional<detail::wait_for_scope>& scope) : scope_(scope) {}
     ~end_of_scope() { scope_.reset(); }
 
    private:
-    std::optional<deadline_scope>& scope_;
+    std::optional<detail::wait_for_scope>& scope_;
   };
 
   std::optional<std::chrono::nanoseconds> after_;
-  std::optional<deadline_scope> scope_;  // ends after what waits in it
+  std::optional<detail::wait_for_scope> scope_;  // ends after what waits in it
   Awaited awaited_;
   awaiter awaiter_;
   bool too_late_ = false;

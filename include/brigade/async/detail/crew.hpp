@@ -49,22 +49,29 @@ class crew_base {
   std::exception_ptr given_up_;  ///< a `cancelled` that came from inside
 };
 
-template <class Items>
-concept stream =
-    requires(Items& items) { items.next(); } || requires(Items& items) { items.take(); };
+template <class Source>
+concept has_next = requires(Source& source) { source.next(); };
+template <class Source>
+concept has_take = requires(Source& source) { source.take(); };
+template <class Source>
+concept has_receive = requires(Source& source) { source.receive(); };
+template <class Source>
+concept stream = has_next<Source> || has_take<Source> || has_receive<Source>;
 
 /// Items of something that is waited for.
 template <class Stream>
 class stream_items {
  public:
-  static constexpr bool prefers_move = false;
+  static constexpr bool prefers_move = has_receive<Stream>;  // nobody can want it back
   static constexpr bool may_move = true;
   explicit stream_items(Stream& stream) : stream_(stream) {}
   auto next() {
-    if constexpr (requires { stream_.next(); }) {
+    if constexpr (has_next<Stream>) {
       return stream_.next();
-    } else {
+    } else if constexpr (has_take<Stream>) {
       return stream_.take();
+    } else {
+      return stream_.receive();
     }
   }
 
@@ -137,7 +144,7 @@ auto items_of(std::remove_reference_t<Items>& items) {
     return stream_items<plain>(items);
   } else {
     static_assert(std::ranges::input_range<plain>,
-                  "for_each and map take a range, or what has next() or take()");
+                  "for_each and map take a range, or what has next(), take() or receive()");
     constexpr bool owned = !std::is_lvalue_reference_v<Items> && !std::ranges::view<plain>;
     return range_items<plain, owned>(items);
   }

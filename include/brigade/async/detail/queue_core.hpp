@@ -99,9 +99,11 @@ class queue_core {
   // --- for the operations ---
   [[nodiscard]] bool item_to_spare() const { return size_ > granted_; }
   [[nodiscard]] std::size_t items_to_spare() const { return size_ - granted_; }
-  /// Whether any item at all may come in at once; a queue that weighs them never knows.
-  [[nodiscard]] bool room_to_spare() const { return size_ + reserved_ < room_unweighed_; }
-  /// The same for an item of this weight. One that is too heavy by itself is let in alone.
+  /// Whether any item at all may come in, and nothing else is to be asked: the short way of a put.
+  [[nodiscard]] bool room_to_spare() const { return size_ + reserved_ < room_plain_; }
+  [[nodiscard]] bool plain_and_open() const { return room_plain_ != 0; }
+  /// Whether there is room for an item of this weight. One that is too heavy by itself is let in
+  /// alone.
   [[nodiscard]] bool fits(std::size_t weight) const;
   [[nodiscard]] bool closed_and_drained() const { return closed_ && size_ == 0; }
   [[nodiscard]] bool odd() const { return odd_ != 0; }
@@ -143,9 +145,12 @@ class queue_core {
   void refuse_unless_fits(std::size_t weight);
   void take_back_room_grant(std::size_t weight) noexcept;
   void settle(counter which) noexcept {
-    BRIGADE_ASSERT(unfinished_ > 0, "an item was settled twice");
     ++(this->*which);
-    if (--unfinished_ == 0) nothing_unfinished();
+    const auto left = static_cast<std::int64_t>(--unfinished_);
+    if (left <= 0) {
+      BRIGADE_ASSERT(left == 0, "an item was settled twice");
+      nothing_unfinished();
+    }
   }
   void settle_many(counter which, std::size_t count) noexcept;
   /// The items of `get()`, which have no ticket.
@@ -169,7 +174,7 @@ class queue_core {
   std::size_t size_ = 0;
   std::size_t granted_ = 0;
   std::size_t reserved_ = 0;
-  std::size_t room_unweighed_;
+  std::size_t room_plain_;  ///< the capacity; 0 when the queue is odd, or closed
   std::uint64_t unfinished_ = 0;
   std::uint64_t done_ = 0;
   link_list getters_;
@@ -194,6 +199,10 @@ class queue_core {
 
  private:
   enum oddity : std::uint8_t { is_weighed = 1, has_policy = 2, notes_holders = 4 };
+  void make_odd(oddity why) {
+    odd_ |= why;
+    room_plain_ = 0;
+  }
   [[nodiscard]] bool overweight() const {
     return weighed() && weight_ + reserved_weight_ >= weight_max_;
   }
@@ -262,8 +271,8 @@ class getter : public waiter {
 class putter : public waiter {
  public:
   [[nodiscard]] bool await_ready() noexcept {
-    if (core_.closed_) return true;
     if (core_.room_to_spare()) return loop::spend();
+    if (core_.closed_) return end_now();
     return core_.odd() && ready_oddly();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -287,14 +296,7 @@ class putter : public waiter {
   /// Of the item, as the queue's weigher says; 0 when it has none.
   [[nodiscard]] virtual std::size_t weight() const noexcept = 0;
   /// For one that waited: gives the room it was promised back to be used now; throws how it ended.
-  void finish_wait() {
-    if (state_ == wait_state::granted && !core_.odd() && !core_.closed_) [[likely]] {
-      state_ = wait_state::idle;
-      --core_.reserved_;
-    } else {
-      finish_wait_oddly();
-    }
-  }
+  void finish_wait();
   /// For destructors.
   void abandon() noexcept;
   void revoke() noexcept override;
@@ -303,7 +305,11 @@ class putter : public waiter {
   queue_core& core_;
 
  private:
-  void finish_wait_oddly();
+  /// Without a wait, but by the long way.
+  [[nodiscard]] bool end_now() noexcept {
+    state_ = wait_state::ended;
+    return true;
+  }
   [[nodiscard]] bool ready_oddly() noexcept;
   void suspend_oddly() noexcept;
   void wait_for_room() noexcept {

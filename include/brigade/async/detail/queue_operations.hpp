@@ -29,14 +29,17 @@ class [[nodiscard]] take_operation : public getter {
     if (state_ != wait_state::idle) leave();
   }
   [[gnu::always_inline]] ticket<item_type> await_resume() {
-    if (state_ != wait_state::idle) {
-      const take_end end = finish_wait();
-      if (end != take_end::item) return ticket<item_type>(no_item_after(end));
-    }
+    if (state_ != wait_state::idle) return resume_after_wait();
     return static_cast<Queue&>(core_).hand_out(where_);
   }
 
  private:
+  // By itself, so that the short way above has nothing to save and restore.
+  [[gnu::noinline]] ticket<item_type> resume_after_wait() {
+    const take_end end = finish_wait();
+    if (end != take_end::item) return ticket<item_type>(no_item_after(end));
+    return static_cast<Queue&>(core_).hand_out(where_);
+  }
   [[nodiscard]] no_item no_item_after(take_end end) const {
     if (end == take_end::closed) return no_item::closed;
     if (mode_ == on_cancel::raise) throw_cancelled();
@@ -94,9 +97,16 @@ class [[nodiscard]] put_operation : public putter {
     if (state_ != wait_state::idle) abandon();
   }
   [[gnu::always_inline]] void await_resume() {
-    if (state_ != wait_state::idle || core_.closed_) finish_wait();
-    if (core_.odd()) core_.refuse_unless_fits(weight());
-    queue().enter(std::move(item_));
+    if (state_ == wait_state::idle) {
+      queue().put_plainly(std::move(item_));
+    } else if (state_ == wait_state::granted && core_.plain_and_open()) {
+      state_ = wait_state::idle;
+      --core_.reserved_;
+      queue().put_plainly(std::move(item_));
+    } else {
+      finish_wait();
+      queue().put_now(std::move(item_));
+    }
   }
 
  private:
@@ -113,7 +123,7 @@ class [[nodiscard]] reserve_operation final : public putter {
       : putter(of, where), weight_(of.weighed() ? weight : 0) {}
   ~reserve_operation() { abandon(); }
   slot<item_type> await_resume() {
-    if (state_ != wait_state::idle || core_.closed_) finish_wait();
+    if (state_ != wait_state::idle) finish_wait();
     // Who drops when it is full drops at the commit, and holds no room until then.
     const bool holds_room = !core_.drops();
     if (holds_room) {

@@ -22,10 +22,12 @@ namespace brigade::detail {
 class race_core;
 
 struct race_member final : end_watcher {
-  race_member(race_core& in, completion& of, std::size_t at) : race(&in), target(&of), index(at) {}
+  race_member(race_core& in, task_ref of, std::size_t at)
+      : race(&in), runner(std::move(of)), index(at) {}
+  [[nodiscard]] task_state& target() const { return runner.record(); }
   void target_ended() noexcept override;
   race_core* race;
-  completion* target;
+  task_ref runner;  ///< kept: the record may go with the last handle
   std::size_t index;
 };
 
@@ -62,7 +64,7 @@ class race_core {
   template <class T>
   task_handle<T> start(task<T> attempt) {
     task_handle<T> runner = start_in(&scope_, std::move(attempt));
-    started(runner.record());
+    started(runner);
     return runner;
   }
   race_wait until_next(std::optional<std::chrono::nanoseconds> delay) {
@@ -78,7 +80,7 @@ class race_core {
  private:
   friend struct race_member;
   friend class race_wait;
-  void started(completion& attempt);
+  void started(const task_ref& attempt);
   void ended(const race_member& member) noexcept;
 
   own_scope scope_;

@@ -166,14 +166,17 @@ class shared_port {
   void see_others();
   void serve_own();
   void serve_ends();
-  void fetch_for_waiters(bool now);
+  /// True: somebody was served.
+  bool fetch_for_waiters(bool now);
   void share(bool idle);
   void note_age();
+  [[nodiscard]] bool room_worth_sending() const noexcept;
   [[nodiscard]] std::uint64_t aged_spare(std::size_t index) const noexcept;
 
   std::vector<shared_port*> others_;  ///< the core's, as of `others_version_`
   std::vector<std::uint64_t> seen_;   ///< what `in_` of each was at the last look
   std::uint64_t own_seen_ = 0;
+  int looks_with_room_ = 0;  ///< while others lacked it
   std::uint64_t others_version_ = 0;
 };
 
@@ -246,7 +249,7 @@ class shared_core : public std::enable_shared_from_this<shared_core> {
   std::vector<std::unique_ptr<shared_port>> ports_;  ///< the first is that of the threads
   std::uint64_t pool_ = 0;                           ///< places for the starving
   std::size_t starving_ = 0;
-  std::uint64_t thrown_out_ = 0;                     ///< by abort
+  std::uint64_t thrown_out_ = 0;  ///< by abort
   std::uint64_t sent_back_ = 0;
   std::size_t next_to_wake_ = 0;
   std::size_t thread_ends_ = 0;

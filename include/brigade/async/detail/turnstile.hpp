@@ -52,12 +52,11 @@ class turnstile {
     ++acquired_;
     taken_at_ = where;
   }
+  /// Units that were taken; or new ones, or fewer, and then what is free may fall below zero.
   void give_back(std::int64_t units) noexcept {
     free_ += units;
     if (!waiters_.empty()) hand_on();
   }
-  /// Makes more units, or fewer: what is free may fall below zero until enough has come back.
-  void add(std::int64_t units) noexcept { give_back(units); }
   void stand_in_line(turn_waiter& entry) noexcept;
   /// What the oldest waiters can be handed, they are.
   virtual void hand_on() noexcept;
