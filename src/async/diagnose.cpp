@@ -186,7 +186,9 @@ void loop::look_for_circle(const detail::waiter& begun) const {
   for (std::size_t at = 0; at < found.size(); ++at) {
     const waiter* wait = found[at].record->waiting_on();
     if (wait == nullptr || wait->state() != detail::wait_state::waiting) continue;
-    for (const task_state* blocker : blockers_of(*wait)) {
+    blockers_.clear();
+    wait->add_blockers(blockers_);
+    for (const task_state* blocker : blockers_) {
       if (blocker == start) {
         warn(circle_text(found, at));
         return;
@@ -198,7 +200,6 @@ void loop::look_for_circle(const detail::waiter& begun) const {
 
 void loop::look_at_turn() {
   if (slow_step_limit_.count() == 0) return;
-  refresh_now();
   const std::chrono::nanoseconds took = now_ - turn_began_at_;
   if (took < slow_step_limit_ || steps_ == turn_began_) return;
   const bool first = steps_to_time_ == 0;
@@ -209,12 +210,12 @@ void loop::look_at_turn() {
   }
 }
 
-void loop::run_timed(detail::waiter& next) {
+void loop::run_timed(detail::task_state& record, const detail::waiter& wait) {
   --steps_to_time_;
-  const task_ref task(*next.task());
-  const std::string where = where_of(next);
+  const task_ref task(record);
+  const std::string where = where_of(wait);
   const detail::time_point before = driver_->now();
-  next.handle_.resume();
+  record.resumes_at_.resume();
   const std::chrono::nanoseconds took = driver_->now() - before;
   if (slow_step_limit_.count() == 0 || took < slow_step_limit_) return;
   warn("task '" + task.name() + "' held the loop for " + seconds_text(took) + " s" +

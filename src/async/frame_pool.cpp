@@ -24,8 +24,8 @@ void frame_deallocate(void* frame, std::size_t) noexcept { ::operator delete(fra
 
 namespace {
 
-constexpr std::size_t class_bytes = 32;
-constexpr std::size_t class_count = 64;
+constexpr std::size_t class_bytes = 16;
+constexpr std::size_t class_count = 128;
 constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
 
 struct free_frame {

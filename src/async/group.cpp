@@ -8,6 +8,9 @@ namespace brigade {
 
 namespace {
 
+// A larger group costs more to search than to wait for.
+constexpr std::size_t members_searched_max = 256;
+
 detail::task_state& child_at(detail::link* member) {
   return *static_cast<detail::task_state*>(static_cast<detail::scope_member*>(member));
 }
@@ -151,8 +154,13 @@ void task_group::throw_without_value() const {
 void task_group::patient_wait::await_suspend(std::coroutine_handle<> handle) noexcept {
   enter_wait(handle);
   state_ = detail::wait_state::waiting;
-  task_->owner().look_for_circle(*this);
+  if (look_for_circle_) task_->owner().look_for_circle(*this);
   if (task_->interrupted()) cancel();
+}
+
+void task_group::all_ended::await_suspend(std::coroutine_handle<> handle) noexcept {
+  look_for_circle_ = group_.alive_ <= members_searched_max;
+  patient_wait::await_suspend(handle);
 }
 
 bool task_group::patient_wait::cancel() noexcept {

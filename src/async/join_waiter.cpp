@@ -28,7 +28,10 @@ void join_waiter::await_suspend(std::coroutine_handle<> handle) noexcept {
     enter_wait(handle);
   }
   wait_in(target_->joiners_);
-  task_->owner().look_for_circle(*this);
+  const waiter* beyond = target_->waiting_on();
+  if (beyond != nullptr && beyond->state() == wait_state::waiting) {
+    task_->owner().look_for_circle(*this);
+  }
   if (mode_ == on_waiter_cancel::pass_on && task_->interrupted()) pass_on();
 }
 

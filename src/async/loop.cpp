@@ -158,32 +158,37 @@ std::vector<task_ref> loop::tasks() const {
   return found;
 }
 
-detail::waiter& loop::pick() {
+detail::runnable& loop::pick() {
   detail::link* node = ready_.front();
   for (std::size_t i = driver_->choose(ready_count_); i > 0; --i) node = node->next;
-  return *static_cast<detail::waiter*>(node);
+  return *static_cast<detail::runnable*>(node);
 }
 
 void loop::enter(detail::task_state* record) noexcept {
   running_ = record;
+  if (record == nullptr) return;
   running_part_ = record;
-  if (record != nullptr) detail::turn_budget_left = record->interrupted() ? 0 : turn_budget;
+  detail::turn_budget_left = record->interrupted() ? 0 : turn_budget;
 }
 
-bool loop::step() {
+bool loop::step() { return step_inline(); }
+
+[[gnu::always_inline]] inline bool loop::step_inline() {
   if (ready_.empty()) return false;
-  detail::waiter& next = takes_the_first_ ? static_cast<detail::waiter&>(*ready_.front()) : pick();
+  detail::runnable& next =
+      takes_the_first_ ? static_cast<detail::runnable&>(*ready_.front()) : pick();
   next.unlink();
   --ready_count_;
   ++steps_;
-  next.task_->wait_ = nullptr;
-  enter(next.task_);
+  detail::task_state& record = *next.task_;
+  const detail::waiter* wait = std::exchange(record.wait_, nullptr);
+  enter(&record);
   if (steps_to_time_ == 0) [[likely]] {
-    next.handle_.resume();
+    record.resumes_at_.resume();
   } else {
-    run_timed(next);
+    run_timed(record, *wait);
   }
-  enter(nullptr);
+  running_ = nullptr;
   if (!finished_.empty()) bury();
   return true;
 }
@@ -203,7 +208,7 @@ void loop::turn() {
   turn_began_ = steps_;
   turn_began_at_ = now_;
   for (int i = 0; i < steps_between_polls; ++i) {
-    if (!step()) break;
+    if (!step_inline()) break;
   }
 }
 
@@ -220,10 +225,10 @@ void loop::look_outside(bool may_wait) {
     } else {
       rest_until(timers_.empty() ? detail::time_point::max() : timers_.next());
     }
+    refresh_now();
   } else {
     driver_->poll();
   }
-  refresh_now();
   timers_.fire_due(now_);
 }
 
@@ -274,6 +279,7 @@ void loop::drive(detail::task_state& main) {
   main.refresh_interrupted();
   while (!main.done()) {
     turn();
+    refresh_now();
     look_at_turn();
     if (!main.done()) look_outside(true);
   }
@@ -294,6 +300,7 @@ std::vector<std::string> loop::end_leftovers() {
   const detail::time_point deadline = now_ + leftover_timeout_;
   while (task_count_ != 0 && now_ < deadline) {
     turn();
+    refresh_now();
     if (task_count_ == 0) break;
     const bool stuck = ready_.empty() && !mailbox_->pending() && outside_ == 0 && timers_.empty();
     if (stuck && !(junction_ && junction_->others_may_act())) break;

@@ -9,12 +9,21 @@ namespace brigade::detail {
 
 namespace {
 // A task that swallows this many cancellations is named: it will not end by itself.
-constexpr std::uint32_t swallowed_max = 1000;
+constexpr std::uint16_t swallowed_max = 1000;
+
+/// What a task waits for that has not started; one for all of them.
+class start_waiter final : public waiter {
+ public:
+  start_waiter() : waiter(std::source_location{}) { state_ = wait_state::granted; }
+  bool cancel() noexcept override { return false; }  // a task always runs to its first wait
+  [[nodiscard]] std::string describe() const override { return "not started yet"; }
+};
+start_waiter not_started;
 }  // namespace
 
-task_state::task_state(loop& owner, cancel_scope* outer, std::string name)
+task_state::task_state(loop& owner, cancel_scope* outer, std::string_view name)
     : loop_(&owner), scope_(outer != nullptr ? outer : &owner.scope_), id_(owner.next_task_id_++) {
-  if (!name.empty()) set_name(std::move(name));
+  if (!name.empty()) set_name(std::string(name));
   interrupted_ = scope_->effective() != nullptr;
   const task_state* parent = owner.running();
   if (parent == nullptr) return;
@@ -45,16 +54,16 @@ std::string task_state::name() const {
 }
 
 void task_state::start(std::coroutine_handle<> frame, bool eagerly) {
-  start_.handle_ = frame;
-  start_.task_ = this;
   loop_->adopt(*this);
   if (eagerly) {
     start_.mark_alone();  // `retire` asks, and it never waits
     loop_->run_now(*this, frame);
   } else {
-    wait_ = &start_;
+    start_.task_ = this;
+    wait_ = &not_started;
+    resumes_at_ = frame;
     waiting_since_ = loop_->now();
-    start_.wait_granted();
+    loop_->make_ready(start_);
   }
 }
 
@@ -101,6 +110,7 @@ void task_state::refresh_interrupted() noexcept {
 
 void task_state::note_interrupted_wait() noexcept {
   use_up_request();
+  if (failed_waits_ > swallowed_max) return;
   if (++failed_waits_ == swallowed_max) {
     loop_->warn("task '" + name() + "' has swallowed " + std::to_string(failed_waits_) +
                 " cancellations and goes on");

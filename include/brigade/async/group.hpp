@@ -110,12 +110,12 @@ class task_group {
     requires(!std::same_as<std::remove_cvref_t<F>, eager_t>)
   auto spawn_named(std::string name, F&& function, Args&&... args) {
     refuse_when_full();
-    return adopt(std::move(name), false, std::forward<F>(function), std::forward<Args>(args)...);
+    return adopt(name, false, std::forward<F>(function), std::forward<Args>(args)...);
   }
   template <class F, class... Args>
   auto spawn_named(std::string name, eager_t, F&& function, Args&&... args) {
     refuse_when_full();
-    return adopt(std::move(name), true, std::forward<F>(function), std::forward<Args>(args)...);
+    return adopt(name, true, std::forward<F>(function), std::forward<Args>(args)...);
   }
 
   /// Starts a child as soon as fewer than the limit run; those who wait are served in the order
@@ -196,6 +196,7 @@ class task_group {
     virtual void pass_on(std::string_view reason) noexcept = 0;
     bool asked_ = false;    ///< cancellation came while it waited
     bool request_ = false;  ///< it was a one-shot request, which this wait has used up
+    bool look_for_circle_ = true;
   };
 
   class all_ended final : public patient_wait {
@@ -205,6 +206,7 @@ class task_group {
     }
     ~all_ended() { group_.waiter_ = nullptr; }
     [[nodiscard]] bool await_ready() const noexcept { return group_.at_rest(); }
+    void await_suspend(std::coroutine_handle<> handle) noexcept;
     void await_resume() noexcept { state_ = detail::wait_state::idle; }
     [[nodiscard]] std::string describe() const override;
     void add_blockers(std::vector<const detail::task_state*>& blockers) const override;
@@ -295,11 +297,11 @@ class task_group {
   template <class T, class F, class... Args>
   task<T> start_child(F function, Args... args);
   template <class F, class... Args>
-  auto adopt(std::string name, bool eagerly, F&& function, Args&&... args) {
+  auto adopt(std::string_view name, bool eagerly, F&& function, Args&&... args) {
     assert_running();
     return detail::spawn_call(
         owner_->owner(), &entry_->scope_, [this](detail::task_state& child) { take_in(child); },
-        std::move(name), eagerly, std::forward<F>(function), std::forward<Args>(args)...);
+        name, eagerly, std::forward<F>(function), std::forward<Args>(args)...);
   }
   void assert_running() const;
   void refuse_when_full() const {

@@ -170,7 +170,7 @@ class loop : private detail::scheduler {
   void set_slow_step_limit(std::chrono::nanoseconds limit) { slow_step_limit_ = limit; }
 
   // --- for the primitives ---
-  void make_ready(detail::waiter& entry) noexcept {
+  void make_ready(detail::runnable& entry) noexcept {
     ready_.push_back(&entry);
     ++ready_count_;
   }
@@ -212,8 +212,9 @@ class loop : private detail::scheduler {
   void drive(detail::task_state& main);
   void enter(detail::task_state* record) noexcept;
   void run_now(detail::task_state& record, std::coroutine_handle<> frame);
-  void run_timed(detail::waiter& next);
+  void run_timed(detail::task_state& record, const detail::waiter& wait);
   void look_at_turn();
+  bool step_inline();
   void turn();
   void look_outside(bool may_wait);
   void rest_until(detail::time_point deadline);
@@ -226,7 +227,7 @@ class loop : private detail::scheduler {
   void retire(detail::task_state& record) noexcept;
   void bury() noexcept;
   [[nodiscard]] std::vector<detail::task_state*> unfinished() const;
-  detail::waiter& pick();
+  detail::runnable& pick();
 
   std::unique_ptr<detail::driver> driver_;
   std::shared_ptr<detail::mailbox> mailbox_;
@@ -241,6 +242,7 @@ class loop : private detail::scheduler {
   detail::time_point turn_began_at_;
   int steps_to_time_ = 0;
   std::vector<detail::task_state*> finished_;
+  mutable std::vector<const detail::task_state*> blockers_;  ///< kept for its room
   detail::link_list futures_;
   detail::link_list failed_;  ///< ended by an error that nobody may ever await
   cancel_scope scope_;

@@ -4,6 +4,7 @@
 #include <brigade/async/detail/link.hpp>
 #include <brigade/async/detail/timer.hpp>
 
+#include <coroutine>
 #include <cstddef>
 
 namespace brigade::detail {
@@ -11,9 +12,18 @@ namespace brigade::detail {
 class task_state;
 class waiter;
 
+/// What is in the ready list: the way back into a task.
+struct runnable : link {
+  runnable() = default;
+  /// For waiters: of one that never had to wait, the task is not even set.
+  explicit runnable(unset) : link(unset{}) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  task_state* task_;
+};
+
 /// Of a task.
 struct waiting_task {
   waiter* wait_ = nullptr;
+  std::coroutine_handle<> resumes_at_;
   time_point waiting_since_{};
   bool interrupted_ = false;
   bool cancellation_in_flight_ = false;

@@ -8,7 +8,7 @@
 #include <exception>
 #include <functional>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -18,14 +18,14 @@ namespace brigade::detail {
 template <class T>
 class spawned : public task_state {
  public:
-  spawned(loop& owner, cancel_scope* outer, std::string name)
-      : task_state(owner, outer, std::move(name)) {}
+  spawned(loop& owner, cancel_scope* outer, std::string_view name)
+      : task_state(owner, outer, name) {}
   ~spawned() override = default;
 
   void run(task<T> body, bool eagerly) {
-    body_.emplace(std::move(body));
-    body_->frame().promise().root = this;
-    start(body_->frame(), eagerly);
+    body_ = std::move(body);
+    body_.frame().promise().root = this;
+    start(body_.frame(), eagerly);
   }
   /// Copied where that can be, else moved out, once. Only of a task that ended well.
   T result() {
@@ -39,20 +39,21 @@ class spawned : public task_state {
       return result;
     }
   }
-  void destroy_frame() noexcept override { body_.reset(); }
+  void destroy_frame() noexcept override { const task<T> gone = std::move(body_); }
 
  private:
   std::exception_ptr collect() noexcept override {
-    if (!body_) return std::make_exception_ptr(cancelled("its frame was destroyed"));
-    promise<T>& ended = body_->frame().promise();
+    if (!body_.frame()) return std::make_exception_ptr(cancelled("its frame was destroyed"));
+    promise<T>& ended = body_.frame().promise();
     if constexpr (!std::is_void_v<T>) {
       if (ended.value) value_.emplace(std::move(*ended.value));
     }
     return std::move(ended.error);
   }
 
-  std::optional<task<T>> body_;
-  std::conditional_t<std::is_void_v<T>, std::tuple<>, std::optional<T>> value_;
+  task<T> body_{typename task<T>::handle{}};
+  [[no_unique_address]] std::conditional_t<std::is_void_v<T>, std::tuple<>, std::optional<T>>
+      value_;
 };
 
 /// Keeps callable and arguments as long as the frame that may refer to them.
@@ -60,9 +61,8 @@ template <class T, class F, class... Args>
 class spawned_call final : public spawned<T> {
  public:
   template <class... Given>
-  spawned_call(loop& owner, cancel_scope* outer, std::string name, Given&&... given)
-      : spawned<T>(owner, outer, std::move(name)),
-        call_(std::in_place, std::forward<Given>(given)...) {}
+  spawned_call(loop& owner, cancel_scope* outer, std::string_view name, Given&&... given)
+      : spawned<T>(owner, outer, name), call_(std::in_place, std::forward<Given>(given)...) {}
   // The frame goes first, here too.
   ~spawned_call() override { spawned_call::destroy_frame(); }
 
@@ -82,6 +82,29 @@ class spawned_call final : public spawned<T> {
   std::optional<std::tuple<F, Args...>> call_;
 };
 
+template <class... Args>
+struct given {};
+/// Whether nothing of a call is referred to once it has returned: the parameters are values, which
+/// are in the coroutine's frame, or refer to what `std::ref` named.
+template <class Function, class Given>
+inline constexpr bool keeps_itself = false;
+template <class R, class... Params, class... Args>
+  requires(sizeof...(Params) == sizeof...(Args))
+inline constexpr bool keeps_itself<R (*)(Params...), given<Args...>> =
+    ((!std::is_reference_v<Params> || !std::same_as<std::unwrap_reference_t<Args>, Args>) && ...);
+template <class R, class... Params, class... Args>
+inline constexpr bool keeps_itself<R (*)(Params...) noexcept, given<Args...>> =
+    keeps_itself<R (*)(Params...), given<Args...>>;
+
+template <class Arg>
+decltype(auto) unwrapped(Arg&& argument) {
+  if constexpr (std::same_as<std::unwrap_ref_decay_t<Arg>, std::decay_t<Arg>>) {
+    return std::forward<Arg>(argument);
+  } else {
+    return argument.get();
+  }
+}
+
 template <class F, class... Args>
 using spawn_result = std::invoke_result_t<F&, std::unwrap_reference_t<Args>&&...>;
 
@@ -91,19 +114,27 @@ auto handle_of(spawned<T>& record);
 /// Starts f(args...) as a task of `owner` under `outer` (null: the loop's) and gives its handle.
 /// `prepare`, where there is one, sees the record before its first step.
 template <class Prepare, class F, class... Args>
-auto spawn_call(loop& owner, cancel_scope* outer, Prepare prepare, std::string name, bool eagerly,
-                F&& function, Args&&... args) {
+auto spawn_call(loop& owner, cancel_scope* outer, Prepare prepare, std::string_view name,
+                bool eagerly, F&& function, Args&&... args) {
   using result = spawn_result<std::decay_t<F>, std::decay_t<Args>...>;
   static_assert(is_task<result>, "spawn takes a coroutine: a callable that returns task<T>");
   using T = typename result::value_type;
-  auto* record = new spawned_call<T, std::decay_t<F>, std::decay_t<Args>...>(
-      owner, outer, std::move(name), std::forward<F>(function), std::forward<Args>(args)...);
-  auto handle = handle_of<T>(*record);
-  record->release();
-  task<T> body = record->call();
-  if constexpr (!std::same_as<Prepare, std::nullptr_t>) prepare(*record);
-  record->run(std::move(body), eagerly);
-  return handle;
+  const auto begin = [&](spawned<T>* record, auto&& call) {
+    auto handle = handle_of<T>(*record);
+    record->release();
+    task<T> body = call();
+    if constexpr (!std::same_as<Prepare, std::nullptr_t>) prepare(*record);
+    record->run(std::move(body), eagerly);
+    return handle;
+  };
+  if constexpr (keeps_itself<std::decay_t<F>, given<std::decay_t<Args>...>>) {
+    return begin(new spawned<T>(owner, outer, name),
+                 [&] { return function(unwrapped(std::forward<Args>(args))...); });
+  } else {
+    auto* record = new spawned_call<T, std::decay_t<F>, std::decay_t<Args>...>(
+        owner, outer, name, std::forward<F>(function), std::forward<Args>(args)...);
+    return begin(record, [record] { return record->call(); });
+  }
 }
 
 }  // namespace brigade::detail

@@ -24,7 +24,7 @@ namespace brigade::detail {
 
 class task_state : public scope_member, public completion, public pooled, private waiting_task {
  public:
-  task_state(loop& owner, cancel_scope* outer, std::string name);
+  task_state(loop& owner, cancel_scope* outer, std::string_view name);
   virtual ~task_state();
 
   void retain() noexcept { ++references_; }
@@ -88,12 +88,6 @@ class task_state : public scope_member, public completion, public pooled, privat
   friend class join_waiter;
   friend void root_finished(task_state& record) noexcept;
 
-  struct start_waiter final : waiter {
-    start_waiter() : waiter(std::source_location{}) {}
-    bool cancel() noexcept override { return false; }  // a task always runs to its first wait
-    [[nodiscard]] std::string describe() const override { return "not started yet"; }
-    friend class task_state;
-  };
   /// What few tasks have.
   struct rare : pooled {
     std::string name;
@@ -106,19 +100,20 @@ class task_state : public scope_member, public completion, public pooled, privat
   void report_unseen_error() noexcept;
   rare& extras();
 
+  // First, where they fill up the base's last word.
+  bool request_pending_ = false;
+  bool background_ = false;
   loop* loop_;
   cancel_scope* scope_;  ///< innermost
   task_group* group_ = nullptr;
-  start_waiter start_;
+  runnable start_;
   std::unique_ptr<rare> extras_;
   std::uint64_t id_;
   std::uint64_t parent_id_ = 0;
   std::uint32_t references_ = 1;
-  std::uint32_t failed_waits_ = 0;  ///< since it was last not being cancelled
   int requests_ = 0;                ///< calls of cancel() that were not taken back
-  int shields_ = 0;
-  bool request_pending_ = false;
-  bool background_ = false;
+  std::uint16_t failed_waits_ = 0;  ///< since it was last not being cancelled
+  std::uint16_t shields_ = 0;
 };
 
 /// What cancelling a task does to the task whose end it waits for.

@@ -28,9 +28,9 @@ enum class wait_state : std::uint8_t {
   ended,      ///< in the ready list; resumes with the primitive's end (closed)
 };
 
-class waiter : public link {
+class waiter : public runnable {
  public:
-  explicit waiter(std::source_location where) : link(unset{}), where_(where) {}
+  explicit waiter(std::source_location where) : runnable(unset{}), where_(where) {}
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
@@ -70,10 +70,10 @@ class waiter : public link {
     const scheduler* here = this_scheduler;
     BRIGADE_ASSERT(here != nullptr && here->running_ != nullptr, "a wait outside any task");
     mark_alone();
-    handle_ = handle;
     task_ = here->running_;
     waiting_task& part = *here->running_part_;
     part.wait_ = this;
+    part.resumes_at_ = handle;
     part.waiting_since_ = here->now_;
     part.cancellation_in_flight_ = false;
   }
@@ -96,11 +96,6 @@ class waiter : public link {
   friend class brigade::loop;
   friend class task_state;
   friend class select_waiter;
-  // Of one that never had to wait, handle and task mean nothing: they are not even set.
-  union {
-    std::coroutine_handle<> handle_;
-  };
-  task_state* task_;
   std::source_location where_;
   wait_state state_ = wait_state::idle;
 
