@@ -2,6 +2,7 @@
 //
 //   W1  one producer ──> [ 1 ] ──> one consumer
 //   W2  one producer ──> [ 1024 ] ──> one consumer
+//   W2b the same, taken in batches
 //   W3  one producer ──> [ 64 ] ──> eight consumers; every item settled, and joined
 //   W5  a source ──> [ 64 ] ──> four ──> [ 64 ] ──> four ──> [ 64 ] ──> four
 #include "measure.hpp"
@@ -40,16 +41,23 @@ task<> consume(queue<T>& in) {
 }
 
 template <class T>
+task<> consume_batches(queue<T>& in) {
+  while (auto batch = co_await in.take_batch(1024)) {
+    for (T& item : batch) sum += bench::value(item);
+  }
+}
+
+template <class T>
 task<> pass_on(queue<T>& in, queue<T>& out, int& alive) {
   while (auto ticket = co_await in.take()) co_await out.put(std::move(*ticket));
   if (--alive == 0) out.close();
 }
 
 template <class T>
-task<> stream(std::uint64_t items, std::size_t capacity) {
+task<> stream(std::uint64_t items, std::size_t capacity, task<> (*consumer)(queue<T>&)) {
   queue<T> between(capacity);
   auto body = [&](task_group& group) {
-    group.spawn(consume<T>, std::ref(between));
+    group.spawn(consumer, std::ref(between));
     group.spawn(produce<T>, std::ref(between), items);
   };
   co_await brigade::with_group(std::ref(body));
@@ -100,10 +108,13 @@ template <class T>
 void run(const arguments& given) {
   if (given.workload == "W1") {
     const std::uint64_t items = given.items(5'000'000);
-    measure(stream<T>(items, 1), items);
+    measure(stream<T>(items, 1, consume<T>), items);
   } else if (given.workload == "W2") {
     const std::uint64_t items = given.items(10'000'000);
-    measure(stream<T>(items, 1024), items);
+    measure(stream<T>(items, 1024, consume<T>), items);
+  } else if (given.workload == "W2b") {
+    const std::uint64_t items = given.items(10'000'000);
+    measure(stream<T>(items, 1024, consume_batches<T>), items);
   } else if (given.workload == "W3") {
     const std::uint64_t items = given.items(10'000'000);
     measure(fan_out<T>(items), items);

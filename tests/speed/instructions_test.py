@@ -15,8 +15,8 @@ FEW, MANY = 100_000, 300_000
 
 def instructions(program, workload, items):
     done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                           program, workload, "int", str(items), "slow"], capture_output=True, text=True,
-                          timeout=250)
+                           program, workload, "int", str(items), "slow"], capture_output=True,
+                          text=True, timeout=250)
     found = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or not found:
         sys.exit(f"{workload}: exit {done.returncode}\n{done.stderr}")
