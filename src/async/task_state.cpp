@@ -69,6 +69,7 @@ std::string task_state::name() const {
 void task_state::start(std::coroutine_handle<> frame, bool eagerly) {
   loop_->adopt(*this);
   if (eagerly) {
+    start_.mark_alone();  // `retire` asks, and it never waits
     loop_->run_now(*this, frame);
   } else {
     start_.task_ = this;

@@ -1,5 +1,5 @@
 // What can wait waits in `co_await` only.
-// g++:   ignoring returned value of type 'brigade::\w*put
+// g++:   ignoring returned value of type 'brigade::.*put
 // clang: ignoring return value of function declared with 'nodiscard' attribute
 #include <brigade/async/queue.hpp>
 

@@ -1,6 +1,6 @@
 // A queue has a bound; that it has none has to be said.
-// g++:   no matching function for call to 'brigade::queue<int>::queue\(\)'
-// clang: no matching constructor for initialization of 'brigade::queue<int>'
+// g++:   use of deleted function 'brigade::queue<int>::queue\(\)'
+// clang: call to implicitly-deleted default constructor of 'brigade::queue<int>'
 #include <brigade/async/queue.hpp>
 
 void open() {

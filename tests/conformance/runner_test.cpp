@@ -141,7 +141,7 @@ TEST(RunnerTests, interrupt_call_soon) {
 
 TEST(RunnerTests, interrupt_wait) {
   runner running;
-  promise<int> inner;
+  promise<int> inner(running.loop());
   auto main = [&]() -> task<> {
     // A timer, so that the wait for the future is not a deadlock before the signal is delivered.
     auto ticks = []() -> task<> { co_await sleep_for(1h); };

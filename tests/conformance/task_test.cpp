@@ -326,7 +326,7 @@ TEST(TaskTests, cancel_current_task) {
 
 TEST(TaskTests, cancel_awaited_task) {
   virtual_loop loop;
-  promise<int> inner;
+  promise<int> inner(loop);
   auto child_body = [&]() -> task<> { co_await inner.get_future(); };
   auto body = [&](std::optional<task_handle<>>& child) -> task<> {
     child = spawn(child_body);
@@ -413,7 +413,7 @@ TEST(TaskTests, step_result_future) {
 TEST(TaskTests, yield_future_passes_cancel) {
   virtual_loop loop;
   std::vector<std::string> notified;
-  promise<int> bottom;
+  promise<int> bottom(loop);
   auto inner = [&]() -> task<> {
     try {
       co_await bottom.get_future();
