@@ -298,14 +298,14 @@ class basic_queue : protected detail::queue_of<T> {
 
 /// First in, first out.
 template <class T>
-class queue : public basic_queue<T, detail::fifo_store<T>> {
+class queue final : public basic_queue<T, detail::fifo_store<T>> {
  public:
   using basic_queue<T, detail::fifo_store<T>>::basic_queue;
 };
 
 /// Last in, first out. An item that is given back is the next to be taken.
 template <class T>
-class lifo_queue : public basic_queue<T, detail::lifo_store<T>> {
+class lifo_queue final : public basic_queue<T, detail::lifo_store<T>> {
  public:
   using basic_queue<T, detail::lifo_store<T>>::basic_queue;
 };
@@ -315,7 +315,7 @@ class lifo_queue : public basic_queue<T, detail::lifo_store<T>> {
 /// gives way, of these the oldest; one less urgent than all that are here is dropped itself.
 /// T is move-assignable. `Compare` must not throw.
 template <class T, class Compare = std::less<T>>
-class priority_queue : public basic_queue<T, detail::priority_store<T, Compare>> {
+class priority_queue final : public basic_queue<T, detail::priority_store<T, Compare>> {
  public:
   using basic_queue<T, detail::priority_store<T, Compare>>::basic_queue;
 };
