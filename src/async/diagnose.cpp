@@ -204,6 +204,7 @@ void loop::look_at_turn() {
   if (took < slow_step_limit_ || steps_ == turn_began_) return;
   const bool first = steps_to_time_ == 0;
   steps_to_time_ = steps_timed_after_a_slow_turn;
+  plain_steps_ = false;
   if (first) {
     warn(std::to_string(steps_ - turn_began_) + " steps in a row held the loop for " +
          seconds_text(took) + " s; steps are timed now, and the next slow one is named");
@@ -211,7 +212,7 @@ void loop::look_at_turn() {
 }
 
 void loop::run_timed(detail::task_state& record, const detail::waiter& wait) {
-  --steps_to_time_;
+  if (--steps_to_time_ == 0) plain_steps_ = takes_the_first_;
   const task_ref task(record);
   const std::string where = where_of(wait);
   const detail::time_point before = driver_->now();

@@ -63,7 +63,10 @@ detail::task_state* record_of(detail::link* member) {
 
 }  // namespace
 
-loop::loop() : loop(detail::make_reactor()) { takes_the_first_ = true; }
+loop::loop() : loop(detail::make_reactor()) {
+  takes_the_first_ = true;
+  plain_steps_ = true;
+}
 
 loop::loop(std::unique_ptr<detail::driver> world)
     : on_unhandled(report_unhandled),
@@ -160,7 +163,8 @@ std::vector<task_ref> loop::tasks() const {
 
 detail::runnable& loop::pick() {
   detail::link* node = ready_.front();
-  for (std::size_t i = driver_->choose(ready_count_); i > 0; --i) node = node->next;
+  const std::size_t passed = takes_the_first_ ? 0 : driver_->choose(ready_count_);
+  for (std::size_t i = passed; i > 0; --i) node = node->next;
   return *static_cast<detail::runnable*>(node);
 }
 
@@ -168,28 +172,36 @@ void loop::enter(detail::task_state* record) noexcept {
   running_ = record;
   if (record == nullptr) return;
   running_part_ = record;
-  detail::turn_budget_left = record->interrupted() ? 0 : turn_budget;
+  detail::turn_budget_left = turn_budget;
+  if (record->interrupted()) [[unlikely]]
+    exhaust_budget();
 }
 
-bool loop::step() { return step_inline(); }
+bool loop::step() {
+  const bool ran = step_inline();
+  running_ = nullptr;
+  return ran;
+}
 
 [[gnu::always_inline]] inline bool loop::step_inline() {
   if (ready_.empty()) return false;
-  detail::runnable& next =
-      takes_the_first_ ? static_cast<detail::runnable&>(*ready_.front()) : pick();
+  const bool plainly = plain_steps_;
+  detail::runnable& next = plainly ? static_cast<detail::runnable&>(*ready_.front()) : pick();
   next.unlink();
   --ready_count_;
   ++steps_;
   detail::task_state& record = *next.task_;
   const detail::waiter* wait = std::exchange(record.wait_, nullptr);
   enter(&record);
-  if (steps_to_time_ == 0) [[likely]] {
+  if (plainly || steps_to_time_ == 0) [[likely]] {
     record.resumes_at_.resume();
   } else {
     run_timed(record, *wait);
   }
+  if (plainly && finished_.empty()) [[likely]]
+    return true;
   running_ = nullptr;
-  if (!finished_.empty()) bury();
+  bury();
   return true;
 }
 
@@ -210,6 +222,7 @@ void loop::turn() {
   for (int i = 0; i < steps_between_polls; ++i) {
     if (!step_inline()) break;
   }
+  running_ = nullptr;
 }
 
 void loop::look_outside(bool may_wait) {
@@ -306,6 +319,7 @@ std::vector<std::string> loop::end_leftovers() {
     if (stuck && !(junction_ && junction_->others_may_act())) break;
     if (ready_.empty() && !mailbox_->pending()) {
       rest_until(timers_.empty() ? deadline : std::min(deadline, timers_.next()));
+      refresh_now();
     }
     look_outside(false);
   }

@@ -178,6 +178,10 @@ std::uint64_t shared_port::fetch_items(shared_port& from, std::uint64_t count) {
 }
 
 std::uint64_t shared_port::fetch_room(std::uint64_t wanted) {
+  {
+    const std::lock_guard own(lock_);
+    wanted += debt_;  // paid first
+  }
   std::uint64_t found = 0;
   if (starving_ || core_.starving_ == 0) {
     found = std::min(wanted, core_.pool_);
@@ -193,7 +197,7 @@ std::uint64_t shared_port::fetch_room(std::uint64_t wanted) {
   }
   const std::lock_guard own(lock_);
   add_room(found);
-  return found;
+  return room_.get();
 }
 
 void shared_port::fetch_room_in_plenty() {
@@ -268,7 +272,8 @@ void shared_port::serve_ends() {
 bool shared_port::fetch_for_waiters(bool now) {
   const bool for_getters = !getters_.empty();
   const bool for_putters = !putters_.empty();
-  if (!for_getters && !for_putters && !hungry_for_items_ && !hungry_for_room_) return false;
+  const bool marked = hungry_for_items_ || hungry_for_room_ || starving_;
+  if (!for_getters && !for_putters && !marked) return false;
   if (!now) {
     bool worth = false;
     for (std::size_t i = 0; i < others_.size() && !worth; ++i) {
@@ -280,18 +285,34 @@ bool shared_port::fetch_for_waiters(bool now) {
   std::uint64_t places = 0;
   {
     const std::lock_guard lock(core_.mutex_);
+    if (others_version_ != core_.version_.load()) see_others();
+    // Marked before it looks: who adds something after that sees the mark.
+    set_hungry(hungry_for_items_, core_.hungry_for_items_, now && for_getters);
+    set_hungry(hungry_for_room_, core_.hungry_for_room_, now && for_putters);
     for (std::size_t i = 0; i < others_.size() && items < getters_waiting_.get(); ++i) {
       items += fetch_items(*others_[i], getters_waiting_.get() - items);
     }
-    if (for_putters) places = fetch_room(putters_waiting_.get());
-    set_hungry(hungry_for_items_, core_.hungry_for_items_, now && for_getters && items == 0);
-    set_hungry(hungry_for_room_, core_.hungry_for_room_, now && for_putters && places == 0);
+    if (for_putters) places = reserve_fetched_room();
+    if (items != 0) set_hungry(hungry_for_items_, core_.hungry_for_items_, false);
+    if (places != 0) set_hungry(hungry_for_room_, core_.hungry_for_room_, false);
     set_starving(for_putters && places == 0);
+    // Kept for the starving, of whom this may have been the last.
+    if (core_.pool_ != 0 && core_.starving_ == 0) core_.wake_hungry_for_room();
   }
   const bool served = items + places != 0;
   for (; items != 0; --items) wake_getter();
-  if (places != 0) serve_own();
+  for (; places != 0; --places) wake_putter();
   return served;
+}
+
+std::uint64_t shared_port::reserve_fetched_room() {
+  fetch_room(putters_waiting_.get());
+  // Before the mutex is given up: another loop might fetch it again, and nobody would know.
+  const std::lock_guard own(lock_);
+  const std::uint64_t places = std::min(putters_waiting_.get(), room_.get());
+  room_.subtract(places);
+  reserved_ += places;
+  return places;
 }
 
 void shared_port::share(bool idle) {

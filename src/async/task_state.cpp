@@ -3,6 +3,7 @@
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 
+#include <typeinfo>
 #include <utility>
 
 namespace brigade::detail {
@@ -19,6 +20,18 @@ class start_waiter final : public waiter {
   [[nodiscard]] std::string describe() const override { return "not started yet"; }
 };
 start_waiter not_started;
+
+/// The exception itself, when it is that and the library lets one look: to throw it again only to
+/// see what it is would double what a cancelled task costs.
+const cancelled* as_cancelled(const std::exception_ptr& error) noexcept {
+#if defined(__GLIBCXX__)
+  if (*error.__cxa_exception_type() != typeid(cancelled)) return nullptr;
+  static_assert(sizeof(error) == sizeof(void*), "an exception_ptr is the exception's address");
+  return static_cast<const cancelled*>(*reinterpret_cast<void* const*>(&error));
+#else
+  return nullptr;
+#endif
+}
 }  // namespace
 
 task_state::task_state(loop& owner, cancel_scope* outer, std::string_view name)
@@ -56,6 +69,7 @@ std::string task_state::name() const {
 void task_state::start(std::coroutine_handle<> frame, bool eagerly) {
   loop_->adopt(*this);
   if (eagerly) {
+    start_.mark_alone();  // `retire` asks, and it never waits
     loop_->run_now(*this, frame);
   } else {
     start_.task_ = this;
@@ -131,6 +145,11 @@ void root_finished(task_state& record) noexcept { record.loop_->retire(record); 
 
 void task_state::note_end(const std::exception_ptr& error) noexcept {
   if (!error) return;
+  if (const cancelled* why = as_cancelled(error)) {
+    ended_cancelled_ = true;
+    extras().cancel_reason = why->reason();
+    return;
+  }
   try {
     std::rethrow_exception(error);
   } catch (const cancelled& why) {

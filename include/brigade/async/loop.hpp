@@ -231,6 +231,7 @@ class loop : private detail::scheduler {
 
   std::unique_ptr<detail::driver> driver_;
   std::shared_ptr<detail::mailbox> mailbox_;
+  bool plain_steps_ = false;      ///< that takes the first, and no step is timed
   bool takes_the_first_ = false;  ///< its driver does not choose who runs next
   detail::timer_heap timers_;
   std::size_t outside_ = 0;

@@ -248,7 +248,7 @@ class basic_queue : protected detail::queue_of<T> {
   [[nodiscard]] std::size_t weigh(const T& item) const noexcept {
     return weigh_ ? weigh_(item) : 0;
   }
-  void put_plainly(T&& item) {
+  [[gnu::always_inline]] void put_plainly(T&& item) {
     store_.push(std::move(item));
     this->item_arrived();
   }
@@ -263,11 +263,11 @@ class basic_queue : protected detail::queue_of<T> {
   void enter_oddly(T&& item);
   [[nodiscard]] bool may_enter(const T& item);
   bool drop_oldest_for(const T& item);
-  ticket<T> hand_out(std::source_location where) {
-    if (this->odd()) return hand_out_oddly(where);
-    ticket<T> result(*this, store_.pop());
+  [[gnu::always_inline]] ticket<T> hand_out(const std::source_location& where) {
+    if (this->heed_ && this->odd()) return hand_out_oddly(where);
+    T item = store_.pop();
     this->item_left();
-    return result;
+    return ticket<T>(*this, std::move(item));
   }
   [[gnu::noinline]] ticket<T> hand_out_oddly(std::source_location where) {
     T item = pop();

@@ -290,7 +290,7 @@ class shared_queue {
   [[nodiscard]] std::vector<T> abort() { return core_->abort(); }
   /// Completes when every item ever put is settled; checks again after each wake. On a loop.
   task<> join(std::source_location where = std::source_location::current()) {
-    const detail::joining_count counted(*core_);
+    const detail::want_mark counted(core_->joining_);
     while (core_->unfinished() != 0) {
       detail::shared_join_operation wait(*core_, where);
       co_await wait;

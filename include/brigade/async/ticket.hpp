@@ -66,7 +66,7 @@ class [[nodiscard]] ticket {
     if (why_ == end::none) std::construct_at(&item_, std::move(other.item_));
   }
   ticket& operator=(ticket&&) = delete;
-  ~ticket() {
+  [[gnu::always_inline]] ~ticket() {
     if (queue_ != nullptr) leave();
     if (why_ == end::none) std::destroy_at(&item_);
   }

@@ -83,7 +83,7 @@ class queue_core {
   using counter = std::uint64_t queue_core::*;
 
   queue_core(std::size_t items_max, std::string name);
-  ~queue_core();
+  virtual ~queue_core();
   queue_core(const queue_core&) = delete;
   queue_core& operator=(const queue_core&) = delete;
 
@@ -119,15 +119,15 @@ class queue_core {
   void grant_putter() noexcept;
   /// As many as there is room for, none before the one in front of it.
   void grant_putters() noexcept;
-  void item_arrived() noexcept {
+  [[gnu::always_inline]] void item_arrived() noexcept {
     ++size_;
     ++unfinished_;
     if (!getters_.empty()) grant_getter();
   }
-  void item_left() noexcept {
+  [[gnu::always_inline]] void item_left() noexcept {
     --size_;
-    if (!putters_.empty()) room_was_made();
-    if (size_ == 0 && closed_) end_getters();
+    if (heed_) [[unlikely]]
+      heed_item_left();
   }
   void items_left(std::size_t count) noexcept;
   /// Counts an item in again that had been taken.
@@ -144,7 +144,7 @@ class queue_core {
   /// Throws `queue_full`, with `overflow::refuse`.
   void refuse_unless_fits(std::size_t weight);
   void take_back_room_grant(std::size_t weight) noexcept;
-  void settle(counter which) noexcept {
+  [[gnu::always_inline]] void settle(counter which) noexcept {
     ++(this->*which);
     const auto left = static_cast<std::int64_t>(--unfinished_);
     if (left <= 0) {
@@ -176,11 +176,13 @@ class queue_core {
   std::size_t reserved_ = 0;
   std::size_t room_plain_;  ///< the capacity; 0 when the queue is odd, or closed
   std::uint64_t unfinished_ = 0;
-  std::uint64_t done_ = 0;
   link_list getters_;
   link_list putters_;
   link_list joiners_;
+  // Not beside unfinished_: g++ adds to both at once, and then waits for what was just stored.
+  std::uint64_t done_ = 0;
   bool closed_ = false;
+  bool heed_ = false;     ///< it is odd or closed, or somebody waits for room
   bool aborted_ = false;  ///< promises are void, and no new ones are made
   std::uint8_t odd_ = 0;
   overflow when_full_ = overflow::wait;
@@ -201,10 +203,16 @@ class queue_core {
   enum oddity : std::uint8_t { is_weighed = 1, has_policy = 2, notes_holders = 4 };
   void make_odd(oddity why) {
     odd_ |= why;
+    heed_ = true;
     room_plain_ = 0;
   }
   [[nodiscard]] bool overweight() const {
     return weighed() && weight_ + reserved_weight_ >= weight_max_;
+  }
+  void heed_item_left() noexcept {
+    if (!putters_.empty()) room_was_made();
+    if (size_ == 0 && closed_) end_getters();
+    heed_ = odd() || closed_ || !putters_.empty();
   }
   void room_was_made() noexcept {
     if (room_to_spare()) {
@@ -224,7 +232,7 @@ enum class take_end : std::uint8_t { item, closed, cancelled };
 /// Waits for an item. Derived classes leave in their destructors, and hand out in await_resume.
 class getter : public waiter {
  public:
-  [[nodiscard]] bool await_ready() noexcept {
+  [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
     if (core_.item_to_spare()) return loop::spend();
     return core_.closed_and_drained() && end_now();
   }
@@ -270,7 +278,7 @@ class getter : public waiter {
 /// Waits for room, in line with all others who do.
 class putter : public waiter {
  public:
-  [[nodiscard]] bool await_ready() noexcept {
+  [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
     if (core_.room_to_spare()) return loop::spend();
     if (core_.closed_) return end_now();
     return core_.odd() && ready_oddly();
@@ -314,6 +322,7 @@ class putter : public waiter {
   void suspend_oddly() noexcept;
   void wait_for_room() noexcept {
     wait_in(core_.putters_);
+    core_.heed_ = true;
     if (!core_.getters_.empty()) core_.hurry_gatherer();
   }
 };

@@ -29,7 +29,12 @@ class [[nodiscard]] take_operation : public getter {
     if (state_ != wait_state::idle) leave();
   }
   [[gnu::always_inline]] ticket<item_type> await_resume() {
-    if (state_ != wait_state::idle) return resume_after_wait();
+    if (state_ == wait_state::granted && !core_.aborted_) {
+      state_ = wait_state::idle;
+      --core_.granted_;
+    } else if (state_ != wait_state::idle) {
+      return resume_after_wait();
+    }
     return static_cast<Queue&>(core_).hand_out(where_);
   }
 

@@ -112,7 +112,7 @@ class shared_port {
   /// Moves up to `count` items that nobody is promised from the front of `from` to here, each with
   /// a promise to a getter of this port. Gives how many.
   std::uint64_t fetch_items(shared_port& from, std::uint64_t count);
-  /// Gives how many places were found.
+  /// Gives how many places there are to spare then.
   std::uint64_t fetch_room(std::uint64_t wanted);
   void call() noexcept;
   static void set_hungry(std::atomic<bool>& flag, std::atomic<std::uint32_t>& count,
@@ -168,6 +168,8 @@ class shared_port {
   void serve_ends();
   /// True: somebody was served.
   bool fetch_for_waiters(bool now);
+  /// With the mutex held. Gives how many putters are to be woken.
+  std::uint64_t reserve_fetched_room();
   void share(bool idle);
   void note_age();
   [[nodiscard]] bool room_worth_sending() const noexcept;
@@ -264,27 +266,36 @@ class shared_core : public std::enable_shared_from_this<shared_core> {
   shared_port& open(loop& own, loop_junction& junction);
 };
 
-/// A thread that blocks: it wants something, and it can do nothing for others. With the mutex held.
+/// Says that somebody wants something; before looking for it, so that who adds it after that sees
+/// the mark.
+class want_mark {
+ public:
+  explicit want_mark(std::atomic<std::uint32_t>& count) : count_(count) { count_.fetch_add(1); }
+  ~want_mark() { count_.fetch_sub(1); }
+  want_mark(const want_mark&) = delete;
+  want_mark& operator=(const want_mark&) = delete;
+
+ private:
+  std::atomic<std::uint32_t>& count_;
+};
+
+/// A thread that blocks can do nothing for others. With the mutex held.
 class blocked_thread {
  public:
-  blocked_thread(shared_core& core, blocked_threads& among, std::atomic<std::uint32_t>& hungry)
-      : among_(among), hungry_(hungry), wakes_(among.wakes) {
+  blocked_thread(shared_core& core, blocked_threads& among) : among_(among), wakes_(among.wakes) {
     ++among_.waiting;
     ++among_.asleep;
-    hungry_.fetch_add(1);
     core.thread_blocks();
   }
   ~blocked_thread() {
     --among_.waiting;
     if (wakes_ == among_.wakes) --among_.asleep;
-    hungry_.fetch_sub(1);
   }
   blocked_thread(const blocked_thread&) = delete;
   blocked_thread& operator=(const blocked_thread&) = delete;
 
  private:
   blocked_threads& among_;
-  std::atomic<std::uint32_t>& hungry_;
   std::uint64_t wakes_;
 };
 

@@ -249,10 +249,11 @@ class shared_core_of final : public shared_core {
     if (thread_ends_ == 0) call_all();
   }
   void put_blocking(T item) {
+    const want_mark wanted(hungry_for_room_);
     std::unique_lock lock(mutex_);
     shared_port_of<T>& own = port_of_threads();
     while (!closed() && own.room_.get() == 0 && own.fetch_room(1) == 0) {
-      const blocked_thread waiting(*this, putters_, hungry_for_room_);
+      const blocked_thread waiting(*this, putters_);
       putters_.woken.wait(lock);
     }
     {
@@ -266,6 +267,7 @@ class shared_core_of final : public shared_core {
   blocking_result take_blocking(
       std::optional<T>& item,
       const std::optional<std::chrono::steady_clock::time_point>& deadline) {
+    const want_mark wanted(hungry_for_items_);
     std::unique_lock lock(mutex_);
     for (bool in_time = true;;) {
       for (const auto& port : ports_) {
@@ -273,7 +275,7 @@ class shared_core_of final : public shared_core {
       }
       if (closed() && is_drained()) return blocking_result::at_end;
       if (!in_time) return blocking_result::timed_out;
-      const blocked_thread waiting(*this, takers_, hungry_for_items_);
+      const blocked_thread waiting(*this, takers_);
       if (deadline) {
         in_time = takers_.woken.wait_until(lock, *deadline) == std::cv_status::no_timeout;
       } else {
@@ -286,18 +288,6 @@ class shared_core_of final : public shared_core {
   std::unique_ptr<shared_port> make_port(bool for_threads) override {
     return std::make_unique<shared_port_of<T>>(*this, for_threads);
   }
-};
-
-/// Says that somebody wants to hear of the last settled item.
-class joining_count {
- public:
-  explicit joining_count(shared_core& of) : core_(of) { core_.joining_.fetch_add(1); }
-  ~joining_count() { core_.joining_.fetch_sub(1); }
-  joining_count(const joining_count&) = delete;
-  joining_count& operator=(const joining_count&) = delete;
-
- private:
-  shared_core& core_;
 };
 
 class shared_join_operation final : public waiter {
