@@ -340,15 +340,17 @@ TEST(hangs, an_end_that_one_task_refuses_comes_at_its_deadline_and_names_it) {
 }
 
 TEST(hangs, a_thread_that_does_not_return_is_named) {
+  std::atomic<bool> begun = false;
   std::atomic<bool> let_go = false;
-  auto blocks = [&let_go](const std::stop_token&) {  // and does not look at it
+  auto blocks = [&begun, &let_go](const std::stop_token&) {  // and does not look at it
+    begun = true;
     while (!let_go) std::this_thread::yield();
   };
   auto main = [&]() -> task<> {
     auto calls = [&]() -> task<> { co_await to_thread(blocks); };
     auto calling = spawn(calls);
     calling.set_name("import");
-    co_await sleep_for(1ms);
+    while (!begun) co_await sleep_for(1ms);
     calling.cancel();
     EXPECT_THROW(co_await calling, cancelled);
     const std::vector<abandoned_call> abandoned = abandoned_calls();

@@ -73,9 +73,10 @@ template <class Member>
 struct handle_for {
   using type = Member;
 };
-template <class T>
-struct handle_for<task<T>> {
-  using type = task_handle<T>;
+template <class Member>
+  requires is_task<Member>
+struct handle_for<Member> {
+  using type = task_handle<typename Member::value_type>;
 };
 template <class Member>
 using handle_for_t = typename handle_for<std::remove_cvref_t<Member>>::type;

@@ -38,4 +38,7 @@ class [[nodiscard("a call is made when it is awaited")]] to_thread
 template <class F, class... Args>
 to_thread(F, Args...) -> to_thread<F, Args...>;
 
+template <class F, class... Args>
+inline constexpr bool is_task<to_thread<F, Args...>> = true;
+
 }  // namespace brigade
