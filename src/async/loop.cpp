@@ -319,6 +319,7 @@ std::vector<std::string> loop::end_leftovers() {
     if (stuck && !(junction_ && junction_->others_may_act())) break;
     if (ready_.empty() && !mailbox_->pending()) {
       rest_until(timers_.empty() ? deadline : std::min(deadline, timers_.next()));
+      refresh_now();
     }
     look_outside(false);
   }

@@ -96,6 +96,7 @@ std::uint64_t virtual_loop::run_ready() {
     while (loop::step()) {
       BRIGADE_ASSERT(steps() - before < steps_max, "the tasks of a loop driven by hand never wait");
     }
+    refresh_now();
     look_outside(false);
   } while (ready_count_ != 0 || time().wake_who_waits_for_all());
   return steps() - before;

@@ -39,7 +39,7 @@ TEST(dump_tasks, shows_children_below_their_parents_with_wait_line_and_time) {
     kitchen.cancel();
   };
   loop.run(main());
-  EXPECT_NE(text.find("  task 'main' runs\n    task 'kitchen' waits: end of 1 tasks of its group"),
+  EXPECT_NE(text.find("  task 'main' runs\n    task 'kitchen' waits: end of 1 tasks of task group"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("\n      task 'cook' waits: take from queue 'orders' (0 of 4, empty), at "),
@@ -146,7 +146,7 @@ TEST(circle, of_a_child_that_joins_its_groups_owner_is_named) {
   };
   loop.run(main());
   ASSERT_EQ(warnings.size(), 1U);
-  EXPECT_NE(warnings[0].find("'owner' waits: end of 1 tasks of its group"), std::string::npos)
+  EXPECT_NE(warnings[0].find("'owner' waits: end of 1 tasks of task group"), std::string::npos)
       << warnings[0];
 }
 

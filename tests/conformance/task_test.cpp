@@ -76,13 +76,13 @@ TEST(TaskTests, task_awaits_on_itself) {
   std::optional<task_handle<>> self;
   auto awaits_itself = [&]() -> task<> {
     co_await yield();
-    co_await* self;
+    co_await *self;
   };
   auto main = [&]() -> task<> {
     self = spawn(awaits_itself);
     bool refused = false;
     try {
-      co_await* self;
+      co_await *self;
     } catch (const invalid_state&) {
       refused = true;
     }
@@ -331,7 +331,7 @@ TEST(TaskTests, cancel_awaited_task) {
   auto body = [&](std::optional<task_handle<>>& child) -> task<> {
     child = spawn(child_body);
     current_task().cancel();
-    co_await* child;
+    co_await *child;
   };
   auto main = [&]() -> task<> {
     std::optional<task_handle<>> child;

@@ -16,8 +16,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def block(language):
-    """The one block of code in this language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """The one block of code in this language, but for those that say which file they are from."""
+    own = re.sub(r"^<!-- \S+ -->\n```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^```{language}\n(.*?)^```$", own, re.MULTILINE | re.DOTALL)
     assert len(found) == 1, f"the README has {len(found)} blocks of {language}"
     return found[0]
 

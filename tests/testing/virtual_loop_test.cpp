@@ -159,16 +159,16 @@ TEST(virtual_loop_by_hand, posted_work_and_waits_for_all_are_served) {
 TEST(virtual_loop_by_hand, what_is_left_is_cancelled_at_the_end) {
   std::string course;
   event never;
+  auto waits = [&]() -> task<> {
+    try {
+      co_await never.wait();
+    } catch (const cancelled&) {
+      course += "cancelled";
+      throw;
+    }
+  };
   {
     virtual_loop loop;
-    auto waits = [&]() -> task<> {
-      try {
-        co_await never.wait();
-      } catch (const cancelled&) {
-        course += "cancelled";
-        throw;
-      }
-    };
     loop.start(waits());
     loop.run_until_idle();
   }

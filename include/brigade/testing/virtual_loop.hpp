@@ -101,7 +101,7 @@ class virtual_loop : public loop {
   /// First in, first out.
   virtual_loop() : loop(std::make_unique<virtual_time>()) {}
   explicit virtual_loop(std::uint64_t seed) : loop(std::make_unique<virtual_time>(seed)) {}
-  /// Ends, as `finish` does, what was started by hand.
+  /// Ends, as `finish` does, what was started by hand; what those tasks use has to outlive it.
   ~virtual_loop();
   void before_each_step(std::function<void()> check) { time().before_step = std::move(check); }
   /// To be called before `run`, at most once; at least one step.
