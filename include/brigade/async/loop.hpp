@@ -182,7 +182,8 @@ class loop : private detail::scheduler {
   [[nodiscard]] detail::task_state* running() const { return running_; }
   /// True while the running task may go on without a turn of the loop.
   [[nodiscard]] static bool spend() noexcept {
-    if (detail::turn_budget_left <= 1) return false;
+    if (detail::turn_budget_left <= 1) [[unlikely]]
+      return false;
     --detail::turn_budget_left;
     return true;
   }

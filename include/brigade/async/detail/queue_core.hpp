@@ -233,7 +233,8 @@ enum class take_end : std::uint8_t { item, closed, cancelled };
 class getter : public waiter {
  public:
   [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
-    if (core_.item_to_spare()) return loop::spend();
+    if (core_.item_to_spare()) [[likely]]
+      return loop::spend();
     return core_.closed_and_drained() && end_now();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
@@ -279,7 +280,8 @@ class getter : public waiter {
 class putter : public waiter {
  public:
   [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
-    if (core_.room_to_spare()) return loop::spend();
+    if (core_.room_to_spare()) [[likely]]
+      return loop::spend();
     if (core_.closed_) return end_now();
     return core_.odd() && ready_oddly();
   }
