@@ -6,7 +6,8 @@
 
 namespace brigade::detail {
 
-loop_crew::loop_crew(std::size_t loops) : circle_(std::make_shared<loop_circle>(loops)), members_(loops) {
+loop_crew::loop_crew(std::size_t loops)
+    : circle_(std::make_shared<loop_circle>(loops)), members_(loops) {
   BRIGADE_ASSERT(loops > 0, "run_threads of no threads");
 }
 
