@@ -127,9 +127,9 @@ task<> consume(scenario& all, std::uint64_t seed, bool may_go) {
     co_return co_await from.take(on_cancel::end);
   };
   for (;;) {
-    const auto patience = std::chrono::microseconds(random.below(50));
-    const bool in_a_hurry = all.cancels && random.one_in(3);
-    auto ticket = co_await timeout(in_a_hurry ? patience : 1h, take(all.queue));
+    std::chrono::nanoseconds patience = 1h;
+    if (all.cancels && random.one_in(3)) patience = std::chrono::microseconds(random.below(50));
+    auto ticket = co_await timeout(patience, take(all.queue));
     if (!ticket) {
       if (ticket.why() == shared_ticket<order>::end::closed) co_return;
       continue;

@@ -71,7 +71,7 @@ TEST(submit, an_error_that_nobody_asks_for_is_reported_by_the_loop) {
   };
   auto main = [&]() -> task<> {
     auto box = loop::current().mailbox();
-    co_await to_thread([box] {
+    co_await to_thread([&box] {
       static_cast<void>(submit(box, fail));
       auto ended = submit(box, fail);
       while (!ended.done()) std::this_thread::yield();

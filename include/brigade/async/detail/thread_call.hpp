@@ -124,8 +124,8 @@ task<typename thread_call<F, Args...>::result> wait_for_call(
 }
 
 template <class F, class... Args>
-auto call_on_thread(std::shared_ptr<thread_team> team, std::source_location where, F&& function,
-                    Args&&... args) {
+auto call_on_thread(std::shared_ptr<thread_team> team, std::source_location where, F function,
+                    Args... args) {
   auto job =
       std::make_shared<thread_call<F, Args...>>(where, std::move(function), std::move(args)...);
   return wait_for_call<F, Args...>(std::move(team), std::move(job));
