@@ -116,7 +116,7 @@ TEST(child_pool, one_that_ended_between_calls_is_replaced_unheard) {
 
 TEST(child_pool, a_call_that_takes_too_long_costs_the_child_its_life) {
   auto options = sized(1);
-  options.call_timeout = 20ms;
+  options.call_timeout = 500ms;
   auto main = [&]() -> task<> {
     child_pool pool(shell("while read -r line; do [ $line = slow ] && sleep 100; echo $line; done"),
                     options);
