@@ -216,6 +216,7 @@ void child_pool::fail(reply how, const worker& one, const std::optional<exit_sta
 
 task<child_pool::reply> child_pool::ask(worker& one, const std::string& line, std::string& answer) {
   reply how = reply::answered;
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): outlives the await below
   auto exchange = [&](task_group& group) -> task<> {
     group.spawn(drain_errors, std::ref(one));
     group.spawn(write_all, std::ref(one), std::string_view(line));
@@ -341,6 +342,7 @@ task<> child_pool::shutdown(std::chrono::nanoseconds grace) {
       group.spawn(end_gently, std::move(idle_.back()), grace);
     }
   };
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): outlives the await below
   auto all = [&](task_group& group) -> task<> {
     end_idle(group);
     bool in_time = true;

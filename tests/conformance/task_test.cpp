@@ -444,11 +444,15 @@ TEST(TaskTests, yield_future_passes_cancel) {
 TEST(TaskTests, current_task) {
   virtual_loop loop;
   EXPECT_EQ(loop.running(), nullptr);
-  auto body = []() -> task<task_ref> { co_return current_task(); };
+  std::optional<task_ref> seen;
+  auto body = [&]() -> task<> {
+    seen = current_task();
+    co_return;
+  };
   auto main = [&]() -> task<> {
     auto handle = spawn(body);
-    const task_ref seen = co_await handle;
-    EXPECT_EQ(seen, handle);
+    co_await handle;
+    EXPECT_EQ(*seen, handle);
   };
   loop.run(main());
   EXPECT_EQ(loop.running(), nullptr);

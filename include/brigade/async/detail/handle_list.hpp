@@ -25,6 +25,8 @@ template <class Handle>
 class handle_list {
  public:
   template <class Range>
+    requires(!std::same_as<std::remove_cvref_t<Range>, handle_list>)
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): it cannot, see the line above
   explicit handle_list(Range&& handles) {
     for (auto&& handle : handles) {
       handles_.push_back(handle);
