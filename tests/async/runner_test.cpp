@@ -143,6 +143,7 @@ TEST(runner, reports_a_deadlock) {
 }
 
 TEST(runner_death_test, a_second_signal_ends_the_process_even_while_a_task_spins) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // it starts threads
   auto spins = []() -> task<> {
     ::raise(SIGINT);
     ::raise(SIGINT);
