@@ -79,7 +79,7 @@ class submitted_call {
 
   task<T> make() {
     auto call = [this](Args&... args) { return std::invoke(function_, std::move(args)...); };
-    return std::apply(call, args_);
+    return std::apply(call, args_);  // coroutine_lint: this closure is no coroutine's
   }
   submission_value<T>& result() { return *result_; }
 
