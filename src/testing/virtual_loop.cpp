@@ -113,11 +113,9 @@ void virtual_loop::advance(std::chrono::nanoseconds duration) {
   const detail::time_point until = time().now() + duration;
   while (!timers().empty() && timers().next() <= until) {
     time().wait_until(timers().next());
-    refresh_now();
     run_ready();
   }
   time().wait_until(until);
-  refresh_now();
   run_ready();
 }
 
