@@ -84,8 +84,7 @@ void as_completed_core::next_wait::revoke() noexcept {
 }
 
 std::optional<std::size_t> as_completed_core::next_wait::take_index() {
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::cancelled) task_->throw_cancelled();
+  const wait_state how = end_wait();
   if (how == wait_state::granted) {
     --core_.granted_;
     return core_.take();

@@ -81,7 +81,7 @@ void asio_wait::abandon() noexcept {
 }
 
 void asio_wait::finish(bool failed) {
-  if (std::exchange(state_, wait_state::idle) == wait_state::cancelled) task_->throw_cancelled();
+  end_wait();
   if (!cancel_asked_ || !failed) return;
   if (task_->interrupted()) task_->note_interrupted_wait();
   task_->throw_cancelled();

@@ -13,14 +13,6 @@ void send_away(detail::link_list& waiters) noexcept {
   while (!waiters.empty()) static_cast<detail::waiter*>(waiters.front())->wake(wait_state::ended);
 }
 
-std::size_t length(const detail::link_list& waiters) {
-  std::size_t result = 0;
-  for (const detail::link* node = waiters.front(); node != waiters.end(); node = node->next) {
-    ++result;
-  }
-  return result;
-}
-
 }  // namespace
 
 broken_barrier::broken_barrier(std::string_view barrier_name)
@@ -81,7 +73,7 @@ void barrier::abort() noexcept {
 }
 
 barrier_statistics barrier::statistics() const {
-  return {state_, parties_, present_, length(early_), rounds_};
+  return {state_, parties_, present_, early_.size(), rounds_};
 }
 
 std::string barrier::describe(bool early) const {
@@ -115,8 +107,7 @@ void barrier::arrive_operation::await_suspend(std::coroutine_handle<> handle) no
 }
 
 std::size_t barrier::arrive_operation::await_resume() {
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::cancelled) task_->throw_cancelled();
+  const wait_state how = end_wait();
   const bool refused = how == wait_state::idle && barrier_.broken();
   const bool broken =
       how == wait_state::ended || barrier_.broken() || barrier_.state_ == barrier_state::resetting;

@@ -31,9 +31,7 @@ void condition::pass_on() noexcept {
 
 condition_statistics condition::statistics() const {
   condition_statistics result;
-  for (const detail::link* node = waiters_.front(); node != waiters_.end(); node = node->next) {
-    ++result.waiting;
-  }
+  result.waiting = waiters_.size();
   result.notified = notified_;
   result.passed_on = passed_on_;
   return result;

@@ -67,11 +67,7 @@ class readiness_wait final : public detail::waiter {
     target_.stream.async_wait(
         kind_, asio::bind_cancellation_slot(shared_->stop.slot(), std::move(handler)));
   }
-  void await_resume() {
-    if (std::exchange(state_, detail::wait_state::idle) == detail::wait_state::cancelled) {
-      task_->throw_cancelled();
-    }
-  }
+  void await_resume() { end_wait(); }
   bool cancel() noexcept override {
     let_go();
     return waiter::cancel();

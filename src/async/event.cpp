@@ -13,9 +13,7 @@ event::~event() {
 event_statistics event::statistics() const {
   event_statistics result;
   result.set = set_;
-  for (const detail::link* node = waiters_.front(); node != waiters_.end(); node = node->next) {
-    ++result.waiting;
-  }
+  result.waiting = waiters_.size();
   result.times_set = times_set_;
   result.woken = woken_;
   return result;
@@ -30,12 +28,7 @@ void event::set() noexcept {
   }
 }
 
-void event::wait_operation::await_resume() const {
-  auto& self = const_cast<wait_operation&>(*this);
-  if (std::exchange(self.state_, detail::wait_state::idle) == detail::wait_state::cancelled) {
-    task_->throw_cancelled();
-  }
-}
+void event::wait_operation::await_resume() { end_wait(); }
 
 std::string event::wait_operation::describe() const { return "event '" + event_.name_ + "'"; }
 

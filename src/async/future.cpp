@@ -86,11 +86,7 @@ std::size_t future_state::remove_callback(const callback& work) {
   return std::erase(callbacks_, work);
 }
 
-std::size_t future_state::waiting() const {
-  std::size_t count = 0;
-  for (const link* node = joiners_.front(); node != joiners_.end(); node = node->next) ++count;
-  return count;
-}
+std::size_t future_state::waiting() const { return joiners_.size(); }
 
 std::shared_ptr<thread_link> future_state::lend_to_thread() {
   thread_ = std::make_shared<thread_link>();
@@ -128,8 +124,7 @@ bool future_waiter::cancel() noexcept {
 }
 
 void future_waiter::await_resume() {
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::cancelled) task_->throw_cancelled();
+  end_wait();
   target_->require_awaitable();
   if (const std::exception_ptr outcome = target_->see_outcome()) std::rethrow_exception(outcome);
 }

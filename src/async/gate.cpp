@@ -46,17 +46,13 @@ gate_statistics gate::statistics() const {
   gate_statistics result;
   result.closed = closed_;
   result.inside = inside_;
-  for (const detail::link* node = closers_.front(); node != closers_.end(); node = node->next) {
-    ++result.closers_waiting;
-  }
+  result.closers_waiting = closers_.size();
   result.entered = entered_;
   result.refused = refused_;
   return result;
 }
 
-void gate::close_operation::await_resume() {
-  if (std::exchange(state_, wait_state::idle) == wait_state::cancelled) task_->throw_cancelled();
-}
+void gate::close_operation::await_resume() { end_wait(); }
 
 std::string gate::close_operation::describe() const {
   return "the last of " + std::to_string(gate_.inside_) + " to leave gate '" + gate_.name_ + "'";

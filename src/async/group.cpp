@@ -202,8 +202,7 @@ void task_group::room_wait::await_suspend(std::coroutine_handle<> handle) noexce
 }
 
 void task_group::room_wait::enter() {
-  const detail::wait_state how = std::exchange(state_, detail::wait_state::idle);
-  if (how == detail::wait_state::cancelled) task_->throw_cancelled();
+  const detail::wait_state how = end_wait();
   if (how == detail::wait_state::granted) --group_.reserved_;
 }
 

@@ -50,8 +50,7 @@ void join_waiter::pass_on() noexcept {
 }
 
 void join_waiter::await_resume() {
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::cancelled) task_->throw_cancelled();
+  end_wait();
   if (!target_->done()) throw invalid_state(never_ends(*target_));
   target_->error_seen_ = true;
   if (target_->error_) std::rethrow_exception(target_->error_);

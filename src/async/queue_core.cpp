@@ -10,12 +10,6 @@ namespace brigade::detail {
 
 namespace {
 
-std::size_t length(const link_list& list) {
-  std::size_t count = 0;
-  for (const link* node = list.front(); node != list.end(); node = node->next) ++count;
-  return count;
-}
-
 std::string seconds(std::chrono::nanoseconds duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
 }
@@ -62,8 +56,8 @@ queue_statistics queue_core::statistics() const {
   result.weight_max = weight_max_;
   result.granted = granted_;
   result.reserved = reserved_;
-  result.getters_waiting = length(getters_);
-  result.putters_waiting = length(putters_);
+  result.getters_waiting = getters_.size();
+  result.putters_waiting = putters_.size();
   result.put = unfinished_ + done_ + failed_ + abandoned_ + dropped_ + returned_;
   result.done = done_;
   result.failed = failed_;
@@ -275,11 +269,6 @@ std::string queue_core::describe(std::string_view verb) const {
   return text;
 }
 
-void join_operation::await_resume() const {
-  auto& self = const_cast<join_operation&>(*this);
-  if (std::exchange(self.state_, wait_state::idle) == wait_state::cancelled) {
-    task_->throw_cancelled();
-  }
-}
+void join_operation::await_resume() { end_wait(); }
 
 }  // namespace brigade::detail

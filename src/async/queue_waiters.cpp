@@ -8,8 +8,6 @@ namespace brigade::detail {
 
 // --- those who take ---
 
-void getter::throw_cancelled() const { task_->throw_cancelled(); }
-
 gatherer::gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within,
                    std::source_location where)
     : getter(from, where, true), items_max_(items_max), within_(within) {

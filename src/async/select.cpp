@@ -23,8 +23,7 @@ void select_waiter::wait_beside(std::coroutine_handle<> handle) noexcept {
 }
 
 std::size_t select_waiter::finish_wait() {
-  const wait_state how = std::exchange(state_, wait_state::idle);
-  if (how == wait_state::cancelled) task_->throw_cancelled();
+  end_wait();
   std::size_t winner = arms_.size();
   for (std::size_t i = 0; i < arms_.size(); ++i) {
     waiter& arm = *arms_[i];

@@ -33,9 +33,7 @@ void shared_join_operation::await_suspend(std::coroutine_handle<> handle) {
   core_.check_joined();
 }
 
-void shared_join_operation::await_resume() {
-  if (std::exchange(state_, wait_state::idle) == wait_state::cancelled) task_->throw_cancelled();
-}
+void shared_join_operation::await_resume() { end_wait(); }
 
 shared_core::shared_core(std::size_t items_max, std::string name)
     : id_(next_id()), capacity_(items_max), name_(std::move(name)) {

@@ -39,7 +39,7 @@ void thread_wait::await_suspend(std::coroutine_handle<> handle) {
 }
 
 void thread_wait::await_resume() {
-  if (std::exchange(state_, wait_state::idle) == wait_state::cancelled) task_->throw_cancelled();
+  end_wait();
   if (job_->given_up) std::rethrow_exception(job_->given_up);
 }
 

@@ -24,12 +24,7 @@ void sleep_operation::await_suspend(std::coroutine_handle<> handle) {
   task_->owner().timers().arm(*this, until_, task_->background());
 }
 
-void sleep_operation::await_resume() const {
-  auto& self = const_cast<sleep_operation&>(*this);
-  if (std::exchange(self.state_, wait_state::idle) == wait_state::cancelled) {
-    task_->throw_cancelled();
-  }
-}
+void sleep_operation::await_resume() { end_wait(); }
 
 bool sleep_operation::cancel() noexcept {
   if (armed()) task_->owner().timers().disarm(*this);
@@ -38,12 +33,7 @@ bool sleep_operation::cancel() noexcept {
 
 void sleep_operation::fire() noexcept { wake(wait_state::granted); }
 
-void yield_operation::await_resume() const {
-  auto& self = const_cast<yield_operation&>(*this);
-  if (std::exchange(self.state_, wait_state::idle) == wait_state::cancelled) {
-    task_->throw_cancelled();
-  }
-}
+void yield_operation::await_resume() { end_wait(); }
 
 sleep_operation sleep_for(std::chrono::nanoseconds duration, std::source_location where) {
   loop& owner = loop::current();

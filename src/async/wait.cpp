@@ -81,7 +81,7 @@ void wait_core::fire() noexcept {
 
 void wait_core::finish() {
   if (armed()) task_->owner().timers().disarm(*this);
-  if (std::exchange(state_, wait_state::idle) == wait_state::cancelled) task_->throw_cancelled();
+  end_wait();
 }
 
 std::string wait_core::describe() const {

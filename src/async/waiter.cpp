@@ -18,6 +18,8 @@ void waiter::add_blockers(std::vector<const task_state*>& blockers) const {
   static_cast<void>(blockers);
 }
 
+void waiter::throw_cancelled() const { task_->throw_cancelled(); }
+
 bool waiter::cancel() noexcept {
   if (state_ == wait_state::granted) {
     unlink();

@@ -37,7 +37,7 @@ class event {
     void await_suspend(std::coroutine_handle<> handle) noexcept {
       if (!begin_wait(handle)) wait_in(event_.waiters_);
     }
-    void await_resume() const;
+    void await_resume();
     [[nodiscard]] std::string describe() const override;
 
    private:

@@ -40,7 +40,7 @@ class [[nodiscard]] sleep_operation final : public detail::waiter, private detai
   ~sleep_operation();
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> handle);
-  void await_resume() const;
+  void await_resume();
   bool cancel() noexcept override;
   [[nodiscard]] std::string describe() const override { return "sleep"; }
 
@@ -57,7 +57,7 @@ class [[nodiscard]] yield_operation final : public detail::waiter {
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     if (!begin_wait(handle)) wait_granted();
   }
-  void await_resume() const;
+  void await_resume();
   [[nodiscard]] std::string describe() const override { return "yield"; }
 };
 

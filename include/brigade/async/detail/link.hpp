@@ -1,5 +1,6 @@
 /// Intrusive rings: constant time to join and to leave from anywhere, no allocation.
 #pragma once
+#include <cstddef>
 
 namespace brigade::detail {
 
@@ -33,6 +34,12 @@ class link_list {
   [[nodiscard]] bool empty() const { return head_.next == &head_; }
   [[nodiscard]] link* front() const { return head_.next; }
   [[nodiscard]] const link* end() const { return &head_; }
+  /// Counts them.
+  [[nodiscard]] std::size_t size() const {
+    std::size_t count = 0;
+    for (const link* node = front(); node != end(); node = node->next) ++count;
+    return count;
+  }
   void push_back(link* node) {
     node->prev = head_.prev;
     node->next = &head_;

@@ -268,7 +268,6 @@ class getter : public waiter {
     // The end, unless an item was given back since.
     return core_.item_to_spare() ? take_end::item : take_end::closed;
   }
-  [[noreturn]] void throw_cancelled() const;
   void revoke() noexcept override { core_.take_back_item_grants(1); }
 
   friend class queue_core;
@@ -388,7 +387,7 @@ class join_operation final : public waiter {
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     if (!begin_wait(handle)) wait_in(queue_.joiners_);
   }
-  void await_resume() const;
+  void await_resume();
   [[nodiscard]] std::string describe() const override { return queue_.describe("join"); }
 
  private:

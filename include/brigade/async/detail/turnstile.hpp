@@ -99,8 +99,7 @@ class turn_waiter : public waiter {
   ~turn_waiter() { step_out(); }
   /// Goes in with the units, or throws `cancelled`.
   void go_in() {
-    const wait_state how = std::exchange(state_, wait_state::idle);
-    if (how == wait_state::cancelled) task_->throw_cancelled();
+    const wait_state how = end_wait();
     if (how == wait_state::granted) {
       --at_.handed_;
     } else {

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <source_location>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace brigade {
@@ -86,6 +87,13 @@ class waiter : public runnable {
     state_ = wait_state::granted;
     make_ready();
   }
+  /// For `await_resume`: gives the wait up and says how it ended; throws when it was cancelled.
+  wait_state end_wait() {
+    const wait_state how = std::exchange(state_, wait_state::idle);
+    if (how == wait_state::cancelled) throw_cancelled();
+    return how;
+  }
+  [[noreturn]] void throw_cancelled() const;
   /// For destructors of derived classes: a frame destroyed in the middle of its wait.
   void leave() noexcept {
     if (state_ != wait_state::idle) leave_wait();
