@@ -1,7 +1,5 @@
 #include <brigade/async/detail/frame_pool.hpp>
 
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -29,42 +27,25 @@ namespace {
 constexpr std::size_t class_bytes = 16;
 constexpr std::size_t class_count = 128;
 constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
-constexpr std::size_t huge_chunk_bytes = std::size_t{2} << 20;
-constexpr int small_chunks_max = 16;
 
 struct free_frame {
   free_frame* next;
 };
 
 // Chunks live as long as the process: a frame may be freed on another thread than it came from.
-void* keep(void* chunk) {
+void* new_chunk() {
   static std::mutex guard;
   static auto* chunks = new std::vector<void*>;
+  void* chunk = ::operator new(chunk_bytes);
   const std::lock_guard lock(guard);
   chunks->push_back(chunk);
   return chunk;
-}
-
-// A thread with many tasks gets its memory in huge pages where the system has them to give: most of
-// what a cold task costs is page faults (W6a 147 ns without, 50 to 77 with).
-void* new_huge_chunk() {
-  void* chunk = ::operator new(huge_chunk_bytes, std::align_val_t{huge_chunk_bytes});
-  ::madvise(chunk, huge_chunk_bytes, MADV_HUGEPAGE);  // a wish
-  return keep(chunk);
 }
 
 struct thread_pool_of_frames {
   free_frame* free[class_count] = {};
   char* at = nullptr;
   char* end = nullptr;
-  int small_chunks = 0;
-
-  void grow() {
-    const bool small = small_chunks < small_chunks_max;
-    if (small) ++small_chunks;
-    at = static_cast<char*>(small ? keep(::operator new(chunk_bytes)) : new_huge_chunk());
-    end = at + (small ? chunk_bytes : huge_chunk_bytes);
-  }
 };
 constinit thread_local thread_pool_of_frames pool;
 
@@ -78,7 +59,10 @@ void* frame_allocate(std::size_t bytes) {
     return frame;
   }
   const std::size_t room = index * class_bytes;
-  if (static_cast<std::size_t>(pool.end - pool.at) < room) pool.grow();
+  if (static_cast<std::size_t>(pool.end - pool.at) < room) {
+    pool.at = static_cast<char*>(new_chunk());
+    pool.end = pool.at + chunk_bytes;
+  }
   void* frame = pool.at;
   pool.at += room;
   return frame;
