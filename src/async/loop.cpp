@@ -310,7 +310,7 @@ std::vector<std::string> loop::end_leftovers() {
   enter_thread();
   scope_.cancel("the loop ends");
   refresh_now();
-  const detail::time_point deadline = now_ + leftover_timeout_;
+  const detail::time_point deadline = detail::later(now_, leftover_timeout_);
   while (task_count_ != 0 && now_ < deadline) {
     turn();
     refresh_now();

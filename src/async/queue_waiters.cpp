@@ -44,8 +44,7 @@ void gatherer::await_suspend(std::coroutine_handle<> handle) noexcept {
 
 void gatherer::start_lingering() noexcept {
   loop& owner = task_->owner();
-  owner.refresh_now();
-  owner.timers().arm(*this, owner.now() + within_, task_->background());
+  owner.timers().arm(*this, deadline_in(owner, within_), task_->background());
 }
 
 void gatherer::stop_lingering() noexcept {

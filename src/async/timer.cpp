@@ -1,7 +1,13 @@
 #include <brigade/async/assert.hpp>
 #include <brigade/async/detail/timer.hpp>
+#include <brigade/async/loop.hpp>
 
 namespace brigade::detail {
+
+time_point deadline_in(loop& owner, std::chrono::nanoseconds timeout) {
+  owner.refresh_now();
+  return later(owner.now(), timeout);
+}
 
 void timer_heap::arm(timer& entry_owner, time_point when, bool background) {
   BRIGADE_ASSERT(!entry_owner.armed(), "a timer was armed twice");
