@@ -1,11 +1,18 @@
+#include <brigade/async/event.hpp>
 #include <brigade/async/group.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/queue.hpp>
+#include <brigade/async/select.hpp>
+#include <brigade/async/spawn.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/testing/virtual_loop.hpp>
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -329,6 +336,39 @@ TEST(queue, a_take_within_a_timeout_never_loses_an_item) {
     ASSERT_EQ(got.size(), 50U);
     for (int i = 0; i < 50; ++i) ASSERT_EQ(got[static_cast<std::size_t>(i)], i);
   }
+}
+
+TEST(queue, putting_into_a_closed_one_again_and_again_can_be_cancelled) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    queue<int> jobs(2, "jobs");
+    jobs.close();
+    int tries = 0;
+    auto tries_again = [&]() -> task<> {
+      while (tries < 1'000'000) {
+        ++tries;
+        try {
+          co_await jobs.put(1);
+        } catch (const queue_closed&) {
+        }
+      }
+    };
+    int tries_at_first_turn = 0;
+    auto other = [&]() -> task<> {
+      tries_at_first_turn = tries;
+      co_await sleep_for(0s);
+    };
+    const auto beside = spawn(std::ref(other));
+    EXPECT_THROW(co_await timeout(0s, tries_again()), timed_out);
+    tries = 0;
+    auto trying = spawn(std::ref(tries_again));
+    co_await beside;
+    trying.cancel("enough");
+    EXPECT_THROW(co_await trying, cancelled);
+    EXPECT_LT(tries, 10'000);
+    EXPECT_LE(tries_at_first_turn, 1);
+  };
+  loop.run(main());
 }
 
 }  // namespace

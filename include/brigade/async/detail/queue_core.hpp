@@ -281,12 +281,15 @@ class putter : public waiter {
   [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
     if (core_.room_to_spare()) [[likely]]
       return loop::spend();
-    if (core_.closed_) return end_now();
+    if (core_.closed_) return loop::spend() && end_now();
     return core_.odd() && ready_oddly();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     if (begin_wait(handle)) return;
-    if (core_.odd()) {
+    if (core_.closed_) {
+      wait_granted();  // a turn for the others, who may mend what this task tries again and again
+      static_cast<void>(end_now());
+    } else if (core_.odd()) {
       suspend_oddly();
     } else if (core_.room_to_spare()) {
       ++core_.reserved_;
