@@ -75,6 +75,7 @@ take_end gatherer::finish_wait() noexcept {
     return take_end::item;
   }
   if (how == wait_state::cancelled) return take_end::cancelled;
+  if (how == wait_state::ended) --core_.leaving_;
   return core_.item_to_spare() ? take_end::item : take_end::closed;
 }
 
@@ -123,6 +124,7 @@ void putter::suspend_oddly() noexcept {
 
 void putter::finish_wait() {
   const wait_state how = std::exchange(state_, wait_state::idle);
+  if (how == wait_state::ended) --core_.leaving_;
   if (how == wait_state::granted && core_.waits_when_full()) core_.use_reserved(weight());
   if (how == wait_state::cancelled) task_->throw_cancelled();
   if (core_.closed_) throw queue_closed(core_.name_);

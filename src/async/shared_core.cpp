@@ -163,6 +163,9 @@ void shared_core::assert_unused() {
                  "a shared queue was destroyed while somebody waits to take from it");
   BRIGADE_ASSERT(now.putters_waiting == 0,
                  "a shared queue was destroyed while somebody waits to put into it");
+  BRIGADE_ASSERT(joining_ == 0, "a shared queue was destroyed while a task waits to join it");
+  BRIGADE_ASSERT(now.unfinished <= now.size,
+                 "a shared queue was destroyed while a ticket of it is held");
 }
 
 bool shared_core::strangers_may_act(const loop_circle& circle) {

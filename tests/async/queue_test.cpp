@@ -371,5 +371,76 @@ TEST(queue, putting_into_a_closed_one_again_and_again_can_be_cancelled) {
   loop.run(main());
 }
 
+task<> takes_one(queue<int>& from) { static_cast<void>(co_await from.take()); }
+task<> puts_one(queue<int>& into) { co_await into.put(1); }
+task<> joins(queue<int>& all) { co_await all.join(); }
+
+// What a task goes on with after `act` must not be gone by then.
+template <class Act>
+void destroy_after(task<> (*waits)(queue<int>&), std::size_t items, Act act) {
+  virtual_loop loop;
+  auto main = [&]() -> task<> {
+    auto jobs = std::make_unique<queue<int>>(1, "jobs");
+    for (int item = 1; jobs->size() < items;) jobs->try_put(item);
+    const auto waiting = spawn(waits, std::ref(*jobs));
+    co_await yield();
+    act(*jobs);
+    jobs.reset();
+    co_await waiting.join();
+  };
+  loop.run(main());
+}
+
+TEST(queue_death_test, one_that_goes_while_a_task_is_about_to_resume_ends_the_program) {
+  const auto put = [](queue<int>& jobs) {
+    int item = 1;
+    jobs.try_put(item);
+  };
+  const auto take_and_settle = [](queue<int>& jobs) { static_cast<void>(jobs.try_take()); };
+  const auto close = [](queue<int>& jobs) { jobs.close(); };
+  EXPECT_DEATH(destroy_after(takes_one, 0, put), "while a task waits to take from it");
+  EXPECT_DEATH(destroy_after(takes_one, 0, close), "is about to hear of its end");
+  EXPECT_DEATH(destroy_after(puts_one, 1, close), "is about to hear of its end");
+  EXPECT_DEATH(destroy_after(puts_one, 1, take_and_settle), "while a slot of it is held");
+  EXPECT_DEATH(destroy_after(joins, 1, take_and_settle), "is about to hear of its end");
+}
+
+TEST(queue_death_test, one_that_goes_before_its_ticket_ends_the_program) {
+  const auto outlive = [] {
+    virtual_loop loop;
+    auto main = []() -> task<> {
+      auto jobs = std::make_unique<queue<int>>(1, "jobs");
+      co_await jobs->put(1);
+      auto job = co_await jobs->take();
+      jobs.reset();
+    };
+    loop.run(main());
+  };
+  EXPECT_DEATH(outlive(), "while a ticket of it is held");
+}
+
+TEST(queue, may_go_when_whoever_heard_of_its_end_has_gone_before) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    for (int round = 0; round < 3; ++round) {
+      queue<int> jobs(1, "jobs");
+      event never("never");
+      auto selects = [&]() -> task<> {
+        static_cast<void>(co_await select(jobs.take(), jobs.take_batch(2), never.wait()));
+      };
+      const auto taking = spawn(takes_one, std::ref(jobs));
+      const auto selecting = spawn(std::ref(selects));
+      co_await yield();
+      jobs.close();
+      if (round == 1) loop::current().kill(taking.record());
+      if (round == 2) loop::current().kill(selecting.record());
+      for (const auto& one : {taking, selecting}) {
+        if (!one.done()) co_await one;
+      }
+    }
+  };
+  loop.run(main());
+}
+
 }  // namespace
 }  // namespace brigade

@@ -196,6 +196,7 @@ class queue_core {
   std::size_t weight_ = 0;
   std::size_t weight_max_ = 0;
   std::size_t reserved_weight_ = 0;
+  std::size_t leaving_ = 0;  ///< who was told of an end and has not resumed: it will look here
   link_list holders_;
   std::string name_;
 
@@ -254,6 +255,7 @@ class getter : public waiter {
   ~getter() = default;
   [[nodiscard]] bool end_now() noexcept {
     state_ = wait_state::ended;
+    ++core_.leaving_;
     return true;
   }
   /// For one that waited; the promise it was given is used up.
@@ -265,10 +267,12 @@ class getter : public waiter {
       return take_end::item;
     }
     if (how == wait_state::cancelled) return take_end::cancelled;
+    if (how == wait_state::ended) --core_.leaving_;
     // The end, unless an item was given back since.
     return core_.item_to_spare() ? take_end::item : take_end::closed;
   }
   void revoke() noexcept override { core_.take_back_item_grants(1); }
+  void end_unheard() noexcept final { --core_.leaving_; }
 
   friend class queue_core;
   queue_core& core_;
@@ -312,6 +316,7 @@ class putter : public waiter {
   /// For destructors.
   void abandon() noexcept;
   void revoke() noexcept override;
+  void end_unheard() noexcept final { --core_.leaving_; }
 
   friend class queue_core;
   queue_core& core_;
@@ -320,6 +325,7 @@ class putter : public waiter {
   /// Without a wait, but by the long way.
   [[nodiscard]] bool end_now() noexcept {
     state_ = wait_state::ended;
+    ++core_.leaving_;
     return true;
   }
   [[nodiscard]] bool ready_oddly() noexcept;
@@ -394,6 +400,7 @@ class join_operation final : public waiter {
   [[nodiscard]] std::string describe() const override { return queue_.describe("join"); }
 
  private:
+  void revoke() noexcept override { --queue_.leaving_; }
   queue_core& queue_;
 };
 
