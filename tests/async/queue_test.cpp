@@ -442,5 +442,31 @@ TEST(queue, may_go_when_whoever_heard_of_its_end_has_gone_before) {
   loop.run(main());
 }
 
+struct moves_badly {
+  explicit moves_badly(int moves) : moves_left(moves) {}
+  moves_badly(moves_badly&& other) : moves_left(other.moves_left) {
+    if (--moves_left == 0) throw std::runtime_error("moved once too often");
+  }
+  int moves_left;
+};
+
+TEST(queue, an_item_that_throws_on_its_way_out_is_still_here_or_has_failed) {
+  for (int moves = 1; moves < 8; ++moves) {
+    virtual_loop loop;
+    auto main = [=]() -> task<> {
+      queue<moves_badly> jobs(2, "jobs");
+      try {
+        co_await jobs.put(moves_badly(moves));
+        static_cast<void>(co_await jobs.take());
+      } catch (const std::runtime_error&) {
+      }
+      const queue_statistics ends = jobs.statistics();
+      EXPECT_EQ(ends.unfinished, ends.size) << moves;
+      EXPECT_EQ(ends.put, ends.size + ends.done + ends.failed) << moves;
+    };
+    loop.run(main());
+  }
+}
+
 }  // namespace
 }  // namespace brigade

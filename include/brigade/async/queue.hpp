@@ -202,6 +202,7 @@ class basic_queue : protected detail::queue_of<T> {
   /// Closes, and gives back what nobody has taken, in the order it would have been taken.
   [[nodiscard]] std::vector<T> abort() {
     std::vector<T> left;
+    left.reserve(store_.size());  // what fails here has lost nothing
     this->mark_closed();
     while (store_.size() != 0) left.push_back(store_.pop());
     this->forget_all_items();

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -57,7 +58,18 @@ class [[nodiscard]] ticket {
 
   explicit ticket(end why) : queue_(nullptr), nothing_(), record_(nullptr), why_(why) {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
+    requires std::is_nothrow_move_constructible_v<T>
       : queue_(&from), item_(std::move(item)), record_(record), why_(end::none) {}
+  /// An item that throws when it is moved in here has failed.
+  ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
+      : queue_(&from), nothing_(), record_(record), why_(end::none) {
+    try {
+      std::construct_at(&item_, std::move(item));
+    } catch (...) {
+      fail();
+      throw;
+    }
+  }
   ticket(ticket&& other) noexcept
       : queue_(std::exchange(other.queue_, nullptr)),
         nothing_(),
