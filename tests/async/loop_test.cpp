@@ -1,5 +1,6 @@
 #include <brigade/async/cleanup.hpp>
 #include <brigade/async/event.hpp>
+#include <brigade/async/future.hpp>
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/queue.hpp>
@@ -256,6 +257,23 @@ TEST(loop, tasks_left_over_may_be_given_the_longest_time_there_is) {
   };
   loop.run(main());
   EXPECT_TRUE(cleaned_up);
+}
+
+TEST(loop, what_was_posted_before_the_main_task_ended_is_run) {
+  int run_so_far = 0;
+  {
+    loop here;
+    auto main = [&]() -> task<> {
+      promise<int> answer;
+      future<int> seen = answer.get_future();
+      seen.add_done_callback([&] { ++run_so_far; });
+      answer.set_value(7);
+      here.post([&] { ++run_so_far; });
+      co_return;
+    };
+    here.run(main());
+  }
+  EXPECT_EQ(run_so_far, 2);
 }
 
 }  // namespace
