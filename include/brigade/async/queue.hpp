@@ -12,7 +12,7 @@
 /// Capacity 0 is a misuse (asserted); `unbounded` is spelled. The name stands in reports.
 ///
 /// Thread safety: one loop. Lifetime: outlives its waiters, tickets, batches and slots; destroying
-/// it while a task waits is a misuse (asserted).
+/// it before them is a misuse (asserted), also before a task that was woken and has not run since.
 #pragma once
 #include <brigade/async/detail/queue_core.hpp>
 #include <brigade/async/detail/queue_operations.hpp>

@@ -2,9 +2,10 @@
 ///
 /// Each item taken settles exactly once: `done` when its ticket leaves scope, `failed` when that
 /// leaves by an exception, `abandoned` when it leaves by cancellation or its frame is destroyed;
-/// `done()`, `fail()` and `give_back()` say otherwise. Settling twice is a misuse (asserted).
+/// `done()`, `fail()` and `give_back()` say otherwise. One that is the parameter of a coroutine
+/// counts as that has ended. Settling twice is a misuse (asserted).
 ///
-/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue.
+/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue (asserted).
 #pragma once
 #include <brigade/async/detail/probe.hpp>
 #include <brigade/async/detail/queue_core.hpp>
