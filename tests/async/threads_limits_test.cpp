@@ -78,8 +78,6 @@ TEST(threads_limits_death_test, loops_that_cannot_be_started_end_those_that_run)
   EXPECT_EXIT(loops_without_memory_for_threads(), ::testing::ExitedWithCode(0), "");
 }
 
-#endif
-
 TEST(threads, what_a_thread_leaves_of_its_frames_serves_the_next) {
   auto main = [](std::size_t) -> task<> {
     auto works = []() -> task<> { co_await yield(); };
@@ -98,6 +96,8 @@ TEST(threads, what_a_thread_leaves_of_its_frames_serves_the_next) {
   for (int i = 0; i < 40; ++i) run_threads(2, main);
   EXPECT_LT(resident(), before + (std::size_t{8} << 20));
 }
+
+#endif
 
 }  // namespace
 }  // namespace brigade
