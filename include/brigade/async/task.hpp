@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -40,26 +41,31 @@ void root_finished(task_state& record) noexcept;
 /// While above zero, a frame is being destroyed in the middle of its work.
 inline constinit thread_local int frames_being_destroyed = 0;
 
-struct promise_base : pooled {
-  std::coroutine_handle<> continuation;
-  task_state* root = nullptr;  ///< set in the outermost frame of a spawned task
+/// In each frame, so it is small: 16 bytes.
+class promise_base : public pooled {
+ public:
+  /// The frame is the outermost of this task.
+  void tell_end_to(task_state& record) noexcept {
+    told_ = reinterpret_cast<std::uintptr_t>(&record) | is_record;
+  }
+  void tell_end_to(std::coroutine_handle<> parent) noexcept {
+    told_ = reinterpret_cast<std::uintptr_t>(parent.address());
+  }
+
   std::exception_ptr error;
-  bool starting = false;
-  bool done = false;
 
   struct final_awaiter {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
-      promise_base& self = frame.promise();
-      self.done = true;
-      if (self.root != nullptr) {
-        root_finished(*self.root);
+      const std::uintptr_t told = frame.promise().told_;
+      if ((told & is_record) != 0) {
+        root_finished(*reinterpret_cast<task_state*>(told - is_record));
         return std::noop_coroutine();
       }
       // Started inline and finished without suspending: whoever started it just goes on.
-      if (self.starting) return std::noop_coroutine();
-      return self.continuation;
+      if (told == 0) return std::noop_coroutine();
+      return std::coroutine_handle<>::from_address(reinterpret_cast<void*>(told));
     }
     void await_resume() const noexcept {}
   };
@@ -67,6 +73,12 @@ struct promise_base : pooled {
   std::suspend_always initial_suspend() noexcept { return {}; }
   final_awaiter final_suspend() noexcept { return {}; }
   void unhandled_exception() noexcept { error = std::current_exception(); }
+
+ private:
+  static constexpr std::uintptr_t is_record = 1;
+  /// Who hears of the end: the frame that awaits this one, or the record of the task. 0: nobody,
+  /// while it has not suspended yet.
+  std::uintptr_t told_ = 0;
 };
 
 template <class T>
@@ -101,12 +113,10 @@ class task_awaiter {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   /// False (do not suspend) when the child finished at once: constant stack without tail calls.
   bool await_suspend(std::coroutine_handle<> parent) noexcept {
-    promise<T>& body = child_.promise();
-    body.continuation = parent;
-    body.starting = true;
     child_.resume();
-    body.starting = false;
-    return !body.done;
+    if (child_.done()) return false;
+    child_.promise().tell_end_to(parent);
+    return true;
   }
   T await_resume() { return child_.promise().take(); }
 
@@ -147,7 +157,7 @@ class [[nodiscard(
  private:
   void destroy() noexcept {
     if (!frame_) return;
-    const bool unfinished = !frame_.promise().done;
+    const bool unfinished = !frame_.done();
     detail::frames_being_destroyed += unfinished ? 1 : 0;
     std::exchange(frame_, nullptr).destroy();
     detail::frames_being_destroyed -= unfinished ? 1 : 0;

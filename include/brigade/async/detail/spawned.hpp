@@ -24,7 +24,7 @@ class spawned : public task_state {
 
   void run(task<T> body, bool eagerly) {
     body_ = std::move(body);
-    body_.frame().promise().root = this;
+    body_.frame().promise().tell_end_to(*this);
     start(body_.frame(), eagerly);
   }
   /// Copied where that can be, else moved out, once. Only of a task that ended well.
