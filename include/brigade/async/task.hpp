@@ -152,7 +152,8 @@ class [[nodiscard(
     return detail::task_awaiter<T>(frame_);
   }
 
-  [[nodiscard]] handle frame() const { return frame_; }
+  /// From here on the frame is the caller's to destroy.
+  [[nodiscard]] handle release() noexcept { return std::exchange(frame_, nullptr); }
 
  private:
   void destroy() noexcept {
