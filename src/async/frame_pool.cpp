@@ -26,8 +26,8 @@ void frame_deallocate(void* frame, std::size_t) noexcept { ::operator delete(fra
 
 namespace {
 
-constexpr std::size_t class_bytes = 16;
-constexpr std::size_t class_count = 128;
+constexpr std::size_t class_bytes = 8;
+constexpr std::size_t class_count = 256;
 constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
 constexpr std::size_t huge_chunk_bytes = std::size_t{2} << 20;
 constexpr int small_chunks_max = 16;
@@ -53,17 +53,22 @@ void* new_huge_chunk() {
   return keep(chunk);
 }
 
-struct thread_pool_of_frames {
-  free_frame* free[class_count] = {};
+struct room_left {
   char* at = nullptr;
   char* end = nullptr;
+};
+
+struct thread_pool_of_frames {
+  free_frame* free[class_count] = {};
+  /// The multiples of 16 by themselves, so that they are aligned to 16; the others need not be.
+  room_left rooms[2] = {};
   int small_chunks = 0;
 
-  void grow() {
+  void grow(room_left& room) {
     const bool small = small_chunks < small_chunks_max;
     if (small) ++small_chunks;
-    at = static_cast<char*>(small ? keep(::operator new(chunk_bytes)) : new_huge_chunk());
-    end = at + (small ? chunk_bytes : huge_chunk_bytes);
+    room.at = static_cast<char*>(small ? keep(::operator new(chunk_bytes)) : new_huge_chunk());
+    room.end = room.at + (small ? chunk_bytes : huge_chunk_bytes);
   }
 };
 constinit thread_local thread_pool_of_frames pool;
@@ -77,10 +82,11 @@ void* frame_allocate(std::size_t bytes) {
     pool.free[index] = frame->next;
     return frame;
   }
-  const std::size_t room = index * class_bytes;
-  if (static_cast<std::size_t>(pool.end - pool.at) < room) pool.grow();
-  void* frame = pool.at;
-  pool.at += room;
+  const std::size_t needed = index * class_bytes;
+  room_left& room = pool.rooms[index % 2];
+  if (static_cast<std::size_t>(room.end - room.at) < needed) pool.grow(room);
+  void* frame = room.at;
+  room.at += needed;
   return frame;
 }
 
