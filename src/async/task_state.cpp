@@ -131,7 +131,11 @@ void task_state::interrupt() noexcept {
   if (!interrupted_ || wait == nullptr) return;
   const bool cancellable =
       wait->state() == wait_state::waiting || wait->state() == wait_state::granted;
-  if (cancellable && wait->cancel()) note_interrupted_wait();
+  if (!cancellable) return;
+  const bool again = interrupting_;
+  interrupting_ = true;
+  if (wait->cancel()) note_interrupted_wait();
+  interrupting_ = again;
 }
 
 void task_state::refresh_interrupted() noexcept {

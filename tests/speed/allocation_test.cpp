@@ -211,13 +211,17 @@ TEST_F(Allocation, a_task_that_waits_for_an_item_takes_at_most_280_bytes) {
   EXPECT_LE(frame + sizeof(brigade::detail::spawned<void>), 280U);
 }
 
+struct alignas(16) wide {
+  std::array<char, 16> bytes{};
+};
+
 template <std::size_t Bytes>
 task<bool> has_it_aligned() {
-  alignas(16) std::array<char, 16> wide{};
+  wide one;
   std::array<char, Bytes> rest{};
   co_await brigade::yield();
-  rest[0] = wide[0];
-  const auto address = reinterpret_cast<std::uintptr_t>(wide.data());
+  rest[0] = one.bytes[0];
+  const auto address = reinterpret_cast<std::uintptr_t>(&one);
   co_return address % 16 == static_cast<std::uintptr_t>(rest[0]);
 }
 

@@ -134,7 +134,8 @@ class loop : private detail::scheduler {
     return handle.result();
   }
 
-  /// Runs `work` on the loop's thread, soon. From any thread.
+  /// Runs `work` on the loop's thread, soon; what is posted once the main task has ended may be
+  /// dropped. From any thread.
   void post(std::function<void()> work) { mailbox_->post(std::move(work)); }
   [[nodiscard]] std::shared_ptr<detail::mailbox> mailbox() const { return mailbox_; }
 
@@ -189,7 +190,7 @@ class loop : private detail::scheduler {
   }
   [[nodiscard]] static int budget() { return detail::turn_budget_left; }
   static void exhaust_budget() noexcept { detail::turn_budget_left = 0; }
-  [[nodiscard]] detail::timer_heap& timers() { return timers_; }
+  [[nodiscard]] detail::timer_queue& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }
   void adopt(detail::future_state& future) noexcept;
   [[nodiscard]] std::unique_ptr<detail::junction>& junction() { return junction_; }
@@ -222,6 +223,7 @@ class loop : private detail::scheduler {
   void rethrow_deadlock();
   /// Names of those that did not end in time.
   std::vector<std::string> end_leftovers();
+  void run_all_posted();
   void run_posted(const std::function<void()>& work);
   void found_deadlock();
   void adopt(detail::task_state& record);
@@ -234,7 +236,7 @@ class loop : private detail::scheduler {
   std::shared_ptr<detail::mailbox> mailbox_;
   bool plain_steps_ = false;      ///< that takes the first, and no step is timed
   bool takes_the_first_ = false;  ///< its driver does not choose who runs next
-  detail::timer_heap timers_;
+  detail::timer_queue timers_;
   std::size_t outside_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t next_task_id_ = 1;

@@ -38,8 +38,14 @@ namespace detail {
 class task_state;
 /// A spawned coroutine reached its end: its record learns of it.
 void root_finished(task_state& record) noexcept;
-/// While above zero, a frame is being destroyed in the middle of its work.
+/// How a frame's work came to its end, for what is left in it: its parameters.
+enum class frame_end : std::uint8_t { well, failed, cut_short };
+/// While above zero, a frame is being destroyed whose work did not end well; `frame_ended` says
+/// how.
 inline constinit thread_local int frames_being_destroyed = 0;
+inline constinit thread_local frame_end frame_ended = frame_end::well;
+/// For a frame that an exception leaves: by a cancellation, or by an error.
+[[nodiscard]] frame_end end_by_exception() noexcept;
 
 /// In each frame, so it is small: 16 bytes.
 class promise_base : public pooled {
@@ -58,9 +64,10 @@ class promise_base : public pooled {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
-      const std::uintptr_t told = frame.promise().told_;
-      if ((told & is_record) != 0) {
-        root_finished(*reinterpret_cast<task_state*>(told - is_record));
+      const promise_base& self = frame.promise();
+      const std::uintptr_t told = self.told_ & ~marks;
+      if ((self.told_ & is_record) != 0) {
+        root_finished(*reinterpret_cast<task_state*>(told));
         return std::noop_coroutine();
       }
       // Started inline and finished without suspending: whoever started it just goes on.
@@ -72,12 +79,20 @@ class promise_base : public pooled {
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   final_awaiter final_suspend() noexcept { return {}; }
-  void unhandled_exception() noexcept { error = std::current_exception(); }
+  void unhandled_exception() noexcept {
+    error = std::current_exception();
+    told_ |= static_cast<std::uintptr_t>(end_by_exception()) << end_shift;
+  }
+  [[nodiscard]] frame_end end() const noexcept {
+    return static_cast<frame_end>((told_ & marks) >> end_shift);
+  }
 
  private:
   static constexpr std::uintptr_t is_record = 1;
-  /// Who hears of the end: the frame that awaits this one, or the record of the task. 0: nobody,
-  /// while it has not suspended yet.
+  static constexpr int end_shift = 1;
+  static constexpr std::uintptr_t marks = 7;
+  /// Who hears of the end: the frame that awaits this one, or the record of the task. Null: nobody,
+  /// while it has not suspended yet. In the lowest bits: which of these, and its `frame_end`.
   std::uintptr_t told_ = 0;
 };
 
@@ -158,10 +173,20 @@ class [[nodiscard(
  private:
   void destroy() noexcept {
     if (!frame_) return;
-    const bool unfinished = !frame_.done();
-    detail::frames_being_destroyed += unfinished ? 1 : 0;
+    const bool done = frame_.done();
+    const detail::frame_end end = frame_.promise().end();
+    if (done && end == detail::frame_end::well) {
+      std::exchange(frame_, nullptr).destroy();
+    } else {
+      destroy_as(done ? end : detail::frame_end::cut_short);
+    }
+  }
+  [[gnu::noinline]] void destroy_as(detail::frame_end end) noexcept {
+    const detail::frame_end outer = std::exchange(detail::frame_ended, end);
+    ++detail::frames_being_destroyed;
     std::exchange(frame_, nullptr).destroy();
-    detail::frames_being_destroyed -= unfinished ? 1 : 0;
+    --detail::frames_being_destroyed;
+    detail::frame_ended = outer;
   }
   handle frame_;
 };

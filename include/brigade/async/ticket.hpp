@@ -2,9 +2,10 @@
 ///
 /// Each item taken settles exactly once: `done` when its ticket leaves scope, `failed` when that
 /// leaves by an exception, `abandoned` when it leaves by cancellation or its frame is destroyed;
-/// `done()`, `fail()` and `give_back()` say otherwise. Settling twice is a misuse (asserted).
+/// `done()`, `fail()` and `give_back()` say otherwise. One that is the parameter of a coroutine
+/// counts as that has ended. Settling twice is a misuse (asserted).
 ///
-/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue.
+/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue (asserted).
 #pragma once
 #include <brigade/async/detail/probe.hpp>
 #include <brigade/async/detail/queue_core.hpp>
@@ -15,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -58,9 +60,18 @@ class [[nodiscard]] ticket {
 
   explicit ticket(end why) : state_(static_cast<word>(why)), nothing_() {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
-      : state_(record == nullptr ? reinterpret_cast<word>(&from)
-                                 : reinterpret_cast<word>(record) | noted),
-        item_(std::move(item)) {}
+    requires std::is_nothrow_move_constructible_v<T>
+      : state_(open(from, record)), item_(std::move(item)) {}
+  /// An item that throws when it is moved in here has failed.
+  ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
+      : state_(open(from, record)), nothing_() {
+    try {
+      std::construct_at(&item_, std::move(item));
+    } catch (...) {
+      fail();
+      throw;
+    }
+  }
   ticket(ticket&& other) noexcept : state_(other.state_), nothing_() {
     if (state_ < settled) return;
     std::construct_at(&item_, std::move(other.item_));
@@ -95,6 +106,10 @@ class [[nodiscard]] ticket {
   static constexpr word settled = 3;  ///< below it: why there is no item
   static constexpr word noted = 1;
 
+  static word open(detail::queue_of<T>& from, detail::holder* record) {
+    return record == nullptr ? reinterpret_cast<word>(&from)
+                             : reinterpret_cast<word>(record) | noted;
+  }
   void settle(detail::queue_core::counter which) {
     detail::queue_core& from = queue();
     if (detail::probe::stands(detail::probe::guard::settle_once)) state_ = settled;

@@ -60,7 +60,11 @@ class spawned : public task_state, private result_of_task<T> {
     if (!frame_) return std::make_exception_ptr(cancelled("its frame was destroyed"));
     promise<T>& ended = typed(frame_).promise();
     if constexpr (!std::is_void_v<T>) {
-      if (ended.value) this->value_.emplace(std::move(*ended.value));
+      try {
+        if (ended.value) this->value_.emplace(std::move(*ended.value));
+      } catch (...) {
+        return std::current_exception();  // of the result's move
+      }
     }
     return std::move(ended.error);
   }

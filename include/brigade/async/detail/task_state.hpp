@@ -38,6 +38,8 @@ class task_state : public completion, public scope_member, public pooled, privat
   int uncancel() noexcept;
   /// A scope around it was cancelled.
   void interrupt() noexcept;
+  /// Its wait is being told of a cancellation, and passes it on: it has come round in a circle.
+  [[nodiscard]] bool interrupting() const { return interrupting_; }
   /// Whether the next wait must fail.
   [[nodiscard]] bool interrupted() const { return interrupted_; }
   /// The wait that is about to begin fails: counts it, uses up a one-shot request.
@@ -113,6 +115,7 @@ class task_state : public completion, public scope_member, public pooled, privat
   bool waits_to_start_ : 1 = false;
   bool request_pending_ : 1 = false;
   bool background_ : 1 = false;
+  bool interrupting_ : 1 = false;
   std::uint32_t younger_than_parent_ = 0;  ///< in ids
   loop* loop_;
   cancel_scope* scope_;  ///< innermost
