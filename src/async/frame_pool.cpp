@@ -26,18 +26,26 @@ void frame_deallocate(void* frame, std::size_t) noexcept { ::operator delete(fra
 
 namespace {
 
-constexpr std::size_t class_bytes = 16;
-constexpr std::size_t class_count = 128;
+constexpr std::size_t class_bytes = 8;
+constexpr std::size_t class_count = 256;
+constexpr std::size_t aligned_bytes = 16;
 constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
 
 struct free_frame {
   free_frame* next;
 };
 
-struct thread_pool_of_frames {
-  free_frame* free[class_count] = {};
+/// To cut frames from.
+struct room {
   char* at = nullptr;
   char* end = nullptr;
+  [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end - at); }
+};
+
+struct thread_pool_of_frames {
+  free_frame* free[class_count] = {};
+  /// The sizes that are a multiple of 16 have one by themselves, so that they are aligned to 16.
+  room rooms[2] = {};
 };
 constinit thread_local thread_pool_of_frames pool;
 
@@ -62,8 +70,7 @@ class all_chunks {
       chunks_.push_back(chunk);
       rooms_.push_back({chunk, chunk + chunk_bytes});
     }
-    pool.at = rooms_.back().at;
-    pool.end = rooms_.back().end;
+    pool.rooms[index % 2] = rooms_.back();
     rooms_.pop_back();
     return nullptr;
   }
@@ -73,17 +80,15 @@ class all_chunks {
       free_frame* const frames = std::exchange(pool.free[index], nullptr);
       if (frames != nullptr) left_[index].push_back(frames);
     }
-    const bool fits_any =
-        pool.end - pool.at >= static_cast<std::ptrdiff_t>(class_count * class_bytes);
-    if (fits_any) rooms_.push_back({pool.at, pool.end});
-    pool.at = pool.end = nullptr;
+    for (room& mine : pool.rooms) {
+      room left = std::exchange(mine, {});
+      if (left.left() < class_count * class_bytes) continue;  // which fits any
+      left.at += left.left() % aligned_bytes;
+      rooms_.push_back(left);
+    }
   }
 
  private:
-  struct room {
-    char* at;
-    char* end;
-  };
   std::mutex mutex_;
   std::vector<char*> chunks_;  // so that they count as reachable
   std::vector<room> rooms_;
@@ -103,8 +108,9 @@ void* frame_allocate(std::size_t bytes) {
     pool.free[index] = frame->next;
     return frame;
   }
-  const std::size_t room = index * class_bytes;
-  if (static_cast<std::size_t>(pool.end - pool.at) < room) {
+  const std::size_t needed = index * class_bytes;
+  room& from = pool.rooms[index % 2];
+  if (from.left() < needed) {
     static thread_local const leaver at_the_end;
     static_cast<void>(&at_the_end);
     if (free_frame* frame = all_chunks::instance().frame_or_room(index)) {
@@ -112,8 +118,8 @@ void* frame_allocate(std::size_t bytes) {
       return frame;
     }
   }
-  void* frame = pool.at;
-  pool.at += room;
+  void* frame = from.at;
+  from.at += needed;
   return frame;
 }
 

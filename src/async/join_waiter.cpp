@@ -27,7 +27,7 @@ void join_waiter::await_suspend(std::coroutine_handle<> handle) noexcept {
   } else {
     enter_wait(handle);
   }
-  wait_in(target_->joiners_);
+  wait_in(target_->listeners_);
   const waiter* beyond = target_->waiting_on();
   if (beyond != nullptr && beyond->state() == wait_state::waiting) {
     task_->owner().look_for_circle(*this);

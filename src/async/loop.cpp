@@ -103,12 +103,13 @@ void loop::adopt(detail::task_state& record) {
 void loop::retire(detail::task_state& record) noexcept {
   record.unlink();
   --task_count_;
-  if (record.start_.linked()) {
+  if (record.waits_to_start_) {
     record.start_.unlink();
+    record.end_wait_to_start();
     --ready_count_;
   }
   if (!record.done()) record.finish(record.collect());
-  if (record.error_ && record.group_ == nullptr) failed_.push_back(&record);
+  if (record.failed() && record.group_ == nullptr) failed_.push_back(&record);
   // The frame is still on the stack of its last step; it goes once that step has returned.
   finished_.push_back(&record);
 }
@@ -190,11 +191,11 @@ bool loop::step() {
   next.unlink();
   --ready_count_;
   ++steps_;
-  detail::task_state& record = *next.task_;
-  const detail::waiter* wait = std::exchange(record.wait_, nullptr);
+  detail::task_state& record = next.is_start() ? detail::task_state::begin(next) : *next.task_;
+  const detail::waiter* wait = std::exchange(record.resumption_.wait, nullptr);
   enter(&record);
   if (plainly || steps_to_time_ == 0) [[likely]] {
-    record.resumes_at_.resume();
+    record.resumption_.at.resume();
   } else {
     run_timed(record, *wait);
   }

@@ -18,8 +18,12 @@ std::string seconds(std::chrono::nanoseconds duration) {
 
 /// The task is kept, so that it has a name to the end.
 struct holder : link, pooled {
-  holder(std::source_location take, std::size_t count)
-      : task(loop::current().running()), where(take), since(loop::current().now()), items(count) {
+  holder(queue_core& from, std::source_location take, std::size_t count)
+      : queue(from),
+        task(loop::current().running()),
+        where(take),
+        since(loop::current().now()),
+        items(count) {
     task->retain();
   }
   holder(const holder&) = delete;
@@ -28,6 +32,7 @@ struct holder : link, pooled {
     unlink();
     task->release();
   }
+  queue_core& queue;
   task_state* task;
   std::source_location where;
   time_point since;
@@ -204,12 +209,16 @@ void queue_core::wake_joiners() noexcept {
 
 holder* queue_core::note_taken(std::source_location where, std::size_t items) {
   if ((odd_ & notes_holders) == 0) return nullptr;
-  auto* record = new holder(where, items);
+  auto* record = new holder(*this, where, items);
   holders_.push_back(record);
   return record;
 }
 
-void queue_core::forget_taken(holder* record) noexcept { delete record; }
+queue_core& queue_core::forget_taken(holder* record) noexcept {
+  queue_core& from = record->queue;
+  delete record;
+  return from;
+}
 
 task<> queue_core::join(std::source_location where) {
   while (unfinished_ != 0) {

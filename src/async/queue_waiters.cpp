@@ -14,8 +14,8 @@ bool getter::ready_after_all() noexcept {
 }
 
 gatherer::gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within,
-                   std::source_location where)
-    : getter(from, where, true), items_max_(items_max), within_(within) {
+                   on_cancel mode, std::source_location where)
+    : getter(from, where, mode, true), items_max_(items_max), within_(within) {
   BRIGADE_ASSERT(items_max > 0, "take_batch of no items");
 }
 

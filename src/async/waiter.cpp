@@ -34,7 +34,8 @@ bool waiter::cancel() noexcept {
 }
 
 void waiter::leave_wait() noexcept {
-  if (task_->wait_ == this) task_->wait_ = nullptr;
+  waiter*& wait = task_->resumption_.wait;
+  if (wait == this) wait = nullptr;
   const bool was_ready = state_ != wait_state::waiting;
   if (linked()) {
     unlink();

@@ -34,6 +34,9 @@ enum class overflow : std::uint8_t {
   drop_newest,  ///< drops the item that is being put
 };
 
+/// What a cancelled `take` does: throw `cancelled`, or give an empty ticket.
+enum class on_cancel : std::uint8_t { raise, end };
+
 /// What a queue tells of itself. Each item put is unfinished, or counted as one of five ends.
 struct queue_statistics {
   std::size_t size = 0;
@@ -172,7 +175,8 @@ class queue_core {
   }
 
   [[nodiscard]] holder* note_taken(std::source_location where, std::size_t items = 1);
-  static void forget_taken(holder* record) noexcept;
+  /// Gives the queue the item is from.
+  static queue_core& forget_taken(holder* record) noexcept;
 
   task<> join(std::source_location where);
   task<join_result> join(std::chrono::nanoseconds within, std::source_location where);
@@ -278,8 +282,9 @@ class getter : public waiter {
   [[nodiscard]] std::string describe() const override { return core_.describe("take"); }
 
  protected:
-  getter(queue_core& from, std::source_location where, bool gathers = false)
-      : waiter(where), core_(from), gathers_(gathers) {}
+  getter(queue_core& from, std::source_location where, on_cancel mode = on_cancel::raise,
+         bool gathers = false)
+      : waiter(where), gathers_(gathers), mode_(mode), core_(from) {}
   ~getter() = default;
   [[nodiscard]] bool end_now() noexcept {
     state_ = wait_state::ended;
@@ -304,8 +309,10 @@ class getter : public waiter {
   void end_unheard() noexcept final { --core_.leaving_; }
 
   friend class queue_core;
-  queue_core& core_;
+  // First, where they fill up the base's last word.
   bool gathers_;
+  on_cancel mode_;
+  queue_core& core_;
 };
 
 /// Waits for room, in line with all others who do.
@@ -379,7 +386,7 @@ class gatherer : public getter, private timer {
   [[nodiscard]] std::string describe() const override;
 
  protected:
-  gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within,
+  gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within, on_cancel mode,
            std::source_location where);
   ~gatherer() = default;
   [[nodiscard]] take_end finish_wait() noexcept;

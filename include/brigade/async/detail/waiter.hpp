@@ -74,9 +74,7 @@ class waiter : public runnable {
     mark_alone();
     task_ = here->running_;
     waiting_task& part = *here->running_part_;
-    part.wait_ = this;
-    part.resumes_at_ = handle;
-    part.waiting_since_ = here->now_;
+    part.resumption_ = {this, handle, here->now_};
     part.cancellation_in_flight_ = false;
   }
   void wait_in(link_list& list) noexcept {
