@@ -71,13 +71,13 @@ void queue_model::insert(item_record& item, bool before_its_equals) {
   waiting_.insert(at, &item);
 }
 
-void queue_model::put(item_record& item, const detail::queue_core& queue) {
+void queue_model::put(item_record& item, const queue_statistics& after) {
   judge_.tell([&] { return "put " + item.name() + " into " + terms_.name; });
   require(!closed_, "a closed queue took an item");
   require(item.where == place::maker, "an item was put that was not with its maker");
   ++put_;
   if (terms_.drops()) {
-    check_overflow(item, queue.statistics());
+    check_overflow(item, after);
     if (!item.alive) return;
   } else {
     require(vanished_.empty(), "an item was dropped, and nobody said that it may");
@@ -206,6 +206,7 @@ void queue_model::vanished(item_record& item) {
   }
   judge_.tell([&] { return item.name() + " was destroyed in " + terms_.name; });
   require(std::erase(waiting_, &item) != 0, "an item was destroyed that was not in the queue");
+  if (terms_.weight_max != 0) weight_ -= item.weight;
   book_.ends(item, fate::destroyed);
   ++returned_;
   saw(feature::items_destroyed);
@@ -221,11 +222,15 @@ void queue_model::holds_no_more(const std::string& task, std::size_t items) {
 void queue_model::check(const detail::queue_core& queue, const waiting_line& takers,
                         const waiting_line& putters) {
   const queue_statistics now = queue.statistics();
-  require(vanished_.empty(), "an item in the queue was destroyed");
-  check_counts(now);
-  check_limits(now, queue.reserved_weight_);
+  check_numbers(now, queue.reserved_weight_);
   check_promises(now, takers, putters);
   check_waiters(queue, now, takers, putters);
+}
+
+void queue_model::check_numbers(const queue_statistics& now, std::size_t reserved_weight) {
+  require(vanished_.empty(), "an item in the queue was destroyed");
+  check_counts(now);
+  check_limits(now, reserved_weight);
 }
 
 void queue_model::check_counts(const queue_statistics& now) {

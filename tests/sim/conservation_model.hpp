@@ -38,7 +38,13 @@ class queue_model {
 
   // --- what happened, told in the step in which it did ---
   /// A put has come to its end without an error.
-  void put(item_record& item, const detail::queue_core& queue);
+  void put(item_record& item, const queue_statistics& after);
+  void put(item_record& item, const detail::queue_core& queue) { put(item, queue.statistics()); }
+  /// Into a queue that waits when it is full, and cannot be asked.
+  void put_unseen(item_record& item) {
+    require(!terms_.drops(), "the test lost sight of a queue that drops");
+    put(item, queue_statistics());
+  }
   /// `weight` is what room was asked for.
   void refused(std::size_t weight, const detail::queue_core& queue);
   /// It was this one that a take gave.
@@ -51,7 +57,7 @@ class queue_model {
   /// An item was destroyed in the queue.
   void vanished(item_record& item);
   /// Nobody can take any more: what vanishes now is destroyed with the queue.
-  void let_items_go() { lets_go_ = true; }
+  void let_items_go() { closed_ = aborted_ = lets_go_ = true; }
   void slot_taken() { ++slots_; }
   void slot_used() { --slots_; }
 
@@ -61,6 +67,8 @@ class queue_model {
   void holds_no_more(const std::string& task, std::size_t items);
 
   // --- what must be ---
+  /// Size, counts and limits.
+  void check_numbers(const queue_statistics& now, std::size_t reserved_weight = 0);
   void check(const detail::queue_core& queue, const waiting_line& takers,
              const waiting_line& putters);
   /// Of a `join` that has just ended; `in_time`: it said that everything is settled.

@@ -2,7 +2,6 @@
 
 #include "sim/conservation_model.hpp"
 
-#include <algorithm>
 #include <iostream>
 
 namespace brigade::sim {
@@ -48,6 +47,7 @@ void item_book::ends(item_record& item, fate how) {
   if (item.where == place::ended) judge_.problem("item " + item.name() + " ended twice");
   item.where = place::ended;
   item.end = how;
+  ++counts_[static_cast<std::size_t>(how)];
   item.in = nullptr;
 }
 
@@ -67,10 +67,6 @@ void item_book::check_end() {
     if (item.where == place::queue) judge_.problem("item " + item.name() + " was lost");
     if (item.where == place::taker) judge_.problem("item " + item.name() + " was never settled");
   }
-}
-
-std::uint64_t item_book::count(fate how) const {
-  return static_cast<std::uint64_t>(std::ranges::count(records_, how, &item_record::end));
 }
 
 }  // namespace brigade::sim

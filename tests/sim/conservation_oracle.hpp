@@ -2,6 +2,7 @@
 // is. Items are move-only and report their own end, so that none gets lost or is there twice
 // without a word.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -110,12 +111,14 @@ class item_book {
   void gone(item_record& item);
   /// Behind the end of everything: each item has ended exactly once.
   void check_end();
-  [[nodiscard]] std::uint64_t count(fate how) const;
-  [[nodiscard]] std::uint64_t made() const { return records_.size(); }
+  [[nodiscard]] std::uint64_t count(fate how) const {
+    return counts_[static_cast<std::size_t>(how)];
+  }
 
  private:
   oracle& judge_;
   std::deque<item_record> records_;
+  std::array<std::uint64_t, 8> counts_{};
 };
 
 }  // namespace brigade::sim

@@ -1,7 +1,9 @@
 // Conservation: whatever is done to a queue, a channel or a shared queue, each item ends exactly
 // once, in the order promised, and nobody waits for what is there.
+#include "sim/conservation_channel.hpp"
 #include "sim/conservation_features.hpp"
 #include "sim/conservation_queues.hpp"
+#include "sim/conservation_shared.hpp"
 #include "sim/coverage.hpp"
 #include "sim/seeds.hpp"
 
@@ -100,6 +102,24 @@ TEST(conservation_sim, queues_keep_every_item_whatever_is_done_to_them) {
                 feature::closed_on_putters,
                 feature::aborted_with_items,
                 feature::killed});
+}
+
+TEST(conservation_sim, channels_keep_every_item_whoever_goes_first) {
+  live(problem_of<channel_life>,
+       {feature::put_waited, feature::refused, feature::dropped_oldest, feature::dropped_newest,
+        feature::select_put, feature::select_got_an_event, feature::timed_out, feature::received,
+        feature::last_sender_gone, feature::last_receiver_gone, feature::send_failed,
+        feature::receiver_returned_items, feature::items_destroyed, feature::killed});
+}
+
+TEST(conservation_sim, shared_queues_keep_every_item_on_one_loop) {
+  live(
+      problem_of<shared_life>,
+      {feature::put_waited, feature::put_gave_up, feature::try_put_refused, feature::take_waited,
+       feature::take_gave_up, feature::take_ended_by_cancel, feature::ticket_done,
+       feature::ticket_failed, feature::ticket_abandoned, feature::given_back, feature::batch_taken,
+       feature::select_took, feature::timed_out, feature::joined, feature::closed_with_items,
+       feature::closed_on_putters, feature::aborted_with_items, feature::killed});
 }
 
 }  // namespace
