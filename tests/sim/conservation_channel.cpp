@@ -155,7 +155,12 @@ task<> channel_life::send_from(sending_end& by, parcel& item) {
   auto sending = by.end->send_from(item);
   const handle_note counted(*this, side::sending);
   in_line line(senders_waiting_, sending, what.weight);
-  co_await sending;
+  try {
+    co_await sending;
+  } catch (...) {
+    all_.judge.require(static_cast<bool>(item), "send_from failed and kept the item");
+    throw;
+  }
   line.served();
   sent(what);
 }

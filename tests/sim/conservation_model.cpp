@@ -32,7 +32,8 @@ std::string queue_terms::in_words() const {
   const char* const kind = order == taking_order::fifo   ? "queue '"
                            : order == taking_order::lifo ? "stack '"
                                                          : "priority queue '";
-  std::string text = kind + name + "' of " + std::to_string(items_max);
+  std::string text = kind + name + "' ";
+  text += items_max == no_bound ? "without a bound" : "of " + std::to_string(items_max);
   if (weight_max != 0) text += " (weight " + std::to_string(weight_max) + ")";
   text += ", which " + how_full(when_full) + " when full";
   if (notes_holders) text += " and notes its holders";

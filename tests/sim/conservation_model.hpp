@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,8 @@ struct queue_terms {
   std::size_t weight_max = 0;  ///< 0: not weighed
   overflow when_full = overflow::wait;
   bool notes_holders = false;
+
+  static constexpr std::size_t no_bound = std::numeric_limits<std::size_t>::max() / 2;
 
   [[nodiscard]] bool drops() const { return when_full >= overflow::drop_oldest; }
   [[nodiscard]] std::string in_words() const;

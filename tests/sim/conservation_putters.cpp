@@ -104,7 +104,12 @@ task<> putters<Queue>::put_from(offer& one) {
   item_record& what = *one.item;
   auto putting = one.home.queue.put_from(one.item);
   in_line line(one.home.putters, putting, what.weight);
-  co_await putting;
+  try {
+    co_await putting;
+  } catch (...) {
+    all_.judge.require(static_cast<bool>(one.item), "put_from failed and kept the item");
+    throw;
+  }
   line.served();
   all_.judge.require(!one.item, "put_from has put an item and left it");
   one.home.model.put(what, one.home.queue.core());

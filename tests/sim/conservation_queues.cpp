@@ -24,7 +24,8 @@ queue_terms some_terms(world& all, taking_order order, std::size_t at) {
   queue_terms terms;
   terms.name = std::string(1, static_cast<char>('a' + at));
   terms.order = order;
-  terms.items_max = static_cast<std::size_t>(all.chance(8) ? 1000 : all.between(1, 4));
+  terms.items_max = static_cast<std::size_t>(all.between(1, 4));
+  if (all.chance(8)) terms.items_max = queue_terms::no_bound;
   if (all.chance(3)) terms.weight_max = static_cast<std::size_t>(all.between(4, 12));
   if (all.chance(3)) terms.when_full = static_cast<overflow>(all.between(1, 3));
   terms.notes_holders = all.chance(3);

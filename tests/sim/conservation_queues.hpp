@@ -22,7 +22,7 @@ class queue_life {
  public:
   explicit queue_life(std::uint64_t seed);
   /// What went wrong first; empty: nothing did.
-  [[nodiscard]] std::string run();
+  std::string run();
   /// Who was there, in words; known before it runs.
   [[nodiscard]] std::string in_words() const;
   [[nodiscard]] oracle& judge() { return all_.judge; }

@@ -20,7 +20,7 @@ class shared_life {
  public:
   explicit shared_life(std::uint64_t seed);
   /// What went wrong first; empty: nothing did.
-  [[nodiscard]] std::string run();
+  std::string run();
   [[nodiscard]] std::string in_words() const;
   [[nodiscard]] oracle& judge() { return all_.judge; }
 

@@ -18,22 +18,21 @@
 namespace brigade::sim {
 namespace {
 
-/// Lives a seed again, and gives the story of it.
-template <class Life>
-std::string story_of(std::uint64_t seed, bool aloud) {
-  Life again(seed);
-  again.judge().listen(aloud);
-  const std::string problem = again.run();
-  return again.in_words() + "\n" + again.judge().story() + "  then: " + problem + "\n";
-}
-
-/// Empty, or what went wrong, with who was there and what they did.
+/// What went wrong, with who was there and what they did before; empty: nothing did. A seed that
+/// is played alone tells all of it, as it happens.
 template <class Life>
 std::string problem_of(std::uint64_t seed, bool alone) {
-  if (alone) return story_of<Life>(seed, true), Life(seed).run();
   Life life(seed);
+  if (alone) {
+    std::cerr << life.in_words() << "\n";
+    life.judge().listen(true);
+  }
   const std::string problem = life.run();
-  return problem.empty() ? problem : story_of<Life>(seed, false);
+  if (problem.empty() || alone) return problem;
+  Life again(seed);
+  again.judge().listen(false);
+  again.run();
+  return again.in_words() + "\n" + again.judge().story() + "  then: " + problem + "\n";
 }
 
 std::string queues(std::uint64_t seed, bool alone) {
@@ -42,10 +41,13 @@ std::string queues(std::uint64_t seed, bool alone) {
   return problem_of<queue_life<queue<parcel>>>(seed, alone);
 }
 
+using detail::probe::coverage;
 using life_of = std::string (*)(std::uint64_t seed, bool alone);
 
-void live(life_of what, std::initializer_list<feature> must_be_seen) {
+void live(life_of what, std::initializer_list<feature> must_be_seen,
+          std::initializer_list<coverage> also) {
   const seed_range seeds = all_seeds();
+  const coverage_since_now rare;
   const feature_counts before = features_seen;
   for (std::uint64_t n = 0; n < seeds.count; ++n) {
     const seed_under_way seed("conservation_sim", seeds.first + n);
@@ -60,48 +62,52 @@ void live(life_of what, std::initializer_list<feature> must_be_seen) {
       EXPECT_GE(count, coverage_min) << feature_names[at];
     }
   }
+  rare.expect(seeds.count, also);
 }
 
 TEST(conservation_sim, queues_keep_every_item_whatever_is_done_to_them) {
-  live(queues, {feature::put_waited,
-                feature::put_gave_up,
-                feature::item_stayed,
-                feature::try_put_refused,
-                feature::slot_committed,
-                feature::slot_dropped,
-                feature::slot_closed,
-                feature::take_waited,
-                feature::take_gave_up,
-                feature::take_ended_by_cancel,
-                feature::ticket_done,
-                feature::ticket_failed,
-                feature::ticket_abandoned,
-                feature::given_back,
-                feature::got,
-                feature::batch_taken,
-                feature::batch_lingered,
-                feature::linger_cut_short,
-                feature::batch_split,
-                feature::dropped_oldest,
-                feature::dropped_newest,
-                feature::dropped_itself,
-                feature::came_in_its_place,
-                feature::refused,
-                feature::too_heavy_came_alone,
-                feature::equals_kept_their_order,
-                feature::select_took,
-                feature::select_put,
-                feature::select_reserved,
-                feature::select_got_an_event,
-                feature::select_forwarded,
-                feature::timed_out,
-                feature::joined,
-                feature::joined_in_time,
-                feature::join_named_holders,
-                feature::closed_with_items,
-                feature::closed_on_putters,
-                feature::aborted_with_items,
-                feature::killed});
+  live(queues,
+       {feature::put_waited,
+        feature::put_gave_up,
+        feature::item_stayed,
+        feature::try_put_refused,
+        feature::slot_committed,
+        feature::slot_dropped,
+        feature::slot_closed,
+        feature::take_waited,
+        feature::take_gave_up,
+        feature::take_ended_by_cancel,
+        feature::ticket_done,
+        feature::ticket_failed,
+        feature::ticket_abandoned,
+        feature::given_back,
+        feature::got,
+        feature::batch_taken,
+        feature::batch_lingered,
+        feature::linger_cut_short,
+        feature::batch_split,
+        feature::dropped_oldest,
+        feature::dropped_newest,
+        feature::dropped_itself,
+        feature::came_in_its_place,
+        feature::refused,
+        feature::too_heavy_came_alone,
+        feature::equals_kept_their_order,
+        feature::select_took,
+        feature::select_put,
+        feature::select_reserved,
+        feature::select_got_an_event,
+        feature::select_forwarded,
+        feature::timed_out,
+        feature::joined,
+        feature::joined_in_time,
+        feature::join_named_holders,
+        feature::closed_with_items,
+        feature::closed_on_putters,
+        feature::aborted_with_items,
+        feature::killed},
+       {coverage::grant_revoked, coverage::put_cancelled_after_grant,
+        coverage::abort_with_grant_out, coverage::join_raced_by_put});
 }
 
 TEST(conservation_sim, channels_keep_every_item_whoever_goes_first) {
@@ -109,7 +115,8 @@ TEST(conservation_sim, channels_keep_every_item_whoever_goes_first) {
        {feature::put_waited, feature::refused, feature::dropped_oldest, feature::dropped_newest,
         feature::select_put, feature::select_got_an_event, feature::timed_out, feature::received,
         feature::last_sender_gone, feature::last_receiver_gone, feature::send_failed,
-        feature::receiver_returned_items, feature::items_destroyed, feature::killed});
+        feature::receiver_returned_items, feature::items_destroyed, feature::killed},
+       {coverage::grant_revoked, coverage::put_cancelled_after_grant});
 }
 
 TEST(conservation_sim, shared_queues_keep_every_item_on_one_loop) {
@@ -119,7 +126,8 @@ TEST(conservation_sim, shared_queues_keep_every_item_on_one_loop) {
        feature::take_gave_up, feature::take_ended_by_cancel, feature::ticket_done,
        feature::ticket_failed, feature::ticket_abandoned, feature::given_back, feature::batch_taken,
        feature::select_took, feature::timed_out, feature::joined, feature::closed_with_items,
-       feature::closed_on_putters, feature::aborted_with_items, feature::killed});
+       feature::closed_on_putters, feature::aborted_with_items, feature::killed},
+      {});
 }
 
 }  // namespace

@@ -77,7 +77,9 @@ struct subject {
 
  private:
   static typename Queue::options options_for(const queue_terms& terms) {
-    typename Queue::options how(terms.items_max);
+    using options = typename Queue::options;
+    options how =
+        terms.items_max == queue_terms::no_bound ? options(unbounded) : options(terms.items_max);
     how.name(terms.name).when_full(terms.when_full);
     if (terms.notes_holders) how.note_holders();
     if (terms.weight_max != 0) {
