@@ -108,8 +108,12 @@ task<> channel_life::send_all(std::shared_ptr<sending_end> by, int producer) {
       } else {
         co_await std::move(sending);
       }
-    } catch (const channel_broken&) {
+    } catch (const channel_broken& broken) {
       all_.judge.require(receivers_ == 0, "a channel that is received from is broken");
+      const std::uint64_t lost = all_.book.count(fate::destroyed);
+      const std::string text = broken.what();
+      all_.judge.require(lost == 0 || text.find(": " + std::to_string(lost)) != std::string::npos,
+                         "the error does not count what will never be received");
       saw(feature::send_failed);
       break;
     }
@@ -353,6 +357,8 @@ void channel_life::check_step() {
   if (!all_.judge.first_problem().empty()) return;
   receivers_waiting_.check();
   senders_waiting_.check();
+  all_.judge.require(receivers_ != 0 || model_.waiting().empty(),
+                     "nobody can receive, and the channel keeps its items");
   detail::channel_state<parcel>* known = state();
   if (known == nullptr) return;
   model_.check(known->items.core(), receivers_waiting_, senders_waiting_);

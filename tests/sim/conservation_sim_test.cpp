@@ -18,8 +18,9 @@
 namespace brigade::sim {
 namespace {
 
-/// What went wrong, with who was there and what they did before; empty: nothing did. A seed that
-/// is played alone tells all of it, as it happens.
+/// What went wrong; empty: nothing did. Prints who was there and what they did before: at once, for
+/// a queue that is left in disorder may not survive its end. A seed that is played alone tells all
+/// of it, as it happens.
 template <class Life>
 std::string problem_of(std::uint64_t seed, bool alone) {
   Life life(seed);
@@ -27,12 +28,14 @@ std::string problem_of(std::uint64_t seed, bool alone) {
     std::cerr << life.in_words() << "\n";
     life.judge().listen(true);
   }
-  const std::string problem = life.run();
+  std::string problem = life.run();
   if (problem.empty() || alone) return problem;
+  std::cerr << "then: " << problem << "\nin " << life.in_words() << std::endl;
   Life again(seed);
   again.judge().listen(false);
   again.run();
-  return again.in_words() + "\n" + again.judge().story() + "  then: " + problem + "\n";
+  std::cerr << again.judge().story() << "  then: " << problem << std::endl;
+  return problem;
 }
 
 std::string queues(std::uint64_t seed, bool alone) {
@@ -52,7 +55,7 @@ void live(life_of what, std::initializer_list<feature> must_be_seen,
   for (std::uint64_t n = 0; n < seeds.count; ++n) {
     const seed_under_way seed("conservation_sim", seeds.first + n);
     const std::string problem = what(seeds.first + n, seeds.count == 1);
-    ASSERT_TRUE(problem.empty()) << problem << seed.how_to_repeat();
+    ASSERT_TRUE(problem.empty()) << problem << "\n" << seed.how_to_repeat();
   }
   for (const feature each : must_be_seen) {
     const auto at = static_cast<std::size_t>(each);
