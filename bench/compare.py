@@ -4,7 +4,8 @@
     bench/compare.py [--rounds 5] [--only W1,W2] [--save] [--no-install]
 
 Builds brigade's benchmarks and the peers' programs (bench/peers), runs each cell in a fresh process
-on one CPU, all programs of a workload in turn, and prints the medians. --save writes the table into
+on one CPU (on two, by the wall clock, where the row says so), all programs of a workload in turn,
+and prints the medians. --save writes the table into
 bench/RESULTS.md and the picture bench/async.svg. A peer whose compiler or library is missing and
 cannot be installed is left out with one line.
 
@@ -30,13 +31,14 @@ BOUND = 1.8
 class Workload:
     """One row: what brigade runs, what it must reach and what it is meant to reach."""
 
-    def __init__(self, name, program, must, stretch, what, heap=False, bound=True):
-        self.name, self.program, self.heap = name, program, heap
+    def __init__(self, name, program, must, stretch, what, heap=False, bound=True, threads=1):
+        self.name, self.program, self.heap, self.threads = name, program, heap, threads
         self.must, self.stretch, self.what, self.bound = must, stretch, what, bound
 
     @property
     def title(self):
-        return self.name + (" heap" if self.heap else "")
+        name = f"{self.threads}x {self.name}" if self.threads > 1 else self.name
+        return name + (" heap" if self.heap else "")
 
 
 WORKLOADS = [
@@ -49,6 +51,10 @@ WORKLOADS = [
     Workload("W2", "queue", 40, 32, "", heap=True),
     Workload("W3", "queue", None, None, "", heap=True),
     Workload("W5", "queue", 80, 55, "", heap=True),
+    Workload("W4", "shared_queue", 40, 25, "four producers, four consumers, room for 64: two "
+             "threads, wall time", threads=2),
+    Workload("W5", "shared_queue", 90, 55, "as W5, half of each stage on a thread: wall time",
+             threads=2),
     Workload("W6a", "task", 145, 110, "a task that does nothing, in a group"),
     Workload("W6aj", "task", 260, 190, "the same, its handle kept and its result taken"),
     Workload("W6b", "task", None, None, "a task that yields once, in a group"),
@@ -63,15 +69,17 @@ WORKLOADS = [
 
 
 def run_cell(command, workload):
-    """CPU nanoseconds an item; None when the program does not have the workload."""
-    cpu = sorted(os.sched_getaffinity(0))[-1]
-    done = subprocess.run(["taskset", "-c", str(cpu), *command(workload)], capture_output=True,
-                          text=True, timeout=300)
+    """CPU nanoseconds an item, wall time on several threads; None when the program does not have
+    the workload."""
+    cpus = sorted(os.sched_getaffinity(0))[-workload.threads:]
+    done = subprocess.run(["taskset", "-c", ",".join(map(str, cpus)), *command(workload)],
+                          capture_output=True, text=True, timeout=300)
     if done.returncode == 2:
         return None
     if done.returncode != 0:
         sys.exit(f"{workload.title}: {done.args} ended with {done.returncode}\n{done.stderr}")
-    return float(done.stdout.split()[1])
+    wall, cpu = done.stdout.split()
+    return float(cpu if workload.threads == 1 else wall)
 
 
 def run_all(programs, workloads, rounds):
@@ -154,11 +162,12 @@ def report(rows, programs, left_out, rounds):
     peers = [name for name in programs if name != "brigade"]
     all_rows = [[row.workload.title] + [spread_of(row.values[name]) for name in peers]
                 for row in rows]
-    legend = "\n".join(f"- {work.name}: {work.what}" for work in WORKLOADS if work.what)
+    legend = "\n".join(f"- {work.title}: {work.what}" for work in WORKLOADS if work.what)
     missing = "\n".join(f"- {line}" for line in left_out)
     return f"""Written by `bench/compare.py --save` at {commit}, {datetime.date.today()}:
-CPU nanoseconds an item (bytes for W6m) on one CPU, a fresh process a cell, **median** and range of
-{rounds} rounds in which the programs take turns. `ratio` is brigade divided by the bare loop.
+CPU nanoseconds an item (bytes for W6m) on one CPU, wall nanoseconds for the rows of two threads
+(2x), a fresh process a cell, **median** and range of {rounds} rounds in which the programs take
+turns. `ratio` is brigade divided by the bare loop.
 
 ![The same as a picture](async.svg)
 

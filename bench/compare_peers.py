@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 # Peers that no package registry has; measured figures of theirs would need their sources.
+NOTHING = ["sh", "-c", "exit 2"]
 NOT_PACKAGED = ["cppcoro, libcoro, concurrencpp: neither Debian nor another package registry has "
                 "them"]
 
@@ -54,13 +55,13 @@ class Builder:
 
     # --- one function a peer ---
     def bare_loop(self):
-        return self.cxx("prototype")
+        return one_thread_only(self.cxx("prototype"))
 
     def go(self):
         self.need(lambda: shutil.which("go") is not None, "golang-go")
         self.run(["go", "build", "-o", str(self.out / "go_peer"), "."], cwd=self.peers / "go")
         program = str(self.out / "go_peer")
-        return lambda work: ["env", "GOMAXPROCS=1", program, work.name, payload(work)]
+        return lambda work: ["env", f"GOMAXPROCS={work.threads}", program, work.name, payload(work)]
 
     def rust(self, channel):
         self.need(lambda: shutil.which("cargo") is not None, "cargo")
@@ -68,7 +69,8 @@ class Builder:
         self.run(["cargo", "build", "--quiet", "--release", "--target-dir", str(target)],
                  cwd=self.peers / "rust")
         program = str(target / "release" / "rust_peer")
-        return lambda work: [program, work.name, payload(work), "0", channel, "ct"]
+        runtime = {1: "ct", 2: "mt2"}
+        return lambda work: [program, work.name, payload(work), "0", channel, runtime[work.threads]]
 
     def tokio(self):
         return self.rust("tokio")
@@ -78,19 +80,21 @@ class Builder:
 
     def fiber(self):
         self.need_header("boost/fiber/all.hpp", "libboost-fiber1.81-dev")
-        return self.cxx("fiber", "-lboost_fiber", "-lboost_context")
+        return one_thread_only(self.cxx("fiber", "-lboost_fiber", "-lboost_context"))
 
     def tbb(self):
         self.need_header("oneapi/tbb.h", "libtbb-dev")
-        return self.cxx("tbb", "-ltbb")
+        program = self.cxx("tbb", "-ltbb")
+        return lambda work: [*program(work), "0", str(work.threads)]
 
     def asio(self):
         self.need_header("boost/asio.hpp", "libboost1.81-dev")
-        return self.cxx("asio")
+        return one_thread_only(self.cxx("asio"))
 
     def asyncio(self, loop="asyncio"):
         script = str(self.peers / "asyncio_peer.py")
-        return lambda work: ["/usr/bin/python3", script, work.name, payload(work), "0", loop]
+        return one_thread_only(
+            lambda work: ["/usr/bin/python3", script, work.name, payload(work), "0", loop])
 
     def uvloop(self):
         self.need(lambda: subprocess.run(["/usr/bin/python3", "-c", "import uvloop"],
@@ -104,11 +108,15 @@ def payload(work):
 
 def queues_only(command):
     """async-channel is a queue: what it shows of tasks and timers is its runtime, tokio."""
-    return lambda work: command(work) if work.program == "queue" else ["sh", "-c", "exit 2"]
+    return lambda work: command(work) if work.program.endswith("queue") else NOTHING
+
+
+def one_thread_only(command):
+    return lambda work: command(work) if work.threads == 1 else NOTHING
 
 
 def build_brigade(root, build):
-    programs = ("queue", "task", "timer", "cancel")
+    programs = ("queue", "shared_queue", "task", "timer", "cancel")
     for command in (["cmake", "--preset", "bench"],
                     ["cmake", "--build", str(build), "--target",
                      *(f"{name}_bench" for name in programs)]):

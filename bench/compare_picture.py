@@ -39,7 +39,8 @@ def picture(rows):
              ".what{font-weight:normal;fill:#475569}.name{text-anchor:end}")
     head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
             f'viewBox="0 0 {width} {height}">')
-    title = ('<text x="10" y="18" class="title">CPU ns an item, one thread (W6m: bytes a task); '
+    title = ('<text x="10" y="18" class="title">CPU ns an item, one thread '
+             '(2x: wall ns, two threads; W6m: bytes a task); '
              'shorter is better, the scale is logarithmic</text>')
     return "\n".join([head, f"<style>{style}</style>",
                       f'<rect width="{width}" height="{height}" fill="#fff"/>', title, *lines,

@@ -1,19 +1,23 @@
-// oneTBB: parallel_pipeline (W5), task_group (W6a). tbb WORKLOAD int|heap [ITEMS]
+// oneTBB: parallel_pipeline (W5), task_group (W6a). tbb WORKLOAD int|heap [ITEMS [THREADS]]
 //
-// On one thread. A pipeline carries one item through all its stages in one task, without queues
-// between them. concurrent_bounded_queue blocks threads, so W1 to W3 would measure the kernel.
+// On one thread unless told otherwise. A pipeline carries one item through all its stages in one
+// task, without queues between them. concurrent_bounded_queue blocks threads, so W1 to W4 would
+// measure the kernel.
 #include "measure.hpp"
 
 #include <oneapi/tbb.h>
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 namespace {
 
 using bench::arguments;
 
-std::uint64_t sum = 0;
+std::atomic<std::uint64_t> sum = 0;
 
 /// TBB copies items between stages, so the heap item travels as a plain pointer.
 template <class T>
@@ -36,7 +40,7 @@ void pipeline(std::uint64_t items) {
     return T{};
   };
   const auto pass = [](T item) { return item; };
-  const auto sink = [](T item) { sum += consume(item); };
+  const auto sink = [](T item) { sum.fetch_add(consume(item), std::memory_order_relaxed); };
   tbb::parallel_pipeline(64, tbb::make_filter<void, T>(tbb::filter_mode::serial_in_order, source) &
                                  tbb::make_filter<T, T>(tbb::filter_mode::parallel, pass) &
                                  tbb::make_filter<T, T>(tbb::filter_mode::parallel, pass) &
@@ -54,7 +58,8 @@ void spawn_and_wait(std::uint64_t tasks) {
 int main(int argc, char** argv) {
   const arguments given(argc, argv);
   const std::uint64_t items = given.items(1'000'000);
-  const tbb::global_control one_thread(tbb::global_control::max_allowed_parallelism, 1);
+  const std::size_t threads = given.mode.empty() ? 1 : std::stoul(given.mode);
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
   bench::stopwatch watch;
   if (given.workload == "W5") {
     given.heap ? pipeline<bench::blob*>(items) : pipeline<std::uint64_t>(items);

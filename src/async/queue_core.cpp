@@ -159,6 +159,7 @@ void queue_core::mark_closed() noexcept {
   closed_ = true;
   heed_ = true;
   room_plain_ = 0;
+  offer_ = nullptr;
   // While an item is promised, whoever waits may still get it: should its promise be taken back.
   if (size_ == 0) end_getters();
   hurry_gatherer();

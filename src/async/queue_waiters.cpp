@@ -8,6 +8,11 @@ namespace brigade::detail {
 
 // --- those who take ---
 
+bool getter::ready_after_all() noexcept {
+  if (core_.offer_ != nullptr && core_.take_up_offer()) return loop::spend();
+  return core_.closed_and_drained() && end_now();
+}
+
 gatherer::gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within,
                    std::source_location where)
     : getter(from, where, true), items_max_(items_max), within_(within) {
@@ -129,7 +134,13 @@ void putter::finish_wait() {
   if (core_.closed_) throw queue_closed(core_.name_);
 }
 
+bool queue_core::take_up_offer() noexcept {
+  putter& next = *std::exchange(offer_, nullptr);
+  return next.complete() && item_to_spare();
+}
+
 void putter::revoke() noexcept {
+  core_.offer_ = nullptr;
   if (core_.waits_when_full()) core_.take_back_room_grant(weight());
 }
 

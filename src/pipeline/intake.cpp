@@ -74,7 +74,7 @@ task<> engine::implementation::take_in_hand() {
     const int start =
         arriving_->replay == nullptr ? 0 : std::max(arriving_->replay->stage_index, 0);
     stage_run& entry = *stages_[static_cast<std::size_t>(start)];
-    co_await entry.input.put(arriving_);
+    co_await entry.input.put_from(arriving_);  // and accounted for in the same step
     arriving_->stage = entry.index;
     arriving_ = nullptr;
     ++entry.in;

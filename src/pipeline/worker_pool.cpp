@@ -63,7 +63,7 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
         accept(work, std::move(result->value()));
         [[fallthrough]];
       case attempt_result::kind::unchanged:
-        co_await next.input.put(&work);
+        co_await next.input.put_from(own.current);
         own.current = nullptr;
         pass(stage, work);
         break;
@@ -192,7 +192,7 @@ task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
   stage.inside += own.children.size() - 1;
   std::reverse(own.children.begin(), own.children.end());
   while (!own.children.empty()) {
-    co_await next.input.put(own.children.back());
+    co_await next.input.put_from(own.children.back());
     item& child = *own.children.back();
     own.children.pop_back();
     pass(stage, child);
@@ -279,7 +279,7 @@ task<> engine::implementation::requeue_due(stage_run& stage) {
       item& work = *static_cast<item::hook*>(stage.due.front())->self;
       work.place.unlink();
       stage.requeued = &work;
-      co_await stage.input.put(&work);
+      co_await stage.input.put_from(stage.requeued);
       stage.requeued = nullptr;
     }
     if (stage.input.closed()) co_return;

@@ -1,5 +1,6 @@
 #include <brigade/async/group.hpp>
 #include <brigade/async/queue.hpp>
+#include <brigade/async/spawn.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/testing/virtual_loop.hpp>
 
@@ -152,6 +153,122 @@ TEST(queue, a_granted_putter_that_is_cancelled_passes_its_slot_on_and_keeps_its_
     EXPECT_EQ(left, ints{2});
   };
   loop.run(main());
+}
+
+task<> put_one(queue<int>& to, int value) { co_await to.put(value); }
+
+/// A queue of one that holds 0, and a task whose put of 1 has just been promised room.
+task_handle<> put_with_room_promised(queue<int>& jobs) {
+  int zero = 0;
+  EXPECT_TRUE(jobs.try_put(zero));
+  auto putter = spawn(eager, put_one, std::ref(jobs), 1);
+  EXPECT_TRUE(jobs.try_take().has_value());
+  EXPECT_FALSE(putter.done());
+  return putter;
+}
+
+TEST(queue, a_taker_takes_up_the_put_that_has_room) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  auto main = [&]() -> task<> {
+    auto putter = put_with_room_promised(jobs);
+    const std::uint64_t before = loop::current().steps();
+    auto ticket = co_await jobs.take();
+    EXPECT_EQ(*ticket, 1);
+    EXPECT_EQ(loop::current().steps(), before);
+    EXPECT_FALSE(putter.done());  // it runs when its turn comes
+    EXPECT_EQ(jobs.statistics().reserved, 0U);
+    co_await putter;
+  };
+  loop.run(main());
+  EXPECT_EQ(jobs.statistics().put, 2U);
+  EXPECT_EQ(jobs.statistics().done, 2U);
+}
+
+TEST(queue, a_put_that_was_taken_up_has_succeeded_and_a_cancellation_strikes_later) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  bool put = false;
+  auto putter = [](queue<int>& to, bool& done) -> task<> {
+    co_await to.put(1);
+    done = true;
+    co_await sleep_for(1h);
+  };
+  auto main = [&]() -> task<> {
+    co_await jobs.put(0);
+    auto handle = spawn(eager, putter, std::ref(jobs), std::ref(put));
+    EXPECT_TRUE(jobs.try_take().has_value());
+    auto ticket = co_await jobs.take();
+    EXPECT_EQ(*ticket, 1);
+    handle.cancel();
+    EXPECT_THROW(co_await handle, cancelled);
+    EXPECT_TRUE(put);
+  };
+  loop.run(main());
+}
+
+TEST(queue, a_put_that_was_taken_up_may_lose_its_frame) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  auto main = [&]() -> task<> {
+    auto putter = put_with_room_promised(jobs);
+    auto ticket = co_await jobs.take();
+    loop::current().kill(putter.record());
+    EXPECT_EQ(*ticket, 1);
+    ticket.give_back();
+    EXPECT_EQ(jobs.abort(), ints{1});
+  };
+  loop.run(main());
+}
+
+TEST(queue, a_put_that_has_room_is_not_taken_up_once_the_queue_is_closed) {
+  virtual_loop loop;
+  queue<int> jobs{1};
+  auto main = [&]() -> task<> {
+    auto putter = put_with_room_promised(jobs);
+    jobs.close();
+    auto ticket = co_await jobs.take();
+    EXPECT_EQ(ticket.why(), no_item::closed);
+    EXPECT_THROW(co_await putter, queue_closed);
+  };
+  loop.run(main());
+}
+
+TEST(queue, what_is_put_from_is_not_taken_up) {
+  virtual_loop loop;
+  queue<std::string> words{1};
+  std::string item = "kept";
+  auto putter = [](queue<std::string>& to, std::string& word) -> task<> {
+    co_await to.put_from(word);
+    EXPECT_EQ(to.size(), 1U);  // nobody has it before this line
+  };
+  auto main = [&]() -> task<> {
+    co_await words.put("first");
+    auto handle = spawn(eager, putter, std::ref(words), std::ref(item));
+    EXPECT_TRUE(words.try_take().has_value());
+    EXPECT_EQ(item, "kept");
+    auto ticket = co_await words.take();
+    EXPECT_EQ(*ticket, "kept");
+    co_await handle;
+  };
+  loop.run(main());
+}
+
+TEST(queue, of_several_puts_with_room_none_is_taken_up_before_its_turn) {
+  virtual_loop loop;
+  queue<int> jobs{2};
+  ints got;
+  auto main = [&]() -> task<> {
+    co_await jobs.put(1);
+    co_await jobs.put(2);
+    auto third = spawn(eager, put_one, std::ref(jobs), 3);
+    auto fourth = spawn(eager, put_one, std::ref(jobs), 4);
+    for (int i = 0; i < 4; ++i) co_await take_into(jobs, got);
+    co_await third;
+    co_await fourth;
+  };
+  loop.run(main());
+  EXPECT_EQ(got, (ints{1, 2, 3, 4}));
 }
 
 TEST(queue, a_newcomer_does_not_overtake_those_who_wait) {

@@ -21,6 +21,8 @@ class queue_scenario {
   /// What went wrong first; empty: nothing did.
   [[nodiscard]] std::string run();
   [[nodiscard]] std::uint64_t steps() const { return loop_.steps(); }
+  /// Puts that a taker has finished.
+  [[nodiscard]] std::uint64_t taken_up() const { return taken_up_; }
 
  private:
   struct label {
@@ -36,6 +38,7 @@ class queue_scenario {
     std::uint64_t abandoned = 0;
   };
   class claim;
+  class offer;
 
   task<> play();
   task<> squad();
@@ -62,6 +65,8 @@ class queue_scenario {
   void close();
   void abort();
   void was_put(const label& what);
+  bool note_taken_up(const label& what);
+  void note_taken_up();
   void saw_the_end();
   void check_step();
   void check_end();
@@ -87,6 +92,8 @@ class queue_scenario {
   // The model.
   std::deque<label> waiting_;  ///< in the queue, oldest first
   std::size_t held_ = 0;       ///< taken and not settled
+  std::vector<label> offers_;  ///< puts under way
+  std::uint64_t taken_up_ = 0;
   std::uint64_t put_ = 0;
   std::uint64_t given_back_ = 0;
   std::uint64_t returned_ = 0;

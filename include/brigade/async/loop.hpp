@@ -189,7 +189,7 @@ class loop : private detail::scheduler {
   }
   [[nodiscard]] static int budget() { return detail::turn_budget_left; }
   static void exhaust_budget() noexcept { detail::turn_budget_left = 0; }
-  [[nodiscard]] detail::timer_heap& timers() { return timers_; }
+  [[nodiscard]] detail::timer_queue& timers() { return timers_; }
   [[nodiscard]] detail::driver& world() { return *driver_; }
   void adopt(detail::future_state& future) noexcept;
   [[nodiscard]] std::unique_ptr<detail::junction>& junction() { return junction_; }
@@ -234,7 +234,7 @@ class loop : private detail::scheduler {
   std::shared_ptr<detail::mailbox> mailbox_;
   bool plain_steps_ = false;      ///< that takes the first, and no step is timed
   bool takes_the_first_ = false;  ///< its driver does not choose who runs next
-  detail::timer_heap timers_;
+  detail::timer_queue timers_;
   std::size_t outside_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t next_task_id_ = 1;

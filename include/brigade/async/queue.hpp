@@ -5,9 +5,10 @@
 /// dropped because the queue was told to. No timeout, cancellation or error ever loses one. A
 /// waiting getter is *granted* an item: the item stays in the queue, counted, until that getter has
 /// resumed; if it is cancelled before, the next getter is granted it. A waiting putter is granted
-/// room; its value stays with it. Newcomers see what is left after the grants, so nobody is
-/// overtaken; waiters are served in the order they came, a heavy item at the head of the line is
-/// not passed by light ones.
+/// room; its value stays with it until it resumes, or, with `put`, until a taker who finds nothing
+/// else takes it up: from then on that put has succeeded, and a cancellation strikes at the next
+/// wait. Newcomers see what is left after the grants, so nobody is overtaken; waiters are served in
+/// the order they came, a heavy item at the head of the line is not passed by light ones.
 ///
 /// Capacity 0 is a misuse (asserted); `unbounded` is spelled. The name stands in reports.
 ///
@@ -117,12 +118,14 @@ class basic_queue : protected detail::queue_of<T> {
   ///             next putter.
   /// Throws:     `queue_closed` when the queue is closed, also while waiting; `queue_full` with
   ///             `overflow::refuse`. The item is then gone; `put_from` and `reserve` leave it.
-  /// Resumes:    through the loop, never inside `take`.
+  /// Resumes:    through the loop, never inside `take`. A taker may have the item before that:
+  ///             what must be done before anybody has it comes before the put, or is a `put_from`.
   auto put(T item, std::source_location where = std::source_location::current()) {
     return detail::put_operation<basic_queue, T>(*this, std::move(item), where);
   }
-  /// The same for an item that stays where it is, whole, unless and until it goes into the queue.
-  /// This is the put for a `select`.
+  /// The same for an item that stays where it is, whole, unless and until it goes into the queue;
+  /// which it does when this resumes, so nobody has it before the next line. This is the put for a
+  /// `select`.
   auto put_from(T& item, std::source_location where = std::source_location::current()) {
     return detail::put_operation<basic_queue, T&>(*this, item, where);
   }
@@ -250,6 +253,11 @@ class basic_queue : protected detail::queue_of<T> {
   }
   [[gnu::always_inline]] void put_plainly(T&& item) {
     store_.push(std::move(item));
+    this->item_arrived();
+  }
+  void put_granted(T&& item) {
+    store_.push(std::move(item));
+    this->use_plain_grant();
     this->item_arrived();
   }
   void put_now(T&& item) {

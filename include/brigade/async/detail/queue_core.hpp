@@ -100,6 +100,9 @@ class queue_core {
   // --- for the operations ---
   [[nodiscard]] bool item_to_spare() const { return size_ > granted_; }
   [[nodiscard]] std::size_t items_to_spare() const { return size_ - granted_; }
+  /// Finishes the put that has room promised, for a taker who finds nothing. True: now there is an
+  /// item to spare.
+  [[nodiscard]] bool take_up_offer() noexcept;
   /// Whether any item at all may come in, and nothing else is to be asked: the short way of a put.
   [[nodiscard]] bool room_to_spare() const { return size_ + reserved_ < room_plain_; }
   [[nodiscard]] bool plain_and_open() const { return room_plain_ != 0; }
@@ -142,6 +145,10 @@ class queue_core {
     reserved_weight_ += weight;
   }
   void use_reserved(std::size_t weight) noexcept;
+  void use_plain_grant() noexcept {
+    --reserved_;
+    offer_ = nullptr;
+  }
   /// Throws `queue_full`, with `overflow::refuse`.
   void refuse_unless_fits(std::size_t weight);
   void take_back_room_grant(std::size_t weight) noexcept;
@@ -177,6 +184,10 @@ class queue_core {
   std::size_t reserved_ = 0;
   std::size_t room_plain_;  ///< the capacity; 0 when the queue is odd, or closed
   std::uint64_t unfinished_ = 0;
+  /// The one put that has room promised and has not resumed; a taker who would have to wait takes
+  /// it up instead, which halves the turns of a queue of one (W1: 437 instructions an item without,
+  /// 300 with). Null also when several have room: they go in the order they came.
+  putter* offer_ = nullptr;
   link_list getters_;
   link_list putters_;
   link_list joiners_;
@@ -236,7 +247,7 @@ class getter : public waiter {
   [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
     if (core_.item_to_spare()) [[likely]]
       return loop::spend();
-    return core_.closed_and_drained() && end_now();
+    return (core_.offer_ != nullptr || core_.closed_) && ready_after_all();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     if (begin_wait(handle)) return;
@@ -257,6 +268,7 @@ class getter : public waiter {
     state_ = wait_state::ended;
     return true;
   }
+  [[nodiscard]] bool ready_after_all() noexcept;
   /// For one that waited; the promise it was given is used up.
   [[nodiscard]] take_end finish_wait() noexcept {
     const wait_state how = state_;
@@ -305,6 +317,9 @@ class putter : public waiter {
   ~putter() = default;
   /// Of the item, as the queue's weigher says; 0 when it has none.
   [[nodiscard]] virtual std::size_t weight() const noexcept = 0;
+  /// Puts the item into the room it was promised, and ends the wait well: from then on a
+  /// cancellation strikes later. False: there is no item, or it cannot go in now.
+  [[nodiscard]] virtual bool complete() noexcept { return false; }
   /// For one that waited: gives the room it was promised back to be used now; throws how it ended.
   void finish_wait();
   /// For destructors.
@@ -375,8 +390,9 @@ inline void queue_core::grant_getter() noexcept {
 
 inline void queue_core::grant_putter() noexcept {
   BRIGADE_ASSERT(room_to_spare(), "a putter was granted room that is not there");
-  ++reserved_;
-  static_cast<waiter*>(putters_.front())->wake(wait_state::granted);
+  auto* next = static_cast<putter*>(putters_.front());
+  offer_ = reserved_++ == 0 ? next : nullptr;
+  static_cast<waiter*>(next)->wake(wait_state::granted);
 }
 
 /// Waits until nothing is unfinished.

@@ -106,17 +106,37 @@ class [[nodiscard]] put_operation : public putter {
       queue().put_plainly(std::move(item_));
     } else if (state_ == wait_state::granted && core_.plain_and_open()) {
       state_ = wait_state::idle;
-      --core_.reserved_;
+      core_.use_plain_grant();
       queue().put_plainly(std::move(item_));
+    } else {
+      resume_after_wait();
+    }
+  }
+
+ private:
+  // By itself, so that the short ways above have nothing to save and restore.
+  [[gnu::noinline]] void resume_after_wait() {
+    if (state_ == wait_state::completed) {
+      state_ = wait_state::idle;
     } else {
       finish_wait();
       queue().put_now(std::move(item_));
     }
   }
-
- private:
   [[nodiscard]] Queue& queue() const { return static_cast<Queue&>(core_); }
   [[nodiscard]] std::size_t weight() const noexcept override { return queue().weigh(item_); }
+  [[nodiscard]] bool complete() noexcept override {
+    if constexpr (owns_item && std::is_nothrow_move_constructible_v<Held>) {
+      try {
+        queue().put_granted(std::move(item_));
+      } catch (...) {
+        return false;  // no memory: it stays where it is, and its own turn will say so
+      }
+      state_ = wait_state::completed;
+      return true;
+    }
+    return false;
+  }
   Held item_;
 };
 

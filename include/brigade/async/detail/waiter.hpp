@@ -27,6 +27,7 @@ enum class wait_state : std::uint8_t {
   granted,    ///< in the ready list with a promise that can still be taken back
   cancelled,  ///< in the ready list; resumes by failing
   ended,      ///< in the ready list; resumes with the primitive's end (closed)
+  completed,  ///< in the ready list; what it waited to do has been done for it
 };
 
 class waiter : public runnable {
