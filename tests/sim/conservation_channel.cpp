@@ -41,9 +41,9 @@ channel_life::channel_life(std::uint64_t seed)
       items_each_(all_.between(1, 20)),
       sender_count_(all_.between(1, 4)),
       receiver_count_(all_.between(1, 3)),
-      model_(all_.judge, all_.book, some_terms(all_)),
       senders_waiting_(all_.judge, "those who send"),
-      receivers_waiting_(all_.judge, "those who receive") {
+      receivers_waiting_(all_.judge, "those who receive"),
+      model_(all_.judge, all_.book, senders_waiting_, some_terms(all_)) {
   all_.makers_hurry = all_.chance(3);
   all_.takers_dawdle = all_.chance(3);
 }
@@ -147,11 +147,11 @@ task<> channel_life::send(sending_end& by, parcel& item) {
   item_record& what = *item;
   auto sending = by.end->send(std::move(item));
   const handle_note counted(*this, side::sending);
-  in_line line(senders_waiting_, sending, what.weight);
+  in_line line(senders_waiting_, sending, what);
   co_await sending;
   line.served();
   saw_if(line.has_waited(), feature::put_waited);
-  sent(what);
+  if (!line.told()) sent(what);
 }
 
 task<> channel_life::send_from(sending_end& by, parcel& item) {
@@ -361,7 +361,7 @@ void channel_life::check_step() {
                      "nobody can receive, and the channel keeps its items");
   detail::channel_state<parcel>* known = state();
   if (known == nullptr) return;
-  model_.check(known->items.core(), receivers_waiting_, senders_waiting_);
+  model_.check(known->items.core(), receivers_waiting_);
   const channel_statistics now = known->statistics();
   const bool right = now.senders == static_cast<std::size_t>(senders_) &&
                      now.receivers == static_cast<std::size_t>(receivers_);

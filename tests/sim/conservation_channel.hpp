@@ -86,9 +86,9 @@ class channel_life {
   int items_each_;
   int sender_count_;
   int receiver_count_;
-  queue_model model_;
   waiting_line senders_waiting_;
   waiting_line receivers_waiting_;
+  queue_model model_;
   int senders_ = 0;    ///< handles and operations that wait
   int receivers_ = 0;  ///< the same
   std::vector<std::weak_ptr<sending_end>> sending_;

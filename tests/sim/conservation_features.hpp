@@ -9,8 +9,9 @@ namespace brigade::sim {
 
 enum class feature : std::uint8_t {
   put_waited,
-  put_gave_up,  ///< a put, a put_from or a reserve that ended without having put
-  item_stayed,  ///< whole, with who called `put_from`, `try_put` or `commit`
+  put_was_finished,  ///< by a taker, before the task that put went on
+  put_gave_up,       ///< a put, a put_from or a reserve that ended without having put
+  item_stayed,       ///< whole, with who called `put_from`, `try_put` or `commit`
   try_put_refused,
   slot_committed,
   slot_dropped,
@@ -58,6 +59,7 @@ enum class feature : std::uint8_t {
 inline constexpr std::size_t feature_count = static_cast<std::size_t>(feature::count_);
 inline constexpr std::array<std::string_view, feature_count> feature_names = {
     "put_waited",
+    "put_was_finished",
     "put_gave_up",
     "item_stayed",
     "try_put_refused",

@@ -1,6 +1,7 @@
 #include "sim/conservation_line.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace brigade::sim {
 
@@ -10,6 +11,11 @@ waiting_line::entry::entry(waiting_line& in, const detail::waiter& operation, st
                            bool gathers)
     : in_(in), operation_(operation), weight_(weight), gathers_(gathers) {
   in_.entries_.push_back(this);
+}
+
+waiting_line::entry::entry(waiting_line& in, const detail::waiter& operation, item_record& item)
+    : entry(in, operation, item.weight) {
+  item_ = &item;
 }
 
 waiting_line::entry::~entry() { std::erase(in_.entries_, this); }
@@ -23,6 +29,14 @@ void waiting_line::nobody_is_overtaken() {
     if (each->operation_.state() != wait_state::waiting) continue;
     judge_.problem(of_ + ": somebody was served at once while others wait");
   }
+}
+
+item_record* waiting_line::next_finished() {
+  for (entry* each : entries_) {
+    const bool finished = each->operation_.state() == wait_state::completed;
+    if (each->item_ != nullptr && finished && !std::exchange(each->told_, true)) return each->item_;
+  }
+  return nullptr;
 }
 
 void waiting_line::check_order() {

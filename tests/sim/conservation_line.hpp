@@ -22,12 +22,16 @@ class waiting_line {
    public:
     entry(waiting_line& in, const detail::waiter& operation, std::size_t weight = 0,
           bool gathers = false);
+    /// Of a put that others may finish, with its item.
+    entry(waiting_line& in, const detail::waiter& operation, item_record& item);
     entry(const entry&) = delete;
     entry& operator=(const entry&) = delete;
     ~entry();
     /// It has got what it came for.
     void served();
     [[nodiscard]] bool has_waited() const { return seen_ != detail::wait_state::idle; }
+    /// Somebody has finished it, and was told of.
+    [[nodiscard]] bool told() const { return told_; }
 
    private:
     friend class waiting_line;
@@ -36,12 +40,17 @@ class waiting_line {
     detail::wait_state seen_ = detail::wait_state::idle;
     std::size_t weight_;
     bool gathers_;
+    item_record* item_ = nullptr;
+    bool told_ = false;
   };
 
   /// Before each step, so that no change of anybody's state is missed.
   void check();
   /// For what is served without an operation (`try_take`).
   void nobody_is_overtaken();
+
+  /// The item of a put that a taker has finished since; each is told of once. Null: of none.
+  [[nodiscard]] item_record* next_finished();
 
   // As of the last check.
   [[nodiscard]] std::size_t waiting() const { return waiting_; }

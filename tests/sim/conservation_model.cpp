@@ -40,8 +40,8 @@ std::string queue_terms::in_words() const {
   return text;
 }
 
-queue_model::queue_model(oracle& judge, item_book& book, queue_terms terms)
-    : judge_(judge), book_(book), terms_(std::move(terms)) {}
+queue_model::queue_model(oracle& judge, item_book& book, waiting_line& putters, queue_terms terms)
+    : judge_(judge), book_(book), putters_(putters), terms_(std::move(terms)) {}
 
 std::string queue_model::state_in_words() const {
   std::string text = "; by the model " + std::to_string(waiting_.size()) + " wait in it (weight " +
@@ -72,7 +72,20 @@ void queue_model::insert(item_record& item, bool before_its_equals) {
   waiting_.insert(at, &item);
 }
 
+void queue_model::catch_up() {
+  while (item_record* const item = putters_.next_finished()) {
+    require(terms_.when_full == overflow::wait, "a put was finished for who would not wait");
+    saw(feature::put_was_finished);
+    take_in(*item, queue_statistics());
+  }
+}
+
 void queue_model::put(item_record& item, const queue_statistics& after) {
+  catch_up();
+  take_in(item, after);
+}
+
+void queue_model::take_in(item_record& item, const queue_statistics& after) {
   judge_.tell([&] { return "put " + item.name() + " into " + terms_.name; });
   require(!closed_, "a closed queue took an item");
   require(item.where == place::maker, "an item was put that was not with its maker");
@@ -145,6 +158,7 @@ void queue_model::refused(std::size_t asked, const detail::queue_core& queue) {
 }
 
 void queue_model::taken(item_record& item) {
+  catch_up();
   judge_.tell([&] { return "took " + item.name() + " from " + terms_.name; });
   const bool next = !waiting_.empty() && waiting_.front() == &item;
   require(next, "an item was taken out of its turn");
@@ -174,6 +188,7 @@ void queue_model::settled(item_record& item, fate how) {
 }
 
 void queue_model::given_back(item_record& item) {
+  catch_up();
   judge_.tell([&] { return "gave " + item.name() + " back to " + terms_.name; });
   --held_;
   ++given_back_;
@@ -184,11 +199,13 @@ void queue_model::given_back(item_record& item) {
 }
 
 void queue_model::close() {
+  catch_up();
   judge_.tell([&] { return "close " + terms_.name; });
   closed_ = true;
 }
 
 void queue_model::aborted(const std::vector<parcel>& left) {
+  catch_up();
   judge_.tell([&] { return "abort " + terms_.name; });
   closed_ = aborted_ = true;
   const bool same = std::ranges::equal(left, waiting_, {}, [](const parcel& one) { return &*one; });
@@ -220,15 +237,15 @@ void queue_model::holds_no_more(const std::string& task, std::size_t items) {
 
 // --- what must be ---
 
-void queue_model::check(const detail::queue_core& queue, const waiting_line& takers,
-                        const waiting_line& putters) {
+void queue_model::check(const detail::queue_core& queue, const waiting_line& takers) {
   const queue_statistics now = queue.statistics();
   check_numbers(now, queue.reserved_weight_);
-  check_promises(now, takers, putters);
-  check_waiters(queue, now, takers, putters);
+  check_promises(now, takers);
+  check_waiters(queue, now, takers);
 }
 
 void queue_model::check_numbers(const queue_statistics& now, std::size_t reserved_weight) {
+  catch_up();
   require(vanished_.empty(), "an item in the queue was destroyed");
   check_counts(now);
   check_limits(now, reserved_weight);
@@ -267,38 +284,38 @@ void queue_model::check_limits(const queue_statistics& now, std::size_t reserved
   items_came_back_ = weight_came_back_ = 0;
 }
 
-void queue_model::check_promises(const queue_statistics& now, const waiting_line& takers,
-                                 const waiting_line& putters) {
+void queue_model::check_promises(const queue_statistics& now, const waiting_line& takers) {
   require(now.granted <= now.size, "more items are promised than there are");
   if (!aborted_ && !takers.somebody_gathers()) {
     require(now.granted == takers.granted(), "items are promised to nobody");
   }
   const bool room_is_promised = terms_.when_full == overflow::wait;
-  const std::size_t promised = room_is_promised ? putters.granted() : 0;
+  const std::size_t promised = room_is_promised ? putters_.granted() : 0;
   const std::size_t held = terms_.drops() ? 0 : slots_;
   require(now.reserved == promised + held, "room is promised to nobody");
 }
 
 void queue_model::check_waiters(const detail::queue_core& queue, const queue_statistics& now,
-                                const waiting_line& takers, const waiting_line& putters) {
+                                const waiting_line& takers) {
   require(now.getters_waiting == takers.waiting(), "it does not know who waits to take");
-  require(now.putters_waiting == putters.waiting(), "it does not know who waits to put");
+  require(now.putters_waiting == putters_.waiting(), "it does not know who waits to put");
   require(takers.waiting() == 0 || now.size == now.granted,
           "a task waits to take while there is an item for it");
   require(takers.waiting() == 0 || !closed_ || now.size != 0,
           "a task waits to take from a queue that is closed and empty");
-  require(putters.waiting() == 0 || !closed_, "a task waits to put into a closed queue");
+  require(putters_.waiting() == 0 || !closed_, "a task waits to put into a closed queue");
   require(now.unfinished != 0 || queue.joiners_.empty(),
           "a task waits to join while everything is settled");
-  if (putters.waiting() == 0) return;
+  if (putters_.waiting() == 0) return;
   const std::size_t items = now.size + now.reserved;
-  const std::size_t weight = now.weight + queue.reserved_weight_ + putters.weight_at_the_head();
+  const std::size_t weight = now.weight + queue.reserved_weight_ + putters_.weight_at_the_head();
   const bool too_heavy = terms_.weight_max != 0 && weight > terms_.weight_max;
   require(items != 0 && (items >= terms_.items_max || too_heavy),
           "a task waits to put while there is room for it");
 }
 
 void queue_model::check_joined(bool in_time) {
+  catch_up();
   require(!in_time || unfinished() == 0, "join ended while there was work");
   require(in_time || unfinished() != 0, "join says that not all is settled, and it is");
 }
@@ -318,6 +335,7 @@ void queue_model::check_holders(const join_result& told) {
 }
 
 void queue_model::check_closed_and_empty() {
+  catch_up();
   require(closed_, "an open queue said that it is closed");
   require(waiting_.empty(), "a queue said closed and drained while there was an item in it");
 }

@@ -34,7 +34,8 @@ struct queue_terms {
 
 class queue_model {
  public:
-  queue_model(oracle& judge, item_book& book, queue_terms terms);
+  /// `putters`: those who put, some of whom others finish for them.
+  queue_model(oracle& judge, item_book& book, waiting_line& putters, queue_terms terms);
   queue_model(const queue_model&) = delete;
   queue_model& operator=(const queue_model&) = delete;
   [[nodiscard]] const queue_terms& terms() const { return terms_; }
@@ -72,8 +73,7 @@ class queue_model {
   // --- what must be ---
   /// Size, counts and limits.
   void check_numbers(const queue_statistics& now, std::size_t reserved_weight = 0);
-  void check(const detail::queue_core& queue, const waiting_line& takers,
-             const waiting_line& putters);
+  void check(const detail::queue_core& queue, const waiting_line& takers);
   /// Of a `join` that has just ended; `in_time`: it said that everything is settled.
   void check_joined(bool in_time);
   void check_holders(const join_result& told);
@@ -91,14 +91,16 @@ class queue_model {
  private:
   void check_counts(const queue_statistics& now);
   void check_limits(const queue_statistics& now, std::size_t reserved_weight);
-  void check_promises(const queue_statistics& now, const waiting_line& takers,
-                      const waiting_line& putters);
+  void check_promises(const queue_statistics& now, const waiting_line& takers);
   void check_waiters(const detail::queue_core& queue, const queue_statistics& now,
-                     const waiting_line& takers, const waiting_line& putters);
+                     const waiting_line& takers);
   void check_overflow(item_record& item, const queue_statistics& now);
   void dropped_for(const item_record& incoming, item_record* out, const queue_statistics& now);
   [[nodiscard]] std::size_t victim(std::size_t promised) const;
   [[nodiscard]] bool fits(std::size_t weight) const;
+  /// Takes in what was put for those who wait, and who do not know of it yet.
+  void catch_up();
+  void take_in(item_record& item, const queue_statistics& after);
   void insert(item_record& item, bool before_its_equals);
   void require(bool holds, const char* what) {
     if (!holds) problem(what);
@@ -109,6 +111,7 @@ class queue_model {
 
   oracle& judge_;
   item_book& book_;
+  waiting_line& putters_;
   queue_terms terms_;
   std::deque<item_record*> waiting_;  ///< in the order of taking
   std::vector<item_record*> vanished_;

@@ -92,11 +92,11 @@ template <class Queue>
 task<> putters<Queue>::put(offer& one) {
   item_record& what = *one.item;
   auto putting = one.home.queue.put(std::move(one.item));
-  in_line line(one.home.putters, putting, what.weight);
+  in_line line(one.home.putters, putting, what);
   co_await putting;
   line.served();
   saw_if(line.has_waited(), feature::put_waited);
-  one.home.model.put(what, one.home.queue.core());
+  if (!line.told()) one.home.model.put(what, one.home.queue.core());
 }
 
 template <class Queue>

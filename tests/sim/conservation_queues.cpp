@@ -271,7 +271,7 @@ void queue_life<Queue>::check_step() {
   if (!all_.judge.first_problem().empty()) return;
   for (auto& each : all_.subjects) {
     each->check();
-    if (each->queue.empty()) continue;
+    if (each->queue.empty() || each->model.waiting().empty()) continue;
     const item_record* const next = &*each->queue.peek(0);
     all_.judge.require(next == each->model.waiting().front(), "peek shows what is not the next");
   }

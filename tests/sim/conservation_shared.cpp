@@ -34,9 +34,9 @@ shared_life::shared_life(std::uint64_t seed)
       putter_count_(all_.between(1, 4)),
       taker_count_(all_.between(1, 4)),
       gives_back_(all_.chance(3)),
-      model_(all_.judge, all_.book, some_terms(all_)),
       takers_(all_.judge, "those who take"),
       putters_(all_.judge, "those who put"),
+      model_(all_.judge, all_.book, putters_, some_terms(all_)),
       queue_(model_.terms().items_max, model_.terms().name) {
   all_.makers_hurry = all_.chance(3);
   all_.takers_dawdle = all_.chance(3);

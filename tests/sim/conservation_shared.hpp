@@ -73,9 +73,9 @@ class shared_life {
   int putter_count_;
   int taker_count_;
   bool gives_back_;
-  queue_model model_;
   waiting_line takers_;
   waiting_line putters_;
+  queue_model model_;
   shared_queue<parcel> queue_;
   bool has_sweeper_ = false;
   task_group* group_ = nullptr;

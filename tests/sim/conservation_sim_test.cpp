@@ -71,6 +71,7 @@ void live(life_of what, std::initializer_list<feature> must_be_seen,
 TEST(conservation_sim, queues_keep_every_item_whatever_is_done_to_them) {
   live(queues,
        {feature::put_waited,
+        feature::put_was_finished,
         feature::put_gave_up,
         feature::item_stayed,
         feature::try_put_refused,

@@ -59,20 +59,20 @@ struct world {
 template <class Queue>
 struct subject {
   subject(world& of, const queue_terms& terms)
-      : model(of.judge, of.book, terms),
-        takers(of.judge, "those who take from " + terms.name),
+      : takers(of.judge, "those who take from " + terms.name),
         putters(of.judge, "those who put into " + terms.name),
+        model(of.judge, of.book, putters, terms),
         queue(options_for(terms)) {}
 
   void check() {
     takers.check();
     putters.check();
-    model.check(queue.core(), takers, putters);
+    model.check(queue.core(), takers);
   }
 
-  queue_model model;
   waiting_line takers;
   waiting_line putters;
+  queue_model model;
   Queue queue;
 
  private:
