@@ -92,8 +92,7 @@ void cancel_scope::cancellation_ended() const noexcept { owner_->cancellation_in
 
 deadline_scope::deadline_scope(std::chrono::nanoseconds after) : after_(after) {
   loop& owner = loop::current();
-  owner.refresh_now();
-  owner.timers().arm(*this, owner.now() + after, owner.running()->background());
+  owner.timers().arm(*this, detail::deadline_in(owner, after), owner.running()->background());
 }
 
 deadline_scope::~deadline_scope() {

@@ -225,11 +225,14 @@ void loop::turn() {
   running_ = nullptr;
 }
 
+void loop::run_all_posted() {
+  if (!mailbox_->pending()) return;
+  for (auto& work : mailbox_->take()) run_posted(work);
+}
+
 void loop::look_outside(bool may_wait) {
   if (!deadlock_.empty() && steps_ - deadlock_step_ > steps_after_deadlock_max) kill_others();
-  if (mailbox_->pending()) {
-    for (auto& work : mailbox_->take()) run_posted(work);
-  }
+  run_all_posted();
   if (junction_) junction_->look(ready_.empty());
   if (may_wait && ready_.empty() && !mailbox_->pending()) {
     const bool nothing_here = outside_ == 0 && !timers_.any_foreground();
@@ -308,9 +311,10 @@ void loop::rethrow_deadlock() {
 std::vector<std::string> loop::end_leftovers() {
   std::vector<std::string> left_behind;
   enter_thread();
+  run_all_posted();  // what came before the main task's end, and was not looked at any more
   scope_.cancel("the loop ends");
   refresh_now();
-  const detail::time_point deadline = now_ + leftover_timeout_;
+  const detail::time_point deadline = detail::later(now_, leftover_timeout_);
   while (task_count_ != 0 && now_ < deadline) {
     turn();
     refresh_now();

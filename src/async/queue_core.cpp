@@ -41,11 +41,14 @@ queue_core::queue_core(std::size_t items_max, std::string name)
 }
 
 queue_core::~queue_core() {
-  BRIGADE_ASSERT(getters_.empty(), "a queue was destroyed while a task waits to take from it");
+  BRIGADE_ASSERT(getters_.empty() && granted_ == 0,
+                 "a queue was destroyed while a task waits to take from it");
   BRIGADE_ASSERT(putters_.empty(), "a queue was destroyed while a task waits to put into it");
   BRIGADE_ASSERT(joiners_.empty(), "a queue was destroyed while a task waits to join it");
   BRIGADE_ASSERT(reserved_ == 0, "a queue was destroyed while a slot of it is held");
-  BRIGADE_ASSERT(holders_.empty(), "a queue was destroyed while a ticket of it is held");
+  BRIGADE_ASSERT(leaving_ == 0,
+                 "a queue was destroyed while a task that waited is about to hear of its end");
+  BRIGADE_ASSERT(unfinished_ == size_ + got_, "a queue was destroyed while a ticket of it is held");
 }
 
 queue_statistics queue_core::statistics() const {
@@ -163,7 +166,9 @@ void queue_core::mark_closed() noexcept {
   // While an item is promised, whoever waits may still get it: should its promise be taken back.
   if (size_ == 0) end_getters();
   hurry_gatherer();
-  while (!putters_.empty()) static_cast<waiter*>(putters_.front())->wake(wait_state::ended);
+  for (; !putters_.empty(); ++leaving_) {
+    static_cast<waiter*>(putters_.front())->wake(wait_state::ended);
+  }
 }
 
 void queue_core::forget_all_items() noexcept {
@@ -186,11 +191,15 @@ void queue_core::hurry_gatherer() noexcept {
 }
 
 void queue_core::end_getters() noexcept {
-  while (!getters_.empty()) static_cast<waiter*>(getters_.front())->wake(wait_state::ended);
+  for (; !getters_.empty(); ++leaving_) {
+    static_cast<waiter*>(getters_.front())->wake(wait_state::ended);
+  }
 }
 
 void queue_core::wake_joiners() noexcept {
-  while (!joiners_.empty()) static_cast<waiter*>(joiners_.front())->wake(wait_state::granted);
+  for (; !joiners_.empty(); ++leaving_) {
+    static_cast<waiter*>(joiners_.front())->wake(wait_state::granted);
+  }
 }
 
 holder* queue_core::note_taken(std::source_location where, std::size_t items) {
@@ -270,6 +279,8 @@ std::string queue_core::describe(std::string_view verb) const {
   return text;
 }
 
-void join_operation::await_resume() { end_wait(); }
+void join_operation::await_resume() {
+  if (end_wait() == wait_state::granted) --queue_.leaving_;
+}
 
 }  // namespace brigade::detail

@@ -49,8 +49,7 @@ void gatherer::await_suspend(std::coroutine_handle<> handle) noexcept {
 
 void gatherer::start_lingering() noexcept {
   loop& owner = task_->owner();
-  owner.refresh_now();
-  owner.timers().arm(*this, owner.now() + within_, task_->background());
+  owner.timers().arm(*this, deadline_in(owner, within_), task_->background());
 }
 
 void gatherer::stop_lingering() noexcept {
@@ -81,6 +80,7 @@ take_end gatherer::finish_wait() noexcept {
     return take_end::item;
   }
   if (how == wait_state::cancelled) return take_end::cancelled;
+  if (how == wait_state::ended) --core_.leaving_;
   return core_.item_to_spare() ? take_end::item : take_end::closed;
 }
 
@@ -129,6 +129,7 @@ void putter::suspend_oddly() noexcept {
 
 void putter::finish_wait() {
   const wait_state how = std::exchange(state_, wait_state::idle);
+  if (how == wait_state::ended) --core_.leaving_;
   if (how == wait_state::granted && core_.waits_when_full()) core_.use_reserved(weight());
   if (how == wait_state::cancelled) task_->throw_cancelled();
   if (core_.closed_) throw queue_closed(core_.name_);

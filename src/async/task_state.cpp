@@ -112,7 +112,10 @@ void task_state::interrupt() noexcept {
   if (!interrupted_ || wait_ == nullptr) return;
   const bool cancellable =
       wait_->state() == wait_state::waiting || wait_->state() == wait_state::granted;
-  if (cancellable && wait_->cancel()) note_interrupted_wait();
+  if (!cancellable) return;
+  const bool again = std::exchange(interrupting_, true);
+  if (wait_->cancel()) note_interrupted_wait();
+  interrupting_ = again;
 }
 
 void task_state::refresh_interrupted() noexcept {

@@ -42,6 +42,7 @@ void waiter::leave_wait() noexcept {
   }
   // Resumed waiters have given up their state; what is left here dies in the middle of its wait.
   if (state_ == wait_state::granted) revoke();
+  if (state_ == wait_state::ended) end_unheard();
   state_ = wait_state::idle;
 }
 

@@ -372,5 +372,30 @@ TEST(shared_queue, misuse_is_named) {
   EXPECT_DEATH(settles_twice(), "a ticket was settled twice");
 }
 
+TEST(shared_queue_death_test, one_that_goes_before_its_ticket_or_its_joiner_ends_the_program) {
+  const auto before_its_ticket = [] {
+    auto main = []() -> task<> {
+      auto jobs = std::make_unique<shared_queue<int>>(2, "jobs");
+      co_await jobs->put(1);
+      auto job = co_await jobs->take();
+      jobs.reset();
+    };
+    run(main());
+  };
+  const auto before_its_joiner = [] {
+    auto main = []() -> task<> {
+      auto jobs = std::make_unique<shared_queue<int>>(2, "jobs");
+      co_await jobs->put(1);
+      auto joins = [](shared_queue<int>& all) -> task<> { co_await all.join(); };
+      const auto joining = spawn(joins, std::ref(*jobs));
+      co_await yield();
+      jobs.reset();
+    };
+    run(main());
+  };
+  EXPECT_DEATH(before_its_ticket(), "while a ticket of it is held");
+  EXPECT_DEATH(before_its_joiner(), "while a task waits to join it");
+}
+
 }  // namespace
 }  // namespace brigade

@@ -13,7 +13,7 @@
 /// Capacity 0 is a misuse (asserted); `unbounded` is spelled. The name stands in reports.
 ///
 /// Thread safety: one loop. Lifetime: outlives its waiters, tickets, batches and slots; destroying
-/// it while a task waits is a misuse (asserted).
+/// it before them is a misuse (asserted), also before a task that was woken and has not run since.
 #pragma once
 #include <brigade/async/detail/queue_core.hpp>
 #include <brigade/async/detail/queue_operations.hpp>
@@ -205,6 +205,7 @@ class basic_queue : protected detail::queue_of<T> {
   /// Closes, and gives back what nobody has taken, in the order it would have been taken.
   [[nodiscard]] std::vector<T> abort() {
     std::vector<T> left;
+    left.reserve(store_.size());  // what fails here has lost nothing
     this->mark_closed();
     while (store_.size() != 0) left.push_back(store_.pop());
     this->forget_all_items();

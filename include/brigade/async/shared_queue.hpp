@@ -328,7 +328,7 @@ class shared_queue {
     shared_ticket<T> take() { return *take_until(std::nullopt); }
     /// The same for a while; nothing when it has passed.
     std::optional<shared_ticket<T>> take_for(std::chrono::nanoseconds while_) {
-      return take_until(std::chrono::steady_clock::now() + while_);
+      return take_until(detail::later(detail::loop_clock::now(), while_));
     }
 
    private:

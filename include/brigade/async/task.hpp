@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -37,8 +38,14 @@ namespace detail {
 class task_state;
 /// A spawned coroutine reached its end: its record learns of it.
 void root_finished(task_state& record) noexcept;
-/// While above zero, a frame is being destroyed in the middle of its work.
+/// How a frame's work came to its end, for what is left in it: its parameters.
+enum class frame_end : std::uint8_t { well, failed, cut_short };
+/// While above zero, a frame is being destroyed whose work did not end well; `frame_ended` says
+/// how.
 inline constinit thread_local int frames_being_destroyed = 0;
+inline constinit thread_local frame_end frame_ended = frame_end::well;
+/// For a frame that an exception leaves: by a cancellation, or by an error.
+[[nodiscard]] frame_end end_by_exception() noexcept;
 
 struct promise_base : pooled {
   std::coroutine_handle<> continuation;
@@ -46,6 +53,7 @@ struct promise_base : pooled {
   std::exception_ptr error;
   bool starting = false;
   bool done = false;
+  frame_end end = frame_end::well;
 
   struct final_awaiter {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -66,7 +74,10 @@ struct promise_base : pooled {
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   final_awaiter final_suspend() noexcept { return {}; }
-  void unhandled_exception() noexcept { error = std::current_exception(); }
+  void unhandled_exception() noexcept {
+    error = std::current_exception();
+    end = end_by_exception();
+  }
 };
 
 template <class T>
@@ -147,10 +158,19 @@ class [[nodiscard(
  private:
   void destroy() noexcept {
     if (!frame_) return;
-    const bool unfinished = !frame_.promise().done;
-    detail::frames_being_destroyed += unfinished ? 1 : 0;
+    const detail::promise_base& body = frame_.promise();
+    if (body.done && body.end == detail::frame_end::well) {
+      std::exchange(frame_, nullptr).destroy();
+    } else {
+      destroy_as(body.done ? body.end : detail::frame_end::cut_short);
+    }
+  }
+  [[gnu::noinline]] void destroy_as(detail::frame_end end) noexcept {
+    const detail::frame_end outer = std::exchange(detail::frame_ended, end);
+    ++detail::frames_being_destroyed;
     std::exchange(frame_, nullptr).destroy();
-    detail::frames_being_destroyed -= unfinished ? 1 : 0;
+    --detail::frames_being_destroyed;
+    detail::frame_ended = outer;
   }
   handle frame_;
 };

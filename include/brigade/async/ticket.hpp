@@ -2,9 +2,10 @@
 ///
 /// Each item taken settles exactly once: `done` when its ticket leaves scope, `failed` when that
 /// leaves by an exception, `abandoned` when it leaves by cancellation or its frame is destroyed;
-/// `done()`, `fail()` and `give_back()` say otherwise. Settling twice is a misuse (asserted).
+/// `done()`, `fail()` and `give_back()` say otherwise. One that is the parameter of a coroutine
+/// counts as that has ended. Settling twice is a misuse (asserted).
 ///
-/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue.
+/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue (asserted).
 #pragma once
 #include <brigade/async/detail/probe.hpp>
 #include <brigade/async/detail/queue_core.hpp>
@@ -14,6 +15,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -57,7 +59,18 @@ class [[nodiscard]] ticket {
 
   explicit ticket(end why) : queue_(nullptr), nothing_(), record_(nullptr), why_(why) {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
+    requires std::is_nothrow_move_constructible_v<T>
       : queue_(&from), item_(std::move(item)), record_(record), why_(end::none) {}
+  /// An item that throws when it is moved in here has failed.
+  ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
+      : queue_(&from), nothing_(), record_(record), why_(end::none) {
+    try {
+      std::construct_at(&item_, std::move(item));
+    } catch (...) {
+      fail();
+      throw;
+    }
+  }
   ticket(ticket&& other) noexcept
       : queue_(std::exchange(other.queue_, nullptr)),
         nothing_(),

@@ -208,6 +208,7 @@ class queue_core {
   std::size_t weight_ = 0;
   std::size_t weight_max_ = 0;
   std::size_t reserved_weight_ = 0;
+  std::size_t leaving_ = 0;  ///< who was told of an end and has not resumed: it will look here
   link_list holders_;
   std::string name_;
 
@@ -266,6 +267,7 @@ class getter : public waiter {
   ~getter() = default;
   [[nodiscard]] bool end_now() noexcept {
     state_ = wait_state::ended;
+    ++core_.leaving_;
     return true;
   }
   [[nodiscard]] bool ready_after_all() noexcept;
@@ -278,10 +280,12 @@ class getter : public waiter {
       return take_end::item;
     }
     if (how == wait_state::cancelled) return take_end::cancelled;
+    if (how == wait_state::ended) --core_.leaving_;
     // The end, unless an item was given back since.
     return core_.item_to_spare() ? take_end::item : take_end::closed;
   }
   void revoke() noexcept override { core_.take_back_item_grants(1); }
+  void end_unheard() noexcept final { --core_.leaving_; }
 
   friend class queue_core;
   queue_core& core_;
@@ -294,12 +298,15 @@ class putter : public waiter {
   [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
     if (core_.room_to_spare()) [[likely]]
       return loop::spend();
-    if (core_.closed_) return end_now();
+    if (core_.closed_) return loop::spend() && end_now();
     return core_.odd() && ready_oddly();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     if (begin_wait(handle)) return;
-    if (core_.odd()) {
+    if (core_.closed_) {
+      wait_granted();  // a turn for the others, who may mend what this task tries again and again
+      static_cast<void>(end_now());
+    } else if (core_.odd()) {
       suspend_oddly();
     } else if (core_.room_to_spare()) {
       ++core_.reserved_;
@@ -325,6 +332,7 @@ class putter : public waiter {
   /// For destructors.
   void abandon() noexcept;
   void revoke() noexcept override;
+  void end_unheard() noexcept final { --core_.leaving_; }
 
   friend class queue_core;
   queue_core& core_;
@@ -333,6 +341,7 @@ class putter : public waiter {
   /// Without a wait, but by the long way.
   [[nodiscard]] bool end_now() noexcept {
     state_ = wait_state::ended;
+    ++core_.leaving_;
     return true;
   }
   [[nodiscard]] bool ready_oddly() noexcept;
@@ -408,6 +417,7 @@ class join_operation final : public waiter {
   [[nodiscard]] std::string describe() const override { return queue_.describe("join"); }
 
  private:
+  void revoke() noexcept override { --queue_.leaving_; }
   queue_core& queue_;
 };
 

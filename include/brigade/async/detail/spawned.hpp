@@ -46,7 +46,11 @@ class spawned : public task_state {
     if (!body_.frame()) return std::make_exception_ptr(cancelled("its frame was destroyed"));
     promise<T>& ended = body_.frame().promise();
     if constexpr (!std::is_void_v<T>) {
-      if (ended.value) value_.emplace(std::move(*ended.value));
+      try {
+        if (ended.value) value_.emplace(std::move(*ended.value));
+      } catch (...) {
+        return std::current_exception();  // of the result's move
+      }
     }
     return std::move(ended.error);
   }

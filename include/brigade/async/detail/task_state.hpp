@@ -40,6 +40,8 @@ class task_state : public scope_member, public completion, public pooled, privat
   int uncancel() noexcept;
   /// A scope around it was cancelled.
   void interrupt() noexcept;
+  /// Its wait is being told of a cancellation, and passes it on: it has come round in a circle.
+  [[nodiscard]] bool interrupting() const { return interrupting_; }
   /// Whether the next wait must fail.
   [[nodiscard]] bool interrupted() const { return interrupted_; }
   /// The wait that is about to begin fails: counts it, uses up a one-shot request.
@@ -103,6 +105,7 @@ class task_state : public scope_member, public completion, public pooled, privat
   // First, where they fill up the base's last word.
   bool request_pending_ = false;
   bool background_ = false;
+  bool interrupting_ = false;
   loop* loop_;
   cancel_scope* scope_;  ///< innermost
   task_group* group_ = nullptr;

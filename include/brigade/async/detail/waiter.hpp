@@ -101,6 +101,8 @@ class waiter : public runnable {
   }
   /// Takes a grant back and hands it on. Called with the waiter in no list.
   virtual void revoke() noexcept {}
+  /// Its frame was destroyed before it heard of the primitive's end. Called in no list.
+  virtual void end_unheard() noexcept {}
 
   friend class brigade::loop;
   friend class task_state;
