@@ -132,6 +132,7 @@ class queue_model {
   std::size_t weight_over_ = 0;
   std::size_t items_came_back_ = 0;  ///< since the last check
   std::size_t weight_came_back_ = 0;
+  std::size_t promised_ = 0;  ///< to takers, at the last check
   bool closed_ = false;
   bool aborted_ = false;
   bool lets_go_ = false;
