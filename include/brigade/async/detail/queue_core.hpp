@@ -22,6 +22,7 @@
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace brigade {
@@ -237,6 +238,22 @@ class queue_core {
   void wake_joiners() noexcept;
   void end_getters() noexcept;
   [[nodiscard]] join_result join_ended() const;
+};
+
+/// The note of a taker, until a ticket or a batch has it.
+class noted_taker {
+ public:
+  noted_taker(queue_core& of, std::source_location where, std::size_t items)
+      : record_(of.note_taken(where, items)) {}
+  noted_taker(const noted_taker&) = delete;
+  noted_taker& operator=(const noted_taker&) = delete;
+  ~noted_taker() {
+    if (record_ != nullptr) queue_core::forget_taken(record_);
+  }
+  [[nodiscard]] holder* release() noexcept { return std::exchange(record_, nullptr); }
+
+ private:
+  holder* record_;
 };
 
 /// How a wait for an item came to its end.
