@@ -130,6 +130,7 @@ void putter::suspend_oddly() noexcept {
 void putter::finish_wait() {
   const wait_state how = std::exchange(state_, wait_state::idle);
   if (how == wait_state::ended) --core_.leaving_;
+  if (core_.offer_ == this) core_.offer_ = nullptr;  // a reserve goes, and its room is held on
   if (how == wait_state::granted && core_.waits_when_full()) core_.use_reserved(weight());
   if (how == wait_state::cancelled) task_->throw_cancelled();
   if (core_.closed_) throw queue_closed(core_.name_);

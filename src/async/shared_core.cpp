@@ -129,7 +129,11 @@ queue_statistics shared_core::statistics() {
   result.capacity = capacity_;
   const std::lock_guard lock(mutex_);
   result.unfinished = count_unfinished();
+  result.returned = thrown_out_;
   for (const auto& port : ports_) {
+    const std::lock_guard own(port->lock_);
+    result.granted += port->granted_.get() + port->fetched_;
+    result.reserved += port->reserved_;
     result.getters_waiting += port->getters_waiting_.get();
     result.putters_waiting += port->putters_waiting_.get();
     result.put += port->put_.get();

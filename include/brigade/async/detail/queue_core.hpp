@@ -3,7 +3,8 @@
 /// Invariants, checked at both ends of each hand-over:
 ///   granted <= size          every granted getter has an item waiting for it in the store
 ///   size + reserved <= capacity   every granted putter has room waiting for it (an item given
-///                                 back may exceed the capacity by itself, never by a put)
+///                                 back may exceed the capacity by itself, never by a put;
+///                                 in a queue that drops, what is promised does not count)
 ///   a getter waits  =>  size == granted;   a putter waits  =>  size + reserved >= capacity
 ///   put == unfinished + done + failed + abandoned + dropped + returned
 /// A queue with a weigher, a policy or a list of holders is `odd`: it leaves the short way, which
