@@ -2,9 +2,6 @@
 #include <brigade/async/error.hpp>
 #include <brigade/async/loop.hpp>
 
-#include <memory>
-#include <utility>
-
 namespace brigade::detail {
 
 namespace {
@@ -19,13 +16,7 @@ completion::~completion() {
   if (done_) std::destroy_at(&error_);
 }
 
-void completion::settle(std::exception_ptr error, link_list& listeners) noexcept {
-  listeners.append(listeners_);
-  std::construct_at(&error_, std::move(error));
-  done_ = true;
-}
-
-void completion::tell_end(link_list& listeners) noexcept {
+void completion::tell_all(link_list& listeners) noexcept {
   link_list watchers;
   while (!listeners.empty()) {
     link* const first = listeners.front();

@@ -46,6 +46,11 @@ struct thread_pool_of_frames {
   free_frame* free[class_count] = {};
   /// The sizes that are a multiple of 16 have one by themselves, so that they are aligned to 16.
   room rooms[2] = {};
+
+  void* cut(std::size_t index) {
+    room& from = rooms[index % 2];
+    return std::exchange(from.at, from.at + index * class_bytes);
+  }
 };
 constinit thread_local thread_pool_of_frames pool;
 
@@ -99,6 +104,15 @@ struct leaver {
   ~leaver() { all_chunks::instance().leave_what_is_free(); }
 };
 
+[[gnu::noinline]] void* first_from_others(std::size_t index) {
+  static thread_local const leaver at_the_end;
+  static_cast<void>(&at_the_end);
+  free_frame* const frame = all_chunks::instance().frame_or_room(index);
+  if (frame == nullptr) return pool.cut(index);
+  pool.free[index] = frame->next;
+  return frame;
+}
+
 }  // namespace
 
 void* frame_allocate(std::size_t bytes) {
@@ -108,19 +122,9 @@ void* frame_allocate(std::size_t bytes) {
     pool.free[index] = frame->next;
     return frame;
   }
-  const std::size_t needed = index * class_bytes;
-  room& from = pool.rooms[index % 2];
-  if (from.left() < needed) {
-    static thread_local const leaver at_the_end;
-    static_cast<void>(&at_the_end);
-    if (free_frame* frame = all_chunks::instance().frame_or_room(index)) {
-      pool.free[index] = frame->next;
-      return frame;
-    }
-  }
-  void* frame = from.at;
-  from.at += needed;
-  return frame;
+  if (pool.rooms[index % 2].left() < index * class_bytes) [[unlikely]]
+    return first_from_others(index);
+  return pool.cut(index);
 }
 
 void frame_deallocate(void* frame, std::size_t bytes) noexcept {

@@ -83,8 +83,8 @@ void task_state::start(std::coroutine_handle<> frame, bool eagerly) {
 task_state& task_state::begin(runnable& entry) noexcept {
   // The entry is where the union is, and that is where the base begins.
   auto& record = static_cast<task_state&>(reinterpret_cast<waiting_task&>(entry));
-  record.end_wait_to_start();
-  record.resumption_ = {&not_started, record.frame_, {}};
+  record.waits_to_start_ = false;
+  std::construct_at(&record.resumption_, &not_started, record.frame_);
   return record;
 }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <chrono>
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -193,11 +194,16 @@ task<> wait_for_an_item(queue<std::uint64_t>& from) {
   while (auto ticket = co_await from.take()) sum += *ticket;
 }
 
+/// By itself, or clang may find that the frame can be on the stack.
+[[gnu::noinline]] std::coroutine_handle<> frame_on_the_heap(queue<std::uint64_t>& from) {
+  return wait_for_an_item(from).release();
+}
+
 /// Two frames one after the other, in a thread that has recycled none.
 std::size_t bytes_of_a_frame() {
   queue<std::uint64_t> nothing_comes(1);
-  const auto one = wait_for_an_item(nothing_comes).release();
-  const auto next = wait_for_an_item(nothing_comes).release();
+  const auto one = frame_on_the_heap(nothing_comes);
+  const auto next = frame_on_the_heap(nothing_comes);
   const auto bytes = static_cast<char*>(next.address()) - static_cast<char*>(one.address());
   next.destroy();
   one.destroy();

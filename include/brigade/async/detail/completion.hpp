@@ -8,8 +8,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace brigade {
 class loop;
@@ -74,9 +76,15 @@ class completion {
  protected:
   virtual ~completion();
   /// Makes it done, and whoever listens the caller's to tell.
-  void settle(std::exception_ptr error, link_list& listeners) noexcept;
+  void settle(std::exception_ptr error, link_list& listeners) noexcept {
+    listeners.append(listeners_);
+    std::construct_at(&error_, std::move(error));
+    done_ = true;
+  }
   /// The joiners first.
-  static void tell_end(link_list& listeners) noexcept;
+  static void tell_end(link_list& listeners) noexcept {
+    if (!listeners.empty()) tell_all(listeners);
+  }
   [[nodiscard]] std::size_t joiners() const;
 
   union {
@@ -87,6 +95,9 @@ class completion {
   bool ended_cancelled_ = false;
   bool error_seen_ = false;
   std::uint32_t references_ = 1;
+
+ private:
+  static void tell_all(link_list& listeners) noexcept;
 };
 
 }  // namespace brigade::detail
