@@ -1,6 +1,7 @@
 #include "sim/conservation_line.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 namespace brigade::sim {
@@ -62,9 +63,13 @@ void waiting_line::check() {
   const auto has_come = [](const entry* each) {
     return each->seen_ != wait_state::waiting && each->operation_.state() == wait_state::waiting;
   };
-  const auto come = std::ranges::find_if(entries_, has_come);
-  if (come != entries_.end()) {
-    std::stable_partition(come, entries_.end(), [&](const entry* each) { return !has_come(each); });
+  for (std::size_t left = entries_.size(), at = 0; left > 0; --left) {
+    const auto here = entries_.begin() + static_cast<std::ptrdiff_t>(at);
+    if (has_come(*here)) {
+      std::rotate(here, here + 1, entries_.end());
+    } else {
+      ++at;
+    }
   }
   waiting_ = granted_ = gatherers_ = head_weight_ = 0;
   for (entry* each : entries_) {
