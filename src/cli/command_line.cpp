@@ -25,6 +25,8 @@ struct options {
   dlq_list_options list;
   dlq_show_options show;
   replay_options replay;
+  help_options help;
+  new_options fresh_file;
 };
 
 void add_ledger(CLI::App& verb, std::filesystem::path& ledger) {
@@ -111,6 +113,37 @@ dlq_verbs add_dlq(CLI::App& program, options& into) {
   return verbs;
 }
 
+struct component_verbs {
+  CLI::App* list;
+  CLI::App* help;
+  CLI::App* make;
+};
+
+component_verbs add_components(CLI::App& program, options& into) {
+  component_verbs verbs{};
+  verbs.list = program.add_subcommand("list", "List the components there are");
+  verbs.help = program.add_subcommand("help", "Show a component's fields, or a verb's options");
+  verbs.help
+      ->add_option("COMPONENT", into.help.words,
+                   "its name, with 'source', 'stage' or 'sink' before it where there are two")
+      ->expected(0, 2);
+  verbs.make = program.add_subcommand("new", "Print a pipeline file to start from");
+  verbs.make
+      ->add_option("COMPONENT", into.fresh_file.components,
+                   "a source [stdin], stages, and a sink [stdout], such as: file exec sqlite")
+      ->required();
+  return verbs;
+}
+
+/// `brigade help run` is `brigade run --help`.
+std::optional<answer> help_on_verb(const CLI::App& program, const help_options& asked) {
+  if (asked.words.size() > 1) return std::nullopt;
+  for (const CLI::App* const verb : program.get_subcommands(nullptr)) {
+    if (verb->get_name() == asked.words.front()) return answer{exit_ok, verb->help("brigade")};
+  }
+  return std::nullopt;
+}
+
 /// CLI11 has codes of its own for every mistake; here all are 2.
 answer answer_to(CLI::App& program, const CLI::ParseError& error) {
   std::ostringstream out;
@@ -131,7 +164,10 @@ command read_command_line(int argc, const char* const* argv) {
   CLI::App* const report = add_report(program, given.report);
   CLI::App* const explain = add_explain(program, given.explain);
   const dlq_verbs dlq = add_dlq(program, given);
+  const component_verbs components = add_components(program, given);
   program.require_subcommand(0, 1);
+  // Once a verb is parsed, this would be the verb's.
+  const std::string whole_help = program.help();
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -144,7 +180,14 @@ command read_command_line(int argc, const char* const* argv) {
   if (dlq.list->parsed()) return std::move(given.list);
   if (dlq.show->parsed()) return std::move(given.show);
   if (dlq.replay->parsed()) return std::move(given.replay);
-  return answer{exit_usage, program.help()};
+  if (components.list->parsed()) return list_options{};
+  if (components.make->parsed()) return std::move(given.fresh_file);
+  if (components.help->parsed()) {
+    if (given.help.words.empty()) return answer{exit_ok, whole_help};
+    if (auto told = help_on_verb(program, given.help)) return *std::move(told);
+    return std::move(given.help);
+  }
+  return answer{exit_usage, whole_help};
 }
 
 }  // namespace brigade::cli

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace brigade::cli {
 
@@ -35,6 +36,16 @@ struct dlq_show_options {
   letter_filter which;
 };
 
+struct list_options {};
+
+struct help_options {
+  std::vector<std::string> words;  ///< a component's name, perhaps with its kind before it
+};
+
+struct new_options {
+  std::vector<std::string> components;
+};
+
 /// Nothing to do but to say something: help, the version, or what is wrong with the command.
 struct answer {
   int exit_code = 0;
@@ -42,7 +53,8 @@ struct answer {
 };
 
 using command = std::variant<answer, run_options, check_options, report_options, explain_options,
-                             dlq_list_options, dlq_show_options, replay_options>;
+                             dlq_list_options, dlq_show_options, replay_options, list_options,
+                             help_options, new_options>;
 
 /// Never throws for what a user can get wrong: that is an `answer` with exit code 2.
 [[nodiscard]] command read_command_line(int argc, const char* const* argv);

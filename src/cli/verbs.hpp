@@ -12,6 +12,11 @@ namespace brigade::cli {
 [[nodiscard]] int run_verb(const run_options& options, const registry& known);
 [[nodiscard]] int check_verb(const check_options& options, const registry& known, std::ostream& out,
                              std::ostream& err);
+[[nodiscard]] int list_verb(const registry& known, std::ostream& out);
+[[nodiscard]] int help_verb(const help_options& options, const registry& known, std::ostream& out,
+                            std::ostream& err);
+[[nodiscard]] int new_verb(const new_options& options, const registry& known, std::ostream& out,
+                           std::ostream& err);
 [[nodiscard]] int report_verb(const report_options& options, std::ostream& out);
 [[nodiscard]] int explain_verb(const explain_options& options, std::ostream& out,
                                std::ostream& err);

@@ -66,6 +66,18 @@ TEST(command_line, dlq_takes_the_ledger_first_then_filters_and_ids) {
   EXPECT_EQ(replay.which.ids, std::vector<std::string>{"a:b:1"});
 }
 
+TEST(command_line, list_help_and_new_take_names_of_components) {
+  static_cast<void>(expect<list_options>(typed({"list"})));
+  EXPECT_EQ(expect<help_options>(typed({"help", "sink", "file"})).words,
+            (std::vector<std::string>{"sink", "file"}));
+  EXPECT_EQ(expect<new_options>(typed({"new", "file", "exec", "sqlite"})).components,
+            (std::vector<std::string>{"file", "exec", "sqlite"}));
+  const auto on_a_verb = expect<answer>(typed({"help", "check"}));
+  EXPECT_EQ(on_a_verb.exit_code, 0);
+  EXPECT_NE(on_a_verb.text.find("--offline"), std::string::npos);
+  EXPECT_EQ(expect<answer>(typed({"help"})).text, expect<answer>(typed({"--help"})).text);
+}
+
 TEST(command_line, whatever_is_wrong_with_a_command_is_exit_2) {
   const std::vector<std::vector<const char*>> table = {
       {},
@@ -81,6 +93,8 @@ TEST(command_line, whatever_is_wrong_with_a_command_is_exit_2) {
       {"dlq"},
       {"dlq", "burn", "o.db"},
       {"dlq", "ls"},
+      {"new"},
+      {"help", "a", "b", "c"},
   };
   for (const auto& words : table) {
     const auto given = expect<answer>(typed(words));
