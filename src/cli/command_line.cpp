@@ -27,6 +27,9 @@ struct options {
   replay_options replay;
   help_options help;
   new_options fresh_file;
+  dlq_drop_options drop;
+  graph_options graph;
+  test_options test;
 };
 
 void add_ledger(CLI::App& verb, std::filesystem::path& ledger) {
@@ -47,15 +50,19 @@ const std::map<std::string, progress_mode>& progress_modes() {
   return modes;
 }
 
+void add_sets(CLI::App& verb, std::vector<std::string>& sets) {
+  verb.add_option("--set", sets,
+                  "path=value: set a value of the file, such as "
+                  "stages.charge.workers=8; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 CLI::App* add_run(CLI::App& program, run_options& run) {
   CLI::App* const verb =
       program.add_subcommand("run", "Run a pipeline; it goes on where it stopped");
   verb->add_option("FILE", run.file, "the pipeline file")->required();
-  verb->add_option("--set", run.sets,
-                   "path=value: set a value of the file, such as "
-                   "stages.charge.workers=8; may be repeated")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_sets(*verb, run.sets);
   verb->add_option("--report", run.report, "write the run's report there, as JSON");
   verb->add_flag("--fresh", run.fresh, "begin again at the start of the source");
   verb->add_option_function<std::string>(
@@ -91,10 +98,12 @@ struct dlq_verbs {
   CLI::App* list;
   CLI::App* show;
   CLI::App* replay;
+  CLI::App* drop;
 };
 
 dlq_verbs add_dlq(CLI::App& program, options& into) {
-  CLI::App* const dlq = program.add_subcommand("dlq", "Look at dead letters, and replay them");
+  CLI::App* const dlq =
+      program.add_subcommand("dlq", "Look at dead letters, replay them, drop them");
   dlq->require_subcommand(1);
   dlq_verbs verbs{};
   verbs.list = dlq->add_subcommand("ls", "List dead letters that were not replayed");
@@ -110,7 +119,35 @@ dlq_verbs add_dlq(CLI::App& program, options& into) {
   verbs.replay->add_flag("--from-start", into.replay.from_start,
                          "through all stages, from the item as the source gave it");
   add_letter_filter(*verbs.replay, into.replay.which);
+  verbs.drop = dlq->add_subcommand("drop", "Give dead letters up; `explain` still tells of them");
+  add_ledger(*verbs.drop, into.drop.ledger);
+  add_letter_filter(*verbs.drop, into.drop.which);
+  verbs.drop->add_flag("--all", into.drop.all, "every one, where nothing else says which");
+  verbs.drop->final_callback([&drop = into.drop] {
+    const letter_filter& which = drop.which;
+    const bool says_which = !which.ids.empty() || !which.stage.empty() || !which.error.empty();
+    if (says_which == drop.all) {
+      throw CLI::ValidationError("dlq drop", drop.all ? "--all goes with no other selection"
+                                                      : "say which letters: by ID, --stage or "
+                                                        "--error, or --all for every one");
+    }
+  });
   return verbs;
+}
+
+CLI::App* add_test(CLI::App& program, test_options& test) {
+  CLI::App* const verb =
+      program.add_subcommand("test", "Run the file's tests: items through its stages, and no sink");
+  verb->add_option("FILE", test.file, "the pipeline file")->required();
+  add_sets(*verb, test.sets);
+  return verb;
+}
+
+CLI::App* add_graph(CLI::App& program, graph_options& graph) {
+  CLI::App* const verb = program.add_subcommand("graph", "Draw a pipeline with its policies");
+  verb->add_option("FILE", graph.file, "the pipeline file")->required();
+  verb->add_flag("--svg", graph.svg, "as an SVG file, on standard output");
+  return verb;
 }
 
 struct component_verbs {
@@ -164,6 +201,8 @@ command read_command_line(int argc, const char* const* argv) {
   CLI::App* const report = add_report(program, given.report);
   CLI::App* const explain = add_explain(program, given.explain);
   const dlq_verbs dlq = add_dlq(program, given);
+  CLI::App* const test = add_test(program, given.test);
+  CLI::App* const graph = add_graph(program, given.graph);
   const component_verbs components = add_components(program, given);
   program.require_subcommand(0, 1);
   // Once a verb is parsed, this would be the verb's.
@@ -180,6 +219,9 @@ command read_command_line(int argc, const char* const* argv) {
   if (dlq.list->parsed()) return std::move(given.list);
   if (dlq.show->parsed()) return std::move(given.show);
   if (dlq.replay->parsed()) return std::move(given.replay);
+  if (dlq.drop->parsed()) return std::move(given.drop);
+  if (test->parsed()) return std::move(given.test);
+  if (graph->parsed()) return std::move(given.graph);
   if (components.list->parsed()) return list_options{};
   if (components.make->parsed()) return std::move(given.fresh_file);
   if (components.help->parsed()) {

@@ -66,6 +66,23 @@ TEST(command_line, dlq_takes_the_ledger_first_then_filters_and_ids) {
   EXPECT_EQ(replay.which.ids, std::vector<std::string>{"a:b:1"});
 }
 
+TEST(command_line, dlq_drop_wants_to_be_told_which) {
+  const auto some =
+      expect<dlq_drop_options>(typed({"dlq", "drop", "o.db", "--error", "no", "a:1"}));
+  EXPECT_EQ(some.which.error, "no");
+  EXPECT_EQ(some.which.ids, std::vector<std::string>{"a:1"});
+  EXPECT_TRUE(expect<dlq_drop_options>(typed({"dlq", "drop", "o.db", "--all"})).all);
+  EXPECT_NE(expect<answer>(typed({"dlq", "drop", "o.db"})).text.find("--all for every one"),
+            std::string::npos);
+}
+
+TEST(command_line, graph_and_test_take_a_file) {
+  EXPECT_TRUE(expect<graph_options>(typed({"graph", "o.yaml", "--svg"})).svg);
+  const auto test = expect<test_options>(typed({"test", "o.yaml", "--set", "a=1"}));
+  EXPECT_EQ(test.file, "o.yaml");
+  EXPECT_EQ(test.sets, std::vector<std::string>{"a=1"});
+}
+
 TEST(command_line, list_help_and_new_take_names_of_components) {
   static_cast<void>(expect<list_options>(typed({"list"})));
   EXPECT_EQ(expect<help_options>(typed({"help", "sink", "file"})).words,
@@ -94,6 +111,10 @@ TEST(command_line, whatever_is_wrong_with_a_command_is_exit_2) {
       {"dlq", "burn", "o.db"},
       {"dlq", "ls"},
       {"new"},
+      {"graph"},
+      {"test"},
+      {"dlq", "drop", "o.db"},
+      {"dlq", "drop", "o.db", "--all", "--stage", "charge"},
       {"help", "a", "b", "c"},
   };
   for (const auto& words : table) {

@@ -85,7 +85,7 @@ class NewcomerTest(brigade_e2e.BrigadeTest):
                          [(4,), (6,)])
 
     def test_an_unknown_name_is_exit_2_with_the_nearest_one(self):
-        for arguments in (("help", "sqllite"), ("new", "file", "sqlight")):
+        for arguments in (("help", "sqllite"), ("new", "file", "sqllite")):
             result = self.brigade(*arguments)
             self.assert_exit(result, 2)
             self.assertIn("did you mean 'sqlite'?", result.err)
