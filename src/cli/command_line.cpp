@@ -55,13 +55,48 @@ void add_sets(CLI::App& verb, std::vector<std::string>& sets) {
                   "path=value: set a value of the file, such as "
                   "stages.charge.workers=8; may be repeated")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+constexpr const char* one_liner_help =
+    "Without a file:  brigade run --from lines:in.txt --do 'exec:./handler' -j 16 --to ndjson:out\n"
+    "  FROM and TO are lines:PATH, ndjson:PATH (- is standard input or output), or a component\n"
+    "  and its value, as every STAGE is: generate:'item {n}', jq:'.n += 1', exec:'./handler -v',\n"
+    "  sqlite:'{file: out.db, table: t}'. exec splits at blanks, minds quotes, and starts no "
+    "shell.\n"
+    "  Its ledger is .brigade/NAME.ledger.db (--state names another folder), with a name made of\n"
+    "  FROM, the STAGEs and TO: the same command goes on where it stopped, or begins again with\n"
+    "  --fresh. Dead letters are in it: brigade dlq ls LEDGER.";
+
+void add_one_liner(CLI::App& verb, run_options& run) {
+  one_liner& line = run.line;
+  const char* const group = "Without a file";
+  verb.add_option("--from", line.from, "the source, such as lines:in.txt")->group(group);
+  const auto with_from = [&](CLI::Option* option) { option->needs("--from")->group(group); };
+  with_from(verb.add_option("--do", line.stages, "a stage, such as exec:./handler; may be repeated")
+                ->type_name("STAGE")
+                ->expected(1)
+                ->allow_extra_args(false)
+                ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll));
+  with_from(verb.add_option("-j", line.workers, "workers of each stage [1]"));
+  with_from(verb.add_option("--to", line.to, "the sink [ndjson:-]"));
+  with_from(verb.add_option("--state", line.state, "folder of the ledger [.brigade]"));
+  verb.footer(one_liner_help);
+  verb.final_callback([&run, &verb] {
+    const bool has_line = verb.count("--from") > 0;
+    if (has_line && run.line.from.empty()) throw CLI::ValidationError("--from", "is empty");
+    if (has_line != run.file.empty()) {
+      throw CLI::ValidationError("run", has_line ? "FILE or --from, not both"
+                                                 : "name a pipeline FILE, or a source by --from");
+    }
+  });
 }
 
 CLI::App* add_run(CLI::App& program, run_options& run) {
   CLI::App* const verb =
       program.add_subcommand("run", "Run a pipeline; it goes on where it stopped");
-  verb->add_option("FILE", run.file, "the pipeline file")->required();
+  verb->add_option("FILE", run.file, "the pipeline file");
   add_sets(*verb, run.sets);
   verb->add_option("--report", run.report, "write the run's report there, as JSON");
   verb->add_flag("--fresh", run.fresh, "begin again at the start of the source");
@@ -70,6 +105,7 @@ CLI::App* add_run(CLI::App& program, run_options& run) {
           [&run](const std::string& name) { run.progress = progress_modes().at(name); },
           "auto, bar, log or none [auto]")
       ->check(CLI::IsMember(&progress_modes()).description(""));
+  add_one_liner(*verb, run);
   return verb;
 }
 

@@ -70,6 +70,7 @@ class display {
     shown.in_flight = now.in_flight;
     shown.retrying = now.retrying;
     shown.bytes_done = now.units_done;
+    shown.bytes_before = now.units_before;
     if (now.units_total != 0) shown.bytes_total = now.units_total;
     shown.seconds = now.seconds;
     shown.rate = rate(shown);
@@ -155,6 +156,7 @@ struct run_frame {
   progress_mode progress = progress_mode::automatic;
   std::optional<std::filesystem::path> report;
   const pipeline_config* last_step_of = nullptr;  ///< null: none
+  std::filesystem::path unknown_ledger;  ///< where nobody was told of it yet; empty: they were
 };
 
 void fail(report& result, const std::string& why) {
@@ -205,6 +207,10 @@ int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals,
     shown.notice(
         fmt::format("calls on threads that did not end and are abandoned: {}", left_behind));
   }
+  if (!frame.unknown_ledger.empty() && result.count(outcome::dead_lettered) > 0) {
+    shown.notice(
+        fmt::format("see the dead letters:  brigade dlq ls {}", frame.unknown_ledger.string()));
+  }
   shown.end(result);
   if (left_behind != 0) {
     // A call that never returns must not keep the process; all it could still do is accounted for.
@@ -250,7 +256,8 @@ int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_
   account.fresh = options.fresh;
   const auto opened = ledger::open(account);
   return run_and_show(std::move(plan), *opened, signals,
-                      run_frame{options.progress, options.report, &config});
+                      run_frame{options.progress, options.report, &config,
+                                config.file.empty() ? config.ledger_path() : ""});
 }
 
 int replay_letters(const pipeline_config& config, pipeline_parts parts,

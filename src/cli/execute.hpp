@@ -13,8 +13,18 @@
 
 namespace brigade::cli {
 
+/// A pipeline on the command line, without a file.
+struct one_liner {
+  std::string from;  ///< empty: there is a file
+  std::vector<std::string> stages;
+  std::string to = "ndjson:-";
+  std::string workers = "1";       ///< of each stage
+  std::string state = ".brigade";  ///< folder; relative to the current one
+};
+
 struct run_options {
-  std::string file;               ///< the pipeline file, as the user wrote it
+  std::string file;  ///< the pipeline file, as the user wrote it
+  one_liner line;
   std::vector<std::string> sets;  ///< `path=value`; applied to `config` already
   std::optional<std::filesystem::path> report;
   bool fresh = false;

@@ -111,6 +111,18 @@ struct pipeline_text {
   environment lookup;
 };
 
+/// A pipeline that was not read from a file, or is no text any more.
+struct pipeline_tree {
+  yaml_node root;
+  place_names names;
+  std::filesystem::path file;  ///< absolute; empty: there is none
+  std::filesystem::path folder;
+};
+
+/// Throws `invalid_pipeline` with everything that is wrong; `problems` are those known by now.
+[[nodiscard]] pipeline_config read_tree(const pipeline_tree& input, problem_list& problems,
+                                        const registry& known);
+
 /// Throws `invalid_pipeline` with everything that is wrong.
 [[nodiscard]] pipeline_config read_pipeline(const pipeline_text& input, const registry& known);
 

@@ -66,6 +66,20 @@ TEST(command_line, dlq_takes_the_ledger_first_then_filters_and_ids) {
   EXPECT_EQ(replay.which.ids, std::vector<std::string>{"a:b:1"});
 }
 
+TEST(command_line, run_takes_a_pipeline_without_a_file) {
+  const auto run =
+      expect<run_options>(typed({"run", "--from", "lines:in.txt", "--do", "exec:./h a", "--do",
+                                 "jq:.", "-j", "16", "--to", "ndjson:out", "--fresh"}));
+  EXPECT_EQ(run.file, "");
+  EXPECT_EQ(run.line.from, "lines:in.txt");
+  EXPECT_EQ(run.line.stages, (std::vector<std::string>{"exec:./h a", "jq:."}));
+  EXPECT_EQ(run.line.workers, "16");
+  EXPECT_EQ(run.line.to, "ndjson:out");
+  EXPECT_TRUE(run.fresh);
+  EXPECT_EQ(expect<run_options>(typed({"run", "--from", "-"})).line.to, "ndjson:-");
+  EXPECT_NE(expect<answer>(typed({"run", "--help"})).text.find(".brigade/"), std::string::npos);
+}
+
 TEST(command_line, dlq_drop_wants_to_be_told_which) {
   const auto some =
       expect<dlq_drop_options>(typed({"dlq", "drop", "o.db", "--error", "no", "a:1"}));
@@ -111,6 +125,11 @@ TEST(command_line, whatever_is_wrong_with_a_command_is_exit_2) {
       {"dlq", "burn", "o.db"},
       {"dlq", "ls"},
       {"new"},
+      {"run", "o.yaml", "--from", "lines:in"},
+      {"run", "--from", ""},
+      {"run", "o.yaml", "--do", "jq:."},
+      {"run", "o.yaml", "-j", "4"},
+      {"run", "-j", "4", "--to", "lines:-"},
       {"graph"},
       {"test"},
       {"dlq", "drop", "o.db"},
