@@ -1,6 +1,8 @@
 """`then`, `test`, `graph` and `dlq drop`, seen from outside."""
 import json
+import re
 import signal
+import sys
 import xml.etree.ElementTree
 
 import brigade_e2e
@@ -141,6 +143,77 @@ class GraphTest(brigade_e2e.BrigadeTest):
         result = self.brigade("graph", "bad.yaml")
         self.assert_exit(result, 78)
         self.assertEqual(result.out, "")
+
+
+class OneLinerTest(brigade_e2e.BrigadeTest):
+    """A pipeline without a file."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("in.txt", "".join(f"{n}\n" for n in range(1, 201)))
+        self.write("h", f"""#!{sys.executable}
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    n = int(request["item"]["line"])
+    answer = {{"error": "seven", "retry": False}} if n == 7 else {{"ok": {{"n": n}}}}
+    print(json.dumps({{"id": request["id"], **answer}}), flush=True)
+""").chmod(0o755)
+
+    def run_line(self, *more, **options):
+        return self.brigade("run", "--from", "lines:in.txt", "--do", "exec:./h", "-j", "4", "--to",
+                            "ndjson:out", *more, **options)
+
+    def out(self):
+        lines = (self.folder / "out").read_text().splitlines()
+        return sorted(json.loads(line)["n"] for line in lines)
+
+    def test_it_does_what_a_file_would_and_goes_on_where_it_stopped(self):
+        first = self.run_line("--report", "report.json")
+        self.assert_exit(first, 3)
+        report = self.checked_report(self.folder / "report.json", first)
+        self.assertEqual(len(report["stages"][0]["workers"]), 4)
+        self.assertEqual(self.out(), [n for n in range(1, 201) if n != 7])
+        ledger = re.search(r"brigade dlq ls (\S+)", first.err)[1]
+        self.assertIn("seven", self.brigade("dlq", "ls", ledger).out)
+        self.assertEqual(self.run_line().last_line()["taken"], 0)
+        with open(self.folder / "in.txt", "a") as more:
+            more.write("201\n")
+        self.assertEqual(self.run_line().last_line()["delivered"], 1)
+        self.assertEqual(self.run_line("--fresh").last_line()["taken"], 201)
+
+    def test_it_is_a_filter_of_standard_input(self):
+        with open(self.folder / "in.txt") as given:
+            result = self.brigade("run", "--from", "-", "--do", "filter:.line|endswith(\"00\")",
+                                  "--to", "lines:-", "--state", "elsewhere", stdin=given)
+        self.assert_exit(result, 0)
+        self.assertEqual(result.out, "100\n200\n")
+        self.assertTrue((self.folder / "elsewhere").is_dir())
+        self.assertFalse((self.folder / ".brigade").exists())
+
+    def test_a_mistake_is_exit_2_and_opens_nothing(self):
+        for arguments in (("--from", "lins:in.txt"), ("--from", "-", "--do", "exce:./h"),
+                          ("--from", "-", "-j", "0", "--do", "jq:."), ("--do", "jq:.")):
+            result = self.brigade("run", *arguments)
+            self.assert_exit(result, 2)
+            self.assertNotEqual(result.err, "")
+        self.assertFalse((self.folder / ".brigade").exists())
+
+    def test_the_bar_tells_when_it_will_be_over(self):
+        self.write("slow.py", """
+import json, sys, time
+for line in sys.stdin:
+    time.sleep(0.01)
+    print(json.dumps({"id": json.loads(line)["id"], "ok": {}}), flush=True)
+""")
+        running = self.start("run", "--from", "lines:in.txt", "--do",
+                             f"exec:{sys.executable} slow.py", "--to", "null", "--progress", "bar")
+        result = running.wait(within=60)
+        self.assert_exit(result, 0)
+        self.assertRegex(result.err, r"\d+%  \d+ done  [\d.]+/s .* ETA \d:\d\d")
+        shares = [int(share) for share in re.findall(r"(\d+)%", result.err)]
+        self.assertEqual(shares, sorted(shares))
+        self.assertLess(shares[1], 60, "what is taken is not done")
 
 
 class DropTest(brigade_e2e.BrigadeTest):
