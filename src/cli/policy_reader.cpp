@@ -178,8 +178,8 @@ void read_ledger(value_reader& reader, const yaml_entry& entry, ledger_config& l
 }
 
 void read_planned(value_reader& reader, const yaml_node& root) {
-  static constexpr std::array<std::string_view, 7> planned = {
-      "order_by", "order", "after_dead_letter", "dead_letters", "admin", "then", "tests"};
+  static constexpr std::array<std::string_view, 5> planned = {
+      "order_by", "order", "after_dead_letter", "dead_letters", "admin"};
   for (const std::string_view key : planned) {
     if (const yaml_entry* const entry = root.find(key)) {
       not_yet(reader, entry->at, fmt::format("'{}'", key));

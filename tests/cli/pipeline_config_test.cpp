@@ -315,8 +315,6 @@ TEST(pipeline_config, what_this_version_cannot_do_is_refused_by_name) {
       in_file("after_dead_letter: continue", {"orders.yaml:3:1: 'after_dead_letter'" + tail}),
       in_file("dead_letters: { file: x }", {"orders.yaml:3:1: 'dead_letters'" + tail}),
       in_file("admin: { listen: x }", {"orders.yaml:3:1: 'admin'" + tail}),
-      in_file("then: { if: always, exec: [a] }", {"orders.yaml:3:1: 'then'" + tail}),
-      in_file("tests: []", {"orders.yaml:3:1: 'tests'" + tail}),
       in_stage("jq: ., rate: 100/s", {"orders.yaml:3:14: 'rate'" + tail}),
       in_stage("jq: ., rate: 100", {"orders.yaml:3:20: 'rate': '100' is not a rate: write 100/s, "
                                     "600/m or 10/h"}),
