@@ -228,7 +228,9 @@ TEST(wait_for, a_limit_of_zero_gets_all_that_is_there_and_gives_the_others_a_tur
     }
     EXPECT_GT(turns, 0);
     const int before = turns;
-    for (int i = 0; i < 1000; ++i) EXPECT_THROW(co_await wait_for(jobs.take(), 0s), timed_out);
+    for (int i = 0; i < 1000; ++i) {
+      EXPECT_THROW(static_cast<void>(co_await wait_for(jobs.take(), 0s)), timed_out);
+    }
     EXPECT_GT(turns, before);
     EXPECT_EQ(jobs.statistics().done, 1000U);
     co_await other;
