@@ -21,7 +21,9 @@ bool join_waiter::await_ready() const noexcept {
   return target_->done() || never_ends(*target_) != nullptr;
 }
 
-void join_waiter::await_suspend(std::coroutine_handle<> handle) noexcept {
+void join_waiter::await_suspend(std::coroutine_handle<> handle,
+                                std::source_location where) noexcept {
+  if (where_.line() == 0) where_ = where;
   if (mode_ == on_waiter_cancel::leave) {
     if (begin_wait(handle)) return;
   } else {

@@ -78,6 +78,24 @@ TEST(dump_tasks, as_json_has_ids_parents_states_and_blockers) {
   EXPECT_EQ(json.back(), ']');
 }
 
+TEST(dump_tasks, has_the_line_of_a_handle_that_is_awaited) {
+  virtual_loop loop;
+  std::string text;
+  auto sleeper = []() -> task<> { co_await sleep_for(1s); };
+  auto main = [&]() -> task<> {
+    auto handle = spawn(sleeper);
+    auto waits = [&]() -> task<> { co_await handle; };
+    auto waiting = spawn(waits);
+    co_await yield();
+    text = loop.dump_tasks();
+    co_await waiting;
+  };
+  loop.run(main());
+  const std::size_t line = text.find("end of task");
+  ASSERT_NE(line, std::string::npos) << text;
+  EXPECT_NE(text.find("diagnose_test.cpp:", line), std::string::npos) << text;
+}
+
 TEST(dump_tasks, of_a_chain_of_ten_thousand_children_does_not_recurse) {
   virtual_loop loop;
   std::size_t lines = 0;

@@ -116,7 +116,11 @@ class task_handle : public task_ref {
     joiner(detail::spawned<T>& record, detail::on_waiter_cancel mode, std::source_location where)
         : record_(record), waiter_(record, mode, where) {}
     [[nodiscard]] bool await_ready() const noexcept { return waiter_.await_ready(); }
-    void await_suspend(std::coroutine_handle<> handle) noexcept { waiter_.await_suspend(handle); }
+    /// The default argument is the line of the `co_await`.
+    void await_suspend(std::coroutine_handle<> handle,
+                       std::source_location where = std::source_location::current()) noexcept {
+      waiter_.await_suspend(handle, where);
+    }
     T await_resume() {
       waiter_.await_resume();
       return record_.result();

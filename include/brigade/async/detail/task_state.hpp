@@ -140,7 +140,8 @@ class join_waiter final : public waiter {
       : waiter(where), target_(&target), mode_(mode) {}
   ~join_waiter() { leave(); }
   [[nodiscard]] bool await_ready() const noexcept;
-  void await_suspend(std::coroutine_handle<> handle) noexcept;
+  /// `where`, unless it was said before.
+  void await_suspend(std::coroutine_handle<> handle, std::source_location where) noexcept;
   /// Throws the task's error, or `cancelled` when it, or this wait, was cancelled; `invalid_state`
   /// when the task can never be waited for from here.
   void await_resume();
