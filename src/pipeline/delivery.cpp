@@ -57,13 +57,20 @@ task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
     if (!company_may_come()) co_return;
     loop_->refresh_now();
     if (loop_->now() >= flush_at) co_return;
-    deadline_scope patience(flush_at - loop_->now());
-    const detail::lent_scope lent(company_scope_, patience);
-    auto next = co_await stage.input.take(on_cancel::end);
-    if (!next) co_return;
-    add_to_batch(batch, **next);
+    const bool came = co_await wait_for_company(batch, flush_at - loop_->now());
+    if (!came) co_return;
     if (sink_rate_) co_await sink_rate_->acquire();
   }
+}
+
+task<bool> engine::implementation::wait_for_company(std::vector<item*>& batch,
+                                                    std::chrono::nanoseconds within) {
+  deadline_scope patience(within);
+  const detail::lent_scope lent(company_scope_, patience);
+  auto next = co_await stages_.back()->input.take(on_cancel::end);
+  if (!next) co_return false;
+  add_to_batch(batch, **next);
+  co_return true;
 }
 
 void engine::implementation::add_to_batch(std::vector<item*>& batch, item& work) {

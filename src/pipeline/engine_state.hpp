@@ -55,7 +55,7 @@ struct item final : pooled, private timer {
   int attempts = 0;  ///< completed, at this stage
   int tries = 0;     ///< begun, at this stage, whatever they were charged
   int kills = 0;
-  queue_rank rank;            ///< in a queue by priority
+  queue_rank rank;             ///< in a queue by priority
   order_key* order = nullptr;  ///< whom it stays behind; null: nobody
   bool has_lane = false;       ///< of its stage: those behind it are parked
   const replay_entry* replay = nullptr;
@@ -95,7 +95,7 @@ struct work_slot {
 /// What a stage with a rate, an error budget or a changing number of workers asks before it starts
 /// an item.
 struct stage_guard {
-  mutex turn{"a stage's turn"};   ///< who has it is the next to start an item
+  mutex turn{"a stage's turn"};  ///< who has it is the next to start an item
   std::optional<limiter> rate{};
   std::deque<std::uint64_t> failures{};  ///< of the budget: which results they were
   std::uint64_t forgiven = 0;            ///< results up to this one count no more
@@ -286,6 +286,7 @@ class engine::implementation {
   task<> deliver();
   [[nodiscard]] bool company_may_come() const;
   task<> gather_batch(std::vector<item*>& batch);
+  task<bool> wait_for_company(std::vector<item*>& batch, std::chrono::nanoseconds within);
   void wait_for_no_company();
   task<> write_batch(std::vector<item*>& batch);
   task<std::optional<write_result>> write_once(const std::vector<item*>& batch);
@@ -329,8 +330,8 @@ class engine::implementation {
   detail::link_list live_;
   std::unordered_map<std::string, std::unique_ptr<detail::order_key>> order_keys_;
   std::unique_ptr<detail::order_key> source_order_;  ///< of all items, with `order: source`
-  std::vector<source_item> in_hand_;  ///< read, not yet received; reversed
-  item* arriving_ = nullptr;          ///< received, on its way into the first queue
+  std::vector<source_item> in_hand_;                 ///< read, not yet received; reversed
+  item* arriving_ = nullptr;                         ///< received, on its way into the first queue
 
   std::vector<std::string> partitions_;
   std::vector<watermark> watermarks_;
@@ -366,7 +367,8 @@ class engine::implementation {
   cancel_scope* intake_scope_ = nullptr;
   cancel_scope* company_scope_ = nullptr;  ///< a batch that waits for more items
   std::optional<limiter> sink_rate_;
-  std::vector<item*>* held_back_ = nullptr;  ///< where an item that failed in the sink stays in line
+  std::vector<item*>* held_back_ =
+      nullptr;  ///< where an item that failed in the sink stays in line
   std::optional<detail::time_point> sink_pauses_until_;
   bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
   std::vector<task_handle<>> work_tasks_;

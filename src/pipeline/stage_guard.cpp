@@ -98,8 +98,8 @@ void engine::implementation::check_budget(stage_run& stage, const std::string& w
   std::string spent;
   if (budget.count != 0) {
     if (guard.failures.size() <= budget.count) return;
-    spent = fmt::format("{} items failed, and {} are tolerated", guard.failures.size(),
-                        budget.count);
+    spent =
+        fmt::format("{} items failed, and {} are tolerated", guard.failures.size(), budget.count);
   } else {
     while (!guard.failures.empty() &&
            guard.failures.front() + error_budget::results_max <= stage.results()) {

@@ -63,9 +63,7 @@ item* ranked_items::victim() const {
 
 void stage_store::push_by_rank(item* one) { ranked_->push(one, now_if_any()); }
 
-item* stage_store::pop_by_kind() {
-  return ranked_ ? ranked_->pop(now_if_any()) : ring_.pop_back();
-}
+item* stage_store::pop_by_kind() { return ranked_ ? ranked_->pop(now_if_any()) : ring_.pop_back(); }
 
 void stage_store::put_back(item*&& one) {
   if (ranked_) {

@@ -94,8 +94,8 @@ struct pipeline_plan {
   std::uint64_t jitter_seed = 0;  ///< of the delays before retries; 0: another in each run
   /// The item's own id, beside its position; empty: none.
   std::function<std::string(const payload&)> business_id;
-  /// With `item_order::by_key`: an item's key as it is at the source. Without a key (empty) it is in
-  /// no order with others.
+  /// With `item_order::by_key`: an item's key as it is at the source. Without a key (empty) it is
+  /// in no order with others.
   std::function<std::string(const payload&)> order_key;
   /// Keys that are held from the beginning, and by what (the id of a dead letter).
   std::vector<held_key> held;
