@@ -33,6 +33,15 @@ task<> engine::implementation::deliver() {
   }
 }
 
+// In order, behind an item that was returned or holds its key, it has its outcome already.
+[[gnu::always_inline]] inline void engine::implementation::add_to_batch(std::vector<item*>& batch,
+                                                                        item& work) {
+  if (work.order != nullptr) [[unlikely]] {
+    if (settled_by_cut(*stages_.back(), work)) return;
+  }
+  batch.push_back(&work);
+}
+
 // At least one item, at most a batch; waits for more only while more may come.
 task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
   stage_run& stage = *stages_.back();
@@ -71,10 +80,6 @@ task<bool> engine::implementation::wait_for_company(std::vector<item*>& batch,
   if (!next) co_return false;
   add_to_batch(batch, **next);
   co_return true;
-}
-
-void engine::implementation::add_to_batch(std::vector<item*>& batch, item& work) {
-  if (!settled_by_cut(*stages_.back(), work)) batch.push_back(&work);
 }
 
 // Not in a drain, not behind the source's end, and not when all that the window lets in is here.

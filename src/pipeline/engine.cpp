@@ -198,8 +198,11 @@ void engine::implementation::spawn_work(task_group& group) {
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
     if (!run->body) continue;
     for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      auto handle = group.spawn_named(run->name + " worker " + std::to_string(slot),
-                                      [this, run, slot] { return worker(*run, slot); });
+      const bool ruled = run->guard || stages_[run->number() + 1]->selective;
+      auto handle = group.spawn_named(
+          run->name + " worker " + std::to_string(slot), [this, run, slot, ruled] {
+            return ruled ? worker<true>(*run, slot) : worker<false>(*run, slot);
+          });
       run->slots[slot].worker = handle;
       keep(std::move(handle));
     }

@@ -42,8 +42,8 @@ struct item final : pooled, private timer {
   payload origin;  ///< as it was at the source, once a stage has changed it
   std::string key;
   std::uint16_t key_prefix = 0;  ///< the pipeline's name and a colon; behind it is the id
-  std::string business_id;
   std::uint32_t partition = 0;
+  std::string business_id;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   std::uint64_t slot = 0;  ///< in its partition's watermark
@@ -55,16 +55,16 @@ struct item final : pooled, private timer {
   int attempts = 0;  ///< completed, at this stage
   int tries = 0;     ///< begun, at this stage, whatever they were charged
   int kills = 0;
-  queue_rank rank;             ///< in a queue by priority
+  double urgency = 0;          ///< in a queue by priority
   order_key* order = nullptr;  ///< whom it stays behind; null: nobody
-  bool has_lane = false;       ///< of its stage: those behind it are parked
   const replay_entry* replay = nullptr;
   std::vector<attempt_record> failed_attempts;
 
   item* parent = nullptr;
   std::string part;  ///< its path, for a child
-  std::size_t children_open = 0;
+  std::uint32_t children_open = 0;
   outcome worst_child = outcome::filtered;
+  bool has_lane = false;  ///< of its stage: those of its key behind it are parked
 
   hook live{*this};   ///< in the list of all unsettled items
   hook place{*this};  ///< in its stage's list of retries, armed or due, or of those parked
@@ -240,6 +240,7 @@ class engine::implementation {
   [[nodiscard]] bool window_open() const;
 
   // worker_pool.cpp: attempts, and what their results mean
+  template <bool ruled>
   task<> worker(stage_run& stage, std::size_t slot);
   task<> requeue_due(stage_run& stage);
   task<attempt_result> attempt(stage_run& stage, item& work, int worker_id);
@@ -264,7 +265,11 @@ class engine::implementation {
   [[nodiscard]] bool key_has_room(const item& work) const;
   task<> enter(stage_run* from, stage_run& to, item*& held);
   void move_on(stage_run* from, stage_run& to, item& work);
-  void arrive(stage_run& to, item& work);
+  static void arrive(stage_run& to, item& work) {
+    work.stage = to.index;
+    ++to.in;
+    ++to.inside;
+  }
   [[nodiscard]] bool has_room(stage_run& to, item& work);
   void drop(stage_run& at, item& work);
   void leave_lane(item& work);
@@ -276,6 +281,7 @@ class engine::implementation {
   // stage_guard.cpp: when a stage may start its next item
   static void set_guard(stage_run& stage);
   task<> take_guarded(stage_run& stage, std::size_t slot);
+  task<> take_into(stage_run& stage, detail::work_slot& own);
   task<> wait_out_pause(stage_run& stage, detail::work_slot& own);
   void charge_budget(stage_run& stage, const std::string& why);
   void check_budget(stage_run& stage, const std::string& why);

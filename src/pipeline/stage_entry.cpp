@@ -100,7 +100,7 @@ bool engine::implementation::key_has_room(const item& work) const {
 // From `held`, where it stays until it is in: a worker's hands, or the intake's.
 task<> engine::implementation::enter(stage_run* from, stage_run& to, item*& held) {
   item& work = *held;
-  if (to.priority) work.rank.urgency = urgency_of(to.priority, work.value);
+  if (to.priority) work.urgency = urgency_of(to.priority, work.value);
   const bool in_order = work.order != nullptr;
   const bool cut = in_order && work.order->lanes[to.number()].cut.has_value();
   const bool needs_lane = in_order && to.has_lanes && !cut;
@@ -132,12 +132,6 @@ void engine::implementation::move_on(stage_run* from, stage_run& to, item& work)
   } else {
     pass(*from, work);
   }
-}
-
-void engine::implementation::arrive(stage_run& to, item& work) {
-  work.stage = to.index;
-  ++to.in;
-  ++to.inside;
 }
 
 // Makes room where the queue drops what is in it. False: the item itself is dropped.
@@ -183,8 +177,8 @@ void engine::implementation::settled_in_order(item& work, outcome result) {
   if (work.stage < 0) return;
   order_key& key = *work.order;
   order_key::lane& lane = key.lanes[static_cast<std::size_t>(work.stage)];
-  const bool holds = result == outcome::dead_lettered &&
-                     plan.rules.after_letter == after_dead_letter::hold_key;
+  const bool holds =
+      result == outcome::dead_lettered && plan.rules.after_letter == after_dead_letter::hold_key;
   if ((result == outcome::returned || holds) && !lane.cut) {
     const std::string id(work.id());
     lane.cut = result;

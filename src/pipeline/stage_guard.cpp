@@ -51,19 +51,26 @@ void engine::implementation::set_guard(stage_run& stage) {
 
 // The next item is in the slot, or none: the queue is closed and empty.
 task<> engine::implementation::take_guarded(stage_run& stage, std::size_t slot) {
-  stage_guard& guard = *stage.guard;
   work_slot& own = stage.slots[slot];
+  if (!stage.guard) {
+    co_await take_into(stage, own);
+    co_return;
+  }
+  stage_guard& guard = *stage.guard;
   if (std::exchange(own.probing, false)) reopen(stage);
   check_budget(stage, {});
   auto turn = co_await guard.turn.lock();
-  {
-    auto ticket = co_await stage.input.take();
-    if (!ticket) co_return;
-    own.current = *ticket;
-    ticket.done();
-  }
+  co_await take_into(stage, own);
+  if (own.current == nullptr) co_return;
   while (guard.paused && !own.probing) co_await wait_out_pause(stage, own);
   if (guard.rate) co_await guard.rate->acquire();
+}
+
+task<> engine::implementation::take_into(stage_run& stage, work_slot& own) {
+  auto ticket = co_await stage.input.take();
+  if (!ticket) co_return;
+  own.current = *ticket;
+  ticket.done();
 }
 
 task<> engine::implementation::wait_out_pause(stage_run& stage, work_slot& own) {

@@ -12,53 +12,31 @@ time_point now_if_any() {
 }
 }  // namespace
 
-bool ranked_items::more_urgent::operator()(const item* a, const item* b) const {
-  if (a->rank.urgency != b->rank.urgency) return a->rank.urgency > b->rank.urgency;
-  return a->rank.arrival < b->rank.arrival;
-}
-
-bool ranked_items::more_urgent::operator()(const item* a, double urgency) const {
-  return a->rank.urgency > urgency;
-}
-
-bool ranked_items::more_urgent::operator()(double urgency, const item* b) const {
-  return urgency > b->rank.urgency;
-}
-
-bool ranked_items::older::operator()(const item* a, const item* b) const {
-  return a->rank.arrival < b->rank.arrival;
-}
-
 void ranked_items::push(item* one, time_point now) {
-  one->rank.arrival = arrivals_++;
-  one->rank.since = now;
-  by_urgency_.insert(one);
-  by_age_.insert(one);
+  const auto at = by_urgency_.insert(entry{one->urgency, arrivals_, now, one}).first;
+  by_age_.emplace(arrivals_++, at);
 }
 
 item* ranked_items::pop(time_point now) {
-  item* next = *by_urgency_.begin();
-  item* const oldest = *by_age_.begin();
-  const bool ripe = now >= oldest->rank.since + ripe_after;
+  const auto next = by_urgency_.begin();
+  const auto oldest = by_age_.begin()->second;
+  const bool ripe = now >= oldest->since + ripe_after;
   if (next == oldest || !ripe) {
     passed_over_ = 0;
   } else if (++passed_over_ == ripe_one_in) {
     passed_over_ = 0;
-    next = oldest;
+    return remove(oldest);
   }
-  remove(next);
-  return next;
+  return remove(next);
 }
 
-void ranked_items::remove(item* one) {
-  by_urgency_.erase(one);
-  by_age_.erase(one);
-}
+item* ranked_items::remove_victim() { return remove(by_urgency_.lower_bound(least_urgency())); }
 
-// Of the least urgent ones the oldest.
-item* ranked_items::victim() const {
-  const item* const least = *by_urgency_.rbegin();
-  return *by_urgency_.lower_bound(least->rank.urgency);
+item* ranked_items::remove(ranking::iterator at) {
+  item* const which = at->which;
+  by_age_.erase(at->arrival);
+  by_urgency_.erase(at);
+  return which;
 }
 
 void stage_store::push_by_rank(item* one) { ranked_->push(one, now_if_any()); }
@@ -86,13 +64,12 @@ stage_store::place stage_store::victim(std::size_t promised) const {
 }
 
 bool stage_store::stays(const place& where, item* newcomer) const {
-  return where.which != nullptr && where.which->rank.urgency > newcomer->rank.urgency;
+  return where.which != nullptr && where.which->urgency > newcomer->urgency;
 }
 
 item* stage_store::remove(const place& where) {
   if (!ranked_) return ring_.remove(where.index);
-  ranked_->remove(where.which);
-  return where.which;
+  return ranked_->remove_victim();
 }
 
 }  // namespace brigade::detail

@@ -8,19 +8,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <set>
 
 namespace brigade::detail {
 
 struct item;
-
-/// What a queue by priority knows of an item.
-struct queue_rank {
-  double urgency = 0;
-  std::uint64_t arrival = 0;  ///< greater than of those that came before
-  time_point since;
-};
 
 /// By urgency. Ageing: while the one that has waited longest has done so for `ripe_after`, every
 /// `ripe_one_in`th take is of that one, so the wait of each is bounded.
@@ -31,22 +25,32 @@ class ranked_items {
 
   void push(item* one, time_point now);
   item* pop(time_point now);
-  void remove(item* one);
-  [[nodiscard]] item* victim() const;
+  /// Takes out the one that gives way: of the least urgent the oldest.
+  item* remove_victim();
+  [[nodiscard]] item* victim() const { return by_urgency_.lower_bound(least_urgency())->which; }
   [[nodiscard]] std::size_t size() const { return by_urgency_.size(); }
 
  private:
-  struct more_urgent {
+  struct entry {
+    double urgency;
+    std::uint64_t arrival;  ///< greater than of those that came before
+    time_point since;
+    item* which;
+  };
+  struct before {
     using is_transparent = void;
-    bool operator()(const item* a, const item* b) const;
-    bool operator()(const item* a, double urgency) const;
-    bool operator()(double urgency, const item* b) const;
+    bool operator()(const entry& a, const entry& b) const {
+      return a.urgency != b.urgency ? a.urgency > b.urgency : a.arrival < b.arrival;
+    }
+    bool operator()(const entry& a, double urgency) const { return a.urgency > urgency; }
+    bool operator()(double urgency, const entry& b) const { return urgency > b.urgency; }
   };
-  struct older {
-    bool operator()(const item* a, const item* b) const;
-  };
-  std::set<item*, more_urgent> by_urgency_;
-  std::set<item*, older> by_age_;
+  using ranking = std::set<entry, before>;
+  [[nodiscard]] double least_urgency() const { return by_urgency_.rbegin()->urgency; }
+  item* remove(ranking::iterator at);
+
+  ranking by_urgency_;
+  std::map<std::uint64_t, ranking::iterator> by_age_;
   std::uint64_t arrivals_ = 0;
   int passed_over_ = 0;
 };
@@ -86,6 +90,9 @@ class stage_store {
   std::unique_ptr<ranked_items> ranked_;
 };
 
-using stage_queue = basic_queue<item*, stage_store>;
+class stage_queue final : public basic_queue<item*, stage_store> {
+ public:
+  using basic_queue<item*, stage_store>::basic_queue;
+};
 
 }  // namespace brigade::detail

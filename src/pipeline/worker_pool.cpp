@@ -35,11 +35,14 @@ void item::fire() noexcept {
 
 }  // namespace detail
 
+// `ruled`: this stage or the next has rules for which item goes when. It is a template so that
+// pipelines without pay nothing.
+template <bool ruled>
 task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
   work_slot& own = stage.slots[slot];
   const int worker_id = static_cast<int>(slot) / stage.per_worker;
   for (;;) {
-    if (stage.guard) [[unlikely]] {
+    if constexpr (ruled) {
       co_await take_guarded(stage, slot);
       if (own.current == nullptr) co_return;
     } else {
@@ -68,7 +71,7 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
         accept(work, std::move(result->value()));
         [[fallthrough]];
       case attempt_result::kind::unchanged:
-        if (next.selective) [[unlikely]] {
+        if constexpr (ruled) {
           co_await enter(&stage, next, own.current);
         } else {
           co_await next.input.put_from(own.current);
@@ -85,12 +88,15 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
         break;
       case attempt_result::kind::failed:
         own.current = nullptr;
-        own.probing = false;
+        if constexpr (ruled) own.probing = false;
         attempt_failed(stage, work, worker_id, result->why());
         break;
     }
   }
 }
+
+template task<> engine::implementation::worker<true>(stage_run& stage, std::size_t slot);
+template task<> engine::implementation::worker<false>(stage_run& stage, std::size_t slot);
 
 namespace {
 
@@ -189,7 +195,7 @@ task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
     live_.push_back(&child->live);
     own.children.push_back(child);
   }
-  parent.children_open = own.children.size();
+  parent.children_open = static_cast<std::uint32_t>(own.children.size());
   own.current = nullptr;
   if (own.children.empty()) {
     ++stage.passed;
