@@ -78,7 +78,8 @@ void engine::implementation::learn_order(item& work) {
   if (source_order_) {
     work.order = source_order_.get();
   } else {
-    const std::string name = plan.order_key(work.value);
+    const std::string name =
+        work.replay != nullptr ? work.replay->order_key : plan.order_key(work.value);
     if (name.empty()) return;
     work.order = &key_named(name);
   }

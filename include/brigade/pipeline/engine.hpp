@@ -73,6 +73,7 @@ struct replay_entry {
   int stage_index = 0;  ///< -1: at the source's payload, through all stages
   std::string id;       ///< the letter's item
   std::string source_payload;
+  std::string order_key;  ///< with `item_order::by_key`: its key at the source
 };
 
 /// With `after_dead_letter::hold_key`, a key of which an item was dead-lettered in a run before.
