@@ -139,8 +139,7 @@ void engine::implementation::move_on(stage_run* from, stage_run& to, item& work)
 bool engine::implementation::has_room(stage_run& to, item& work) {
   if (to.policy.queue_full == when_full::wait) return true;
   while (to.input.full()) {
-    const queue_statistics now = to.input.statistics();
-    if (now.granted == now.size) return true;  // on their way to workers: it waits a moment
+    if (to.input.statistics().granted != 0) return true;  // to idle workers: it waits a moment
     std::optional<item*> gone;
     if (to.policy.queue_full == when_full::drop_oldest) gone = to.input.displace(&work);
     if (!gone) return false;
