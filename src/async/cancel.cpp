@@ -9,7 +9,7 @@ cancel_scope::cancel_scope() : owner_(loop::current().running()) {
   BRIGADE_ASSERT(owner_ != nullptr, "a cancel scope outside any task");
   attach(owner_->scope_);
   owner_->scope_ = this;
-  requests_at_entry_ = owner_->requests_;
+  requests_at_entry_ = owner_->cancelling();
 }
 
 cancel_scope::cancel_scope(apart_tag) {
@@ -28,7 +28,6 @@ cancel_scope::~cancel_scope() {
     BRIGADE_ASSERT(detail::frames_being_destroyed > 0, "cancel scopes ended out of order");
     leave_the_middle();
   }
-  if (shielded_) --owner_->shields_;
   owner_->refresh_interrupted();
 }
 
@@ -54,6 +53,13 @@ const cancel_scope* cancel_scope::effective() const {
   return outermost;
 }
 
+bool cancel_scope::shields(const detail::task_state& task) const {
+  for (const cancel_scope* scope = this; scope->owner_ == &task; scope = scope->parent_) {
+    if (scope->shielded_) return true;
+  }
+  return false;
+}
+
 void cancel_scope::cancel(std::string_view reason) {
   if (cancelled_) return;
   cancelled_ = true;
@@ -76,13 +82,12 @@ void cancel_scope::shield() {
   BRIGADE_ASSERT(owner_ != nullptr, "only a scope inside a task can be shielded");
   if (shielded_) return;
   shielded_ = true;
-  ++owner_->shields_;
   owner_->refresh_interrupted();
 }
 
 bool cancel_scope::caused_cancellation() const {
   if (!cancelled_) return false;
-  if (owner_->requests_ > requests_at_entry_) return false;
+  if (owner_->cancelling() > requests_at_entry_) return false;
   return shielded_ || parent_ == nullptr || parent_->effective() == nullptr;
 }
 
@@ -92,8 +97,7 @@ void cancel_scope::cancellation_ended() const noexcept { owner_->cancellation_in
 
 deadline_scope::deadline_scope(std::chrono::nanoseconds after) : after_(after) {
   loop& owner = loop::current();
-  owner.refresh_now();
-  owner.timers().arm(*this, owner.now() + after, owner.running()->background());
+  owner.timers().arm(*this, detail::deadline_in(owner, after), owner.running()->background());
 }
 
 deadline_scope::~deadline_scope() {

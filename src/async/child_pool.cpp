@@ -162,11 +162,13 @@ task<std::string> child_pool::attempt(const std::string& line, bool& try_again) 
   const bool last = std::exchange(try_again, false);
   seat own(*this);
   std::string answer;
-  std::unique_ptr<worker> free = co_await free_worker();
-  worker& one = own.sit(std::move(free));
-  one.got_any = false;
+  worker* sitting = nullptr;
   reply how = reply::answered;
   try {
+    std::unique_ptr<worker> free = co_await free_worker();
+    sitting = &own.sit(std::move(free));
+    worker& one = *sitting;
+    one.got_any = false;
     auto asked = ask(one, line, answer);
     if (options_.call_timeout.count() == 0) {
       how = co_await std::move(asked);
@@ -177,6 +179,7 @@ task<std::string> child_pool::attempt(const std::string& line, bool& try_again) 
     ++failed_;
     throw;
   }
+  worker& one = *sitting;
   if (how == reply::never_got_it && !last && !closed_) {
     try_again = true;
     ++surplus_;  // the permit stays with this call

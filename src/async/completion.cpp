@@ -4,13 +4,43 @@
 
 namespace brigade::detail {
 
-void completion::tell_end() noexcept {
-  while (!joiners_.empty()) static_cast<waiter*>(joiners_.front())->wake(wait_state::granted);
-  while (!watchers_.empty()) {
-    auto* watcher = static_cast<end_watcher*>(watchers_.front());
+namespace {
+
+bool is_watcher(const link* listener) {
+  return static_cast<const runnable*>(listener)->task_ == nullptr;
+}
+
+}  // namespace
+
+completion::~completion() {
+  if (done_) std::destroy_at(&error_);
+}
+
+void completion::tell_all(link_list& listeners) noexcept {
+  link_list watchers;
+  while (!listeners.empty()) {
+    link* const first = listeners.front();
+    if (is_watcher(first)) {
+      first->unlink();
+      watchers.push_back(first);
+    } else {
+      static_cast<waiter*>(first)->wake(wait_state::granted);
+    }
+  }
+  while (!watchers.empty()) {
+    auto* watcher = static_cast<end_watcher*>(watchers.front());
     watcher->unlink();
     watcher->target_ended();
   }
+}
+
+std::size_t completion::joiners() const {
+  if (done_) return 0;
+  std::size_t count = 0;
+  for (const link* node = listeners_.front(); node != listeners_.end(); node = node->next) {
+    count += is_watcher(node) ? 0 : 1;
+  }
+  return count;
 }
 
 void completion::require_awaitable() const {

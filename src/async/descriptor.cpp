@@ -5,11 +5,13 @@
 #include <brigade/async/detail/task_state.hpp>
 #include <brigade/async/detail/waiter.hpp>
 #include <brigade/async/loop.hpp>
+#include <brigade/async/timeout.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -102,12 +104,35 @@ class readiness_wait final : public detail::waiter {
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
+// Reading in small pieces what comes faster than that would hold the loop for as long as it comes.
+task<> turn_for_others(std::source_location where) {
+  if (!loop::spend()) co_await yield(where);
+}
+
+// The reactor takes them and calls them ready at all times; reading them blocks the loop.
+bool cannot_be_waited_for(int fd) {
+  struct stat about = {};
+  return ::fstat(fd, &about) == 0 && (S_ISREG(about.st_mode) || S_ISDIR(about.st_mode));
+}
+
+detail::reactor& reactor_for(int fd) {
+  if (cannot_be_waited_for(fd)) {
+    throw std::system_error(EPERM, std::generic_category(), "a file cannot be waited for");
+  }
+  return detail::reactor::current();
+}
+
 }  // namespace
 
-descriptor::descriptor(int fd)
-    : impl_(std::make_unique<implementation>(detail::reactor::current(), fd)) {}
+descriptor::descriptor(int fd) : impl_(std::make_unique<implementation>(reactor_for(fd), fd)) {}
 descriptor::descriptor(descriptor&& other) noexcept = default;
-descriptor& descriptor::operator=(descriptor&& other) noexcept = default;
+descriptor& descriptor::operator=(descriptor&& other) noexcept {
+  if (this != &other) {
+    close();
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
 descriptor::~descriptor() { close(); }
 
 int descriptor::fd() const { return impl_->stream.native_handle(); }
@@ -121,6 +146,7 @@ void descriptor::close() noexcept {
 }
 
 task<std::size_t> descriptor::read_some(std::span<char> buffer, std::source_location where) {
+  co_await turn_for_others(where);
   for (;;) {
     const ssize_t count = ::read(fd(), buffer.data(), buffer.size());
     if (count >= 0) co_return static_cast<std::size_t>(count);
@@ -132,6 +158,7 @@ task<std::size_t> descriptor::read_some(std::span<char> buffer, std::source_loca
 }
 
 task<std::size_t> descriptor::write_some(std::string_view bytes, std::source_location where) {
+  co_await turn_for_others(where);
   for (;;) {
     const ssize_t count = ::write(fd(), bytes.data(), bytes.size());
     if (count >= 0) co_return static_cast<std::size_t>(count);

@@ -216,7 +216,7 @@ void loop::run_timed(detail::task_state& record, const detail::waiter& wait) {
   const task_ref task(record);
   const std::string where = where_of(wait);
   const detail::time_point before = driver_->now();
-  record.resumes_at_.resume();
+  record.resumption_.at.resume();
   const std::chrono::nanoseconds took = driver_->now() - before;
   if (slow_step_limit_.count() == 0 || took < slow_step_limit_) return;
   warn("task '" + task.name() + "' held the loop for " + seconds_text(took) + " s" +

@@ -1,8 +1,10 @@
 #include <brigade/async/detail/frame_pool.hpp>
 
+#include <array>
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -24,30 +26,92 @@ void frame_deallocate(void* frame, std::size_t) noexcept { ::operator delete(fra
 
 namespace {
 
-constexpr std::size_t class_bytes = 16;
-constexpr std::size_t class_count = 128;
+constexpr std::size_t class_bytes = 8;
+constexpr std::size_t class_count = 256;
+constexpr std::size_t aligned_bytes = 16;
 constexpr std::size_t chunk_bytes = std::size_t{64} << 10;
 
 struct free_frame {
   free_frame* next;
 };
 
-// Chunks live as long as the process: a frame may be freed on another thread than it came from.
-void* new_chunk() {
-  static std::mutex guard;
-  static auto* chunks = new std::vector<void*>;
-  void* chunk = ::operator new(chunk_bytes);
-  const std::lock_guard lock(guard);
-  chunks->push_back(chunk);
-  return chunk;
-}
+/// To cut frames from.
+struct room {
+  char* at = nullptr;
+  char* end = nullptr;
+  [[nodiscard]] std::size_t left() const { return static_cast<std::size_t>(end - at); }
+};
 
 struct thread_pool_of_frames {
   free_frame* free[class_count] = {};
-  char* at = nullptr;
-  char* end = nullptr;
+  /// The sizes that are a multiple of 16 have one by themselves, so that they are aligned to 16.
+  room rooms[2] = {};
+
+  void* cut(std::size_t index) {
+    room& from = rooms[index % 2];
+    return std::exchange(from.at, from.at + index * class_bytes);
+  }
 };
 constinit thread_local thread_pool_of_frames pool;
+
+// Chunks live as long as the process: a frame may be freed on another thread than it came from.
+// What a thread has free when it ends is for those that come after it.
+class all_chunks {
+ public:
+  static all_chunks& instance() {
+    static auto* chunks = new all_chunks;
+    return *chunks;
+  }
+  /// What an ended thread left of this size; else a room to cut frames from.
+  free_frame* frame_or_room(std::size_t index) {
+    const std::lock_guard lock(mutex_);
+    if (!left_[index].empty()) {
+      free_frame* frames = left_[index].back();
+      left_[index].pop_back();
+      return frames;
+    }
+    if (rooms_.empty()) {
+      auto* chunk = static_cast<char*>(::operator new(chunk_bytes));
+      chunks_.push_back(chunk);
+      rooms_.push_back({chunk, chunk + chunk_bytes});
+    }
+    pool.rooms[index % 2] = rooms_.back();
+    rooms_.pop_back();
+    return nullptr;
+  }
+  void leave_what_is_free() {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t index = 1; index < class_count; ++index) {
+      free_frame* const frames = std::exchange(pool.free[index], nullptr);
+      if (frames != nullptr) left_[index].push_back(frames);
+    }
+    for (room& mine : pool.rooms) {
+      room left = std::exchange(mine, {});
+      if (left.left() < class_count * class_bytes) continue;  // which fits any
+      left.at += left.left() % aligned_bytes;
+      rooms_.push_back(left);
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<char*> chunks_;  // so that they count as reachable
+  std::vector<room> rooms_;
+  std::array<std::vector<free_frame*>, class_count> left_;
+};
+
+struct leaver {
+  ~leaver() { all_chunks::instance().leave_what_is_free(); }
+};
+
+[[gnu::noinline]] void* first_from_others(std::size_t index) {
+  static thread_local const leaver at_the_end;
+  static_cast<void>(&at_the_end);
+  free_frame* const frame = all_chunks::instance().frame_or_room(index);
+  if (frame == nullptr) return pool.cut(index);
+  pool.free[index] = frame->next;
+  return frame;
+}
 
 }  // namespace
 
@@ -58,14 +122,9 @@ void* frame_allocate(std::size_t bytes) {
     pool.free[index] = frame->next;
     return frame;
   }
-  const std::size_t room = index * class_bytes;
-  if (static_cast<std::size_t>(pool.end - pool.at) < room) {
-    pool.at = static_cast<char*>(new_chunk());
-    pool.end = pool.at + chunk_bytes;
-  }
-  void* frame = pool.at;
-  pool.at += room;
-  return frame;
+  if (pool.rooms[index % 2].left() < index * class_bytes) [[unlikely]]
+    return first_from_others(index);
+  return pool.cut(index);
 }
 
 void frame_deallocate(void* frame, std::size_t bytes) noexcept {

@@ -14,14 +14,14 @@ future_state::future_state(loop& owner, std::string name) : loop_(&owner), name_
 }
 
 future_state::~future_state() {
-  BRIGADE_ASSERT(joiners_.empty(), "a future was destroyed while a task awaits it");
+  BRIGADE_ASSERT(joiners() == 0, "a future was destroyed while a task awaits it");
   give_back_from_thread();
   report_unseen_error();
   if (linked()) unlink();
 }
 
 void future_state::report_unseen_error() noexcept {
-  if (!error_ || std::exchange(error_seen_, true) || loop_ == nullptr) return;
+  if (!failed() || std::exchange(error_seen_, true) || loop_ == nullptr) return;
   if (loop_->on_unhandled) loop_->on_unhandled(name_, error_);
 }
 
@@ -44,34 +44,36 @@ bool future_state::cancel(std::string_view reason) {
   if (done_) return false;
   cancel_reason_ = reason;
   ended_cancelled_ = true;
-  end();
+  end(nullptr);
   return true;
 }
 
 void future_state::fail(std::exception_ptr error) {
   require_pending();
   BRIGADE_ASSERT(error, "a future cannot fail with no error");
+  std::exception_ptr kept;
   try {
     std::rethrow_exception(error);
   } catch (const cancelled& why) {
     cancel(why.reason());
     return;
   } catch (...) {
-    error_ = std::current_exception();
+    kept = std::current_exception();
   }
-  end();
+  end(std::move(kept));
 }
 
 void future_state::promise_dropped() noexcept {
   if (!done_) fail(std::make_exception_ptr(broken_promise(name_)));
 }
 
-void future_state::end() noexcept {
-  done_ = true;
+void future_state::end(std::exception_ptr error) noexcept {
+  link_list listeners;
+  settle(std::move(error), listeners);
   if (thread_ && ended_cancelled_) thread_->stop.request_stop();
   give_back_from_thread();
   for (callback& work : std::exchange(callbacks_, {})) add_callback(std::move(work));
-  tell_end();
+  tell_end(listeners);
 }
 
 void future_state::add_callback(callback work) {
@@ -86,7 +88,7 @@ std::size_t future_state::remove_callback(const callback& work) {
   return std::erase(callbacks_, work);
 }
 
-std::size_t future_state::waiting() const { return joiners_.size(); }
+std::size_t future_state::waiting() const { return joiners(); }
 
 std::shared_ptr<thread_link> future_state::lend_to_thread() {
   thread_ = std::make_shared<thread_link>();
@@ -110,7 +112,7 @@ void future_waiter::await_suspend(std::coroutine_handle<> handle,
                                   std::source_location where) noexcept {
   where_ = where;
   if (!begin_wait(handle)) {
-    wait_in(target_->joiners_);
+    wait_in(target_->listeners_);
   } else if (mode_ == on_waiter_cancel::pass_on) {
     target_->cancel(task_->cancel_reason());
   }

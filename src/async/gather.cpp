@@ -47,6 +47,7 @@ void gather_core::begin(std::span<gather_member> members) {
 
 bool gather_core::enough() const noexcept {
   if (to_go_ == 0) return true;
+  if (in_circle_) return own_to_go_ == 0;
   if (first_failed_ == nullptr || cancelled_ || mode_ == gather_mode::collect) return false;
   return mode_ == gather_mode::keep_running || own_to_go_ == 0;
 }
@@ -87,8 +88,17 @@ void gather_core::pass_on() noexcept {
   if (!by_request) scope_.cancel(reason);
   for (gather_member& member : members_) {
     const bool in_scope = member.own_ && mode_ != gather_mode::keep_running;
-    if (by_request || !in_scope) member.target_->cancel(reason);
+    if (!by_request && in_scope) continue;
+    // Who waits for this gather, and has passed the cancellation on to it, does not end before it.
+    const task_state* task = member.target_->as_task();
+    const bool waits_for_this = task != nullptr && !task->done() && task->interrupting();
+    if (waits_for_this) {
+      in_circle_ = true;
+    } else {
+      member.target_->cancel(reason);
+    }
   }
+  if (state_ == wait_state::waiting && in_circle_ && enough()) wake(wait_state::granted);
 }
 
 bool gather_core::cancel_all(std::string_view reason) {

@@ -99,7 +99,7 @@ void task_group::take_in(detail::task_state& child) {
 }
 
 void task_group::child_ended(detail::task_state& child) noexcept {
-  if (child.error_) {
+  if (child.failed()) {
     ++failed_;
     errors_.push_back(child.error_);
     cancel_now("a sibling failed: " + error_text(child.error_));
@@ -132,7 +132,7 @@ void task_group::body_ended(std::exception_ptr error) {
 }
 
 void task_group::finish() {
-  const bool asked = outer_request_ || owner_->requests_ > entry_->scope_.requests_at_entry_;
+  const bool asked = outer_request_ || owner_->cancelling() > entry_->scope_.requests_at_entry_;
   const bool outside = entry_->scope_.parent_->effective() != nullptr;
   owner_->cancellation_in_flight_ = false;
   if (!errors_.empty()) {

@@ -27,7 +27,7 @@ void join_waiter::await_suspend(std::coroutine_handle<> handle) noexcept {
   } else {
     enter_wait(handle);
   }
-  wait_in(target_->joiners_);
+  wait_in(target_->listeners_);
   const waiter* beyond = target_->waiting_on();
   if (beyond != nullptr && beyond->state() == wait_state::waiting) {
     task_->owner().look_for_circle(*this);
@@ -36,8 +36,10 @@ void join_waiter::await_suspend(std::coroutine_handle<> handle) noexcept {
 }
 
 bool join_waiter::cancel() noexcept {
-  // Once the task has ended there is nobody to pass it on to: this wait fails.
-  if (mode_ == on_waiter_cancel::leave || state_ == wait_state::granted) return waiter::cancel();
+  // Once the task has ended there is nobody to pass it on to: this wait fails. So it does when the
+  // cancellation came from that very task: they wait for each other, and one of them has to go.
+  const bool passes_on = mode_ == on_waiter_cancel::pass_on && state_ == wait_state::waiting;
+  if (!passes_on || target_->interrupting()) return waiter::cancel();
   pass_on();
   return false;
 }

@@ -103,12 +103,13 @@ void loop::adopt(detail::task_state& record) {
 void loop::retire(detail::task_state& record) noexcept {
   record.unlink();
   --task_count_;
-  if (record.start_.linked()) {
+  if (record.waits_to_start_) {
     record.start_.unlink();
+    record.end_wait_to_start();
     --ready_count_;
   }
   if (!record.done()) record.finish(record.collect());
-  if (record.error_ && record.group_ == nullptr) failed_.push_back(&record);
+  if (record.failed() && record.group_ == nullptr) failed_.push_back(&record);
   // The frame is still on the stack of its last step; it goes once that step has returned.
   finished_.push_back(&record);
 }
@@ -190,11 +191,11 @@ bool loop::step() {
   next.unlink();
   --ready_count_;
   ++steps_;
-  detail::task_state& record = *next.task_;
-  const detail::waiter* wait = std::exchange(record.wait_, nullptr);
+  detail::task_state& record = next.is_start() ? detail::task_state::begin(next) : *next.task_;
+  const detail::waiter* wait = std::exchange(record.resumption_.wait, nullptr);
   enter(&record);
   if (plainly || steps_to_time_ == 0) [[likely]] {
-    record.resumes_at_.resume();
+    record.resumption_.at.resume();
   } else {
     run_timed(record, *wait);
   }
@@ -225,11 +226,14 @@ void loop::turn() {
   running_ = nullptr;
 }
 
+void loop::run_all_posted() {
+  if (!mailbox_->pending()) return;
+  for (auto& work : mailbox_->take()) run_posted(work);
+}
+
 void loop::look_outside(bool may_wait) {
   if (!deadlock_.empty() && steps_ - deadlock_step_ > steps_after_deadlock_max) kill_others();
-  if (mailbox_->pending()) {
-    for (auto& work : mailbox_->take()) run_posted(work);
-  }
+  run_all_posted();
   if (junction_) junction_->look(ready_.empty());
   if (may_wait && ready_.empty() && !mailbox_->pending()) {
     const bool nothing_here = outside_ == 0 && !timers_.any_foreground();
@@ -308,9 +312,10 @@ void loop::rethrow_deadlock() {
 std::vector<std::string> loop::end_leftovers() {
   std::vector<std::string> left_behind;
   enter_thread();
+  run_all_posted();  // what came before the main task's end, and was not looked at any more
   scope_.cancel("the loop ends");
   refresh_now();
-  const detail::time_point deadline = now_ + leftover_timeout_;
+  const detail::time_point deadline = detail::later(now_, leftover_timeout_);
   while (task_count_ != 0 && now_ < deadline) {
     turn();
     refresh_now();

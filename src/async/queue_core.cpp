@@ -18,8 +18,12 @@ std::string seconds(std::chrono::nanoseconds duration) {
 
 /// The task is kept, so that it has a name to the end.
 struct holder : link, pooled {
-  holder(std::source_location take, std::size_t count)
-      : task(loop::current().running()), where(take), since(loop::current().now()), items(count) {
+  holder(queue_core& from, std::source_location take, std::size_t count)
+      : queue(from),
+        task(loop::current().running()),
+        where(take),
+        since(loop::current().now()),
+        items(count) {
     task->retain();
   }
   holder(const holder&) = delete;
@@ -28,6 +32,7 @@ struct holder : link, pooled {
     unlink();
     task->release();
   }
+  queue_core& queue;
   task_state* task;
   std::source_location where;
   time_point since;
@@ -41,11 +46,14 @@ queue_core::queue_core(std::size_t items_max, std::string name)
 }
 
 queue_core::~queue_core() {
-  BRIGADE_ASSERT(getters_.empty(), "a queue was destroyed while a task waits to take from it");
+  BRIGADE_ASSERT(getters_.empty() && granted_ == 0,
+                 "a queue was destroyed while a task waits to take from it");
   BRIGADE_ASSERT(putters_.empty(), "a queue was destroyed while a task waits to put into it");
   BRIGADE_ASSERT(joiners_.empty(), "a queue was destroyed while a task waits to join it");
   BRIGADE_ASSERT(reserved_ == 0, "a queue was destroyed while a slot of it is held");
-  BRIGADE_ASSERT(holders_.empty(), "a queue was destroyed while a ticket of it is held");
+  BRIGADE_ASSERT(leaving_ == 0,
+                 "a queue was destroyed while a task that waited is about to hear of its end");
+  BRIGADE_ASSERT(unfinished_ == size_ + got_, "a queue was destroyed while a ticket of it is held");
 }
 
 queue_statistics queue_core::statistics() const {
@@ -163,7 +171,9 @@ void queue_core::mark_closed() noexcept {
   // While an item is promised, whoever waits may still get it: should its promise be taken back.
   if (size_ == 0) end_getters();
   hurry_gatherer();
-  while (!putters_.empty()) static_cast<waiter*>(putters_.front())->wake(wait_state::ended);
+  for (; !putters_.empty(); ++leaving_) {
+    static_cast<waiter*>(putters_.front())->wake(wait_state::ended);
+  }
 }
 
 void queue_core::forget_all_items() noexcept {
@@ -186,21 +196,29 @@ void queue_core::hurry_gatherer() noexcept {
 }
 
 void queue_core::end_getters() noexcept {
-  while (!getters_.empty()) static_cast<waiter*>(getters_.front())->wake(wait_state::ended);
+  for (; !getters_.empty(); ++leaving_) {
+    static_cast<waiter*>(getters_.front())->wake(wait_state::ended);
+  }
 }
 
 void queue_core::wake_joiners() noexcept {
-  while (!joiners_.empty()) static_cast<waiter*>(joiners_.front())->wake(wait_state::granted);
+  for (; !joiners_.empty(); ++leaving_) {
+    static_cast<waiter*>(joiners_.front())->wake(wait_state::granted);
+  }
 }
 
 holder* queue_core::note_taken(std::source_location where, std::size_t items) {
   if ((odd_ & notes_holders) == 0) return nullptr;
-  auto* record = new holder(where, items);
+  auto* record = new holder(*this, where, items);
   holders_.push_back(record);
   return record;
 }
 
-void queue_core::forget_taken(holder* record) noexcept { delete record; }
+queue_core& queue_core::forget_taken(holder* record) noexcept {
+  queue_core& from = record->queue;
+  delete record;
+  return from;
+}
 
 task<> queue_core::join(std::source_location where) {
   while (unfinished_ != 0) {
@@ -270,6 +288,8 @@ std::string queue_core::describe(std::string_view verb) const {
   return text;
 }
 
-void join_operation::await_resume() { end_wait(); }
+void join_operation::await_resume() {
+  if (end_wait() == wait_state::granted) --queue_.leaving_;
+}
 
 }  // namespace brigade::detail

@@ -14,8 +14,8 @@ bool getter::ready_after_all() noexcept {
 }
 
 gatherer::gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within,
-                   std::source_location where)
-    : getter(from, where, true), items_max_(items_max), within_(within) {
+                   on_cancel mode, std::source_location where)
+    : getter(from, where, mode, true), items_max_(items_max), within_(within) {
   BRIGADE_ASSERT(items_max > 0, "take_batch of no items");
 }
 
@@ -49,8 +49,7 @@ void gatherer::await_suspend(std::coroutine_handle<> handle) noexcept {
 
 void gatherer::start_lingering() noexcept {
   loop& owner = task_->owner();
-  owner.refresh_now();
-  owner.timers().arm(*this, owner.now() + within_, task_->background());
+  owner.timers().arm(*this, deadline_in(owner, within_), task_->background());
 }
 
 void gatherer::stop_lingering() noexcept {
@@ -81,6 +80,7 @@ take_end gatherer::finish_wait() noexcept {
     return take_end::item;
   }
   if (how == wait_state::cancelled) return take_end::cancelled;
+  if (how == wait_state::ended) --core_.leaving_;
   return core_.item_to_spare() ? take_end::item : take_end::closed;
 }
 
@@ -129,6 +129,8 @@ void putter::suspend_oddly() noexcept {
 
 void putter::finish_wait() {
   const wait_state how = std::exchange(state_, wait_state::idle);
+  if (how == wait_state::ended) --core_.leaving_;
+  if (core_.offer_ == this) core_.offer_ = nullptr;  // a reserve goes, and its room is held on
   if (how == wait_state::granted && core_.waits_when_full()) core_.use_reserved(weight());
   if (how == wait_state::cancelled) task_->throw_cancelled();
   if (core_.closed_) throw queue_closed(core_.name_);

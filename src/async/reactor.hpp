@@ -29,6 +29,7 @@ class reactor final : public driver {
  private:
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::atomic<bool> woken_{false};
+  unsigned looks_ = 0;
 };
 
 }  // namespace brigade::detail

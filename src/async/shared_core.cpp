@@ -17,12 +17,9 @@ std::uint64_t next_id() {
 }  // namespace
 
 own_count shared_port::* how_left() noexcept {
-  if (frames_being_destroyed > 0) return &shared_port::abandoned_;
-  if (std::uncaught_exceptions() == 0) return &shared_port::done_;
-  const loop* own = loop::current_if_any();
-  const task_state* running = own != nullptr ? own->running() : nullptr;
-  const bool by_cancel = running != nullptr && running->cancellation_in_flight();
-  return by_cancel ? &shared_port::abandoned_ : &shared_port::failed_;
+  if (frames_being_destroyed == 0 && std::uncaught_exceptions() == 0) return &shared_port::done_;
+  const frame_end how = frames_being_destroyed > 0 ? frame_ended : end_by_exception();
+  return how == frame_end::failed ? &shared_port::failed_ : &shared_port::abandoned_;
 }
 
 void shared_join_operation::await_suspend(std::coroutine_handle<> handle) {
@@ -132,7 +129,11 @@ queue_statistics shared_core::statistics() {
   result.capacity = capacity_;
   const std::lock_guard lock(mutex_);
   result.unfinished = count_unfinished();
+  result.returned = thrown_out_;
   for (const auto& port : ports_) {
+    const std::lock_guard own(port->lock_);
+    result.granted += port->granted_.get() + port->fetched_;
+    result.reserved += port->reserved_;
     result.getters_waiting += port->getters_waiting_.get();
     result.putters_waiting += port->putters_waiting_.get();
     result.put += port->put_.get();
@@ -163,6 +164,9 @@ void shared_core::assert_unused() {
                  "a shared queue was destroyed while somebody waits to take from it");
   BRIGADE_ASSERT(now.putters_waiting == 0,
                  "a shared queue was destroyed while somebody waits to put into it");
+  BRIGADE_ASSERT(joining_ == 0, "a shared queue was destroyed while a task waits to join it");
+  BRIGADE_ASSERT(now.unfinished <= now.size,
+                 "a shared queue was destroyed while a ticket of it is held");
 }
 
 bool shared_core::strangers_may_act(const loop_circle& circle) {

@@ -3,6 +3,7 @@
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 
+#include <memory>
 #include <typeinfo>
 #include <utility>
 
@@ -40,7 +41,8 @@ task_state::task_state(loop& owner, cancel_scope* outer, std::string_view name)
   interrupted_ = scope_->effective() != nullptr;
   const task_state* parent = owner.running();
   if (parent == nullptr) return;
-  parent_id_ = parent->id_;
+  const std::uint64_t younger = id_ - parent->id_;
+  younger_than_parent_ = younger <= UINT32_MAX ? static_cast<std::uint32_t>(younger) : 0;
   background_ = parent->background_;
   if (parent->extras_ && !parent->extras_->context.empty()) context() = parent->extras_->context;
 }
@@ -57,7 +59,7 @@ task_state::rare& task_state::extras() {
 
 void task_state::report_unseen_error() noexcept {
   // An error the group has is the group's to throw.
-  if (!error_ || error_seen_ || group_ != nullptr || loop_ == nullptr) return;
+  if (!failed() || error_seen_ || group_ != nullptr || loop_ == nullptr) return;
   if (loop_->on_unhandled) loop_->on_unhandled(name(), error_);
 }
 
@@ -67,41 +69,57 @@ std::string task_state::name() const {
 }
 
 void task_state::start(std::coroutine_handle<> frame, bool eagerly) {
+  frame_ = frame;
   loop_->adopt(*this);
   if (eagerly) {
-    start_.mark_alone();  // `retire` asks, and it never waits
     loop_->run_now(*this, frame);
   } else {
-    start_.task_ = this;
-    wait_ = &not_started;
-    resumes_at_ = frame;
-    waiting_since_ = loop_->now();
+    std::construct_at(&start_, loop_->now());
+    waits_to_start_ = true;
     loop_->make_ready(start_);
   }
 }
 
+task_state& task_state::begin(runnable& entry) noexcept {
+  // The entry is where the union is, and that is where the base begins.
+  auto& record = static_cast<task_state&>(reinterpret_cast<waiting_task&>(entry));
+  record.waits_to_start_ = false;
+  std::construct_at(&record.resumption_, &not_started, record.frame_);
+  return record;
+}
+
+void task_state::end_wait_to_start() noexcept {
+  waits_to_start_ = false;
+  std::construct_at(&resumption_);
+}
+
+waiter* task_state::waiting_on() const { return waits_to_start_ ? &not_started : resumption_.wait; }
+
 bool task_state::cancel(std::string_view reason) {
   if (done_) return false;
-  ++requests_;
-  request_pending_ = true;
-  extras().cancel_reason = reason;
+  rare& noted = extras();
+  noted.cancel_reason = reason;
+  ++noted.requests;
   // A wait that is failing already serves this request too.
-  if (wait_ != nullptr && wait_->state() == wait_state::cancelled) request_pending_ = false;
+  const waiter* wait = waiting_on();
+  request_pending_ = wait == nullptr || wait->state() != wait_state::cancelled;
   interrupt();
   return true;
 }
 
 int task_state::uncancel() noexcept {
-  if (done_ || requests_ == 0) return requests_;
-  if (--requests_ == 0) {
+  if (done_ || cancelling() == 0) return cancelling();
+  if (--extras_->requests == 0) {
     request_pending_ = false;
     refresh_interrupted();
   }
-  return requests_;
+  return extras_->requests;
 }
 
+bool task_state::shielded() const { return scope_->shields(*this); }
+
 bool task_state::use_up_request() noexcept {
-  if (!request_pending_ || shields_ != 0) return false;
+  if (!request_pending_ || shielded()) return false;
   request_pending_ = false;
   refresh_interrupted();
   return true;
@@ -109,14 +127,19 @@ bool task_state::use_up_request() noexcept {
 
 void task_state::interrupt() noexcept {
   refresh_interrupted();
-  if (!interrupted_ || wait_ == nullptr) return;
+  waiter* const wait = waiting_on();
+  if (!interrupted_ || wait == nullptr) return;
   const bool cancellable =
-      wait_->state() == wait_state::waiting || wait_->state() == wait_state::granted;
-  if (cancellable && wait_->cancel()) note_interrupted_wait();
+      wait->state() == wait_state::waiting || wait->state() == wait_state::granted;
+  if (!cancellable) return;
+  const bool again = interrupting_;
+  interrupting_ = true;
+  if (wait->cancel()) note_interrupted_wait();
+  interrupting_ = again;
 }
 
 void task_state::refresh_interrupted() noexcept {
-  interrupted_ = scope_->effective() != nullptr || (request_pending_ && shields_ == 0);
+  interrupted_ = scope_->effective() != nullptr || (request_pending_ && !shielded());
   if (!interrupted_) failed_waits_ = 0;  // a deadline that passed is over: nothing was swallowed
   if (interrupted_ && loop_->running() == this) loop_->exhaust_budget();
 }
@@ -143,27 +166,28 @@ void task_state::throw_cancelled() {
 
 void root_finished(task_state& record) noexcept { record.loop_->retire(record); }
 
-void task_state::note_end(const std::exception_ptr& error) noexcept {
-  if (!error) return;
+bool task_state::note_cancelled(const std::exception_ptr& error) noexcept {
   if (const cancelled* why = as_cancelled(error)) {
     ended_cancelled_ = true;
     extras().cancel_reason = why->reason();
-    return;
+    return true;
   }
   try {
     std::rethrow_exception(error);
   } catch (const cancelled& why) {
     ended_cancelled_ = true;
     extras().cancel_reason = why.reason();
+    return true;
   } catch (...) {
-    error_ = error;
+    return false;
   }
 }
 
 void task_state::finish(std::exception_ptr error) noexcept {
-  done_ = true;
-  note_end(error);
-  tell_end();
+  link_list listeners;
+  if (error && note_cancelled(error)) error = nullptr;
+  settle(std::move(error), listeners);
+  tell_end(listeners);
   if (group_ != nullptr) group_->child_ended(*this);
 }
 

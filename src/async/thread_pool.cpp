@@ -8,6 +8,7 @@
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -78,16 +79,26 @@ bool thread_team::submit(const std::shared_ptr<thread_job>& job) {
   queue_.push_back(job);
   if (idle_ >= queue_.size()) {
     changed_.notify_one();
-  } else {
+    return true;
+  }
+  try {
     start_threads();
+  } catch (...) {
+    queue_.pop_back();
+    throw;
   }
   return true;
 }
 
 void thread_team::start_threads() {
   for (std::size_t wanted = queue_.size(); wanted > idle_ && threads_ < size_; --wanted) {
-    ++threads_;
-    std::thread([self = shared_from_this()] { self->serve(); }).detach();
+    try {
+      std::thread([self = shared_from_this()] { self->serve(); }).detach();
+    } catch (const std::system_error&) {
+      if (threads_ == 0) throw;
+      return;  // those there are will do all of it
+    }
+    ++threads_;  // it waits for the lock
   }
 }
 
@@ -127,8 +138,10 @@ bool thread_team::perform(const std::shared_ptr<thread_job>& job) {
 }
 
 std::function<void()> thread_team::told_if_empty() {
-  if (!closed_ || !queue_.empty() || !running_.empty()) return nullptr;
-  return std::exchange(on_empty_, nullptr);
+  if (!closed_ || !queue_.empty() || !running_.empty() || on_empty_.empty()) return nullptr;
+  return [told = std::exchange(on_empty_, {})] {
+    for (const std::function<void()>& tell : told) tell();
+  };
 }
 
 bool thread_team::abandon(thread_job& job) noexcept {
@@ -155,8 +168,8 @@ void thread_team::set_size(std::size_t size) {
   BRIGADE_ASSERT(size > 0, "a thread pool of no threads");
   const std::lock_guard lock(mutex_);
   size_ = size;
-  start_threads();
   changed_.notify_all();
+  start_threads();
 }
 
 bool thread_team::closed() const {
@@ -181,7 +194,7 @@ void thread_team::close(std::function<void()> on_empty) {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    on_empty_ = std::move(on_empty);
+    on_empty_.push_back(std::move(on_empty));
     changed_.notify_all();
     tell = told_if_empty();
   }
@@ -193,7 +206,6 @@ std::vector<abandoned_call> thread_team::abandon_rest() {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    on_empty_ = nullptr;
     left = running_;
     for (; !queue_.empty(); queue_.pop_front()) {
       call_state expected = call_state::queued;

@@ -53,7 +53,7 @@ class thread_team : public std::enable_shared_from_this<thread_team> {
   std::uint64_t returned_ = 0;
   std::uint64_t withdrawn_ = 0;
   bool closed_ = false;
-  std::function<void()> on_empty_;
+  std::vector<std::function<void()>> on_empty_;
 };
 
 }  // namespace brigade::detail

@@ -17,7 +17,16 @@ void loop_crew::run(const std::function<void(std::size_t)>& work, const std::sto
   }
   const std::stop_callback stopped(stop, [this] { cancel("stop requested"); });
   std::vector<std::jthread> threads;
-  for (std::size_t index = 1; index < size(); ++index) threads.emplace_back(work, index);
+  std::size_t index = 1;
+  try {
+    for (; index < size(); ++index) threads.emplace_back(work, index);
+  } catch (...) {
+    // Those that run may wait for those that do not.
+    failed(index, std::current_exception());
+    for (; index < size(); ++index) circle_->ended(index);
+    circle_->ended(0);
+    return;
+  }
   work(0);
 }
 

@@ -15,12 +15,17 @@ void find_uncaught_count() noexcept {
   uncaught_count = reinterpret_cast<const unsigned*>(globals + sizeof(void*));
 }
 
+frame_end end_by_exception() noexcept {
+  const loop* const here = loop::current_if_any();
+  const task_state* const running = here != nullptr ? here->running() : nullptr;
+  const bool by_cancel = running != nullptr && running->cancellation_in_flight();
+  return by_cancel ? frame_end::cut_short : frame_end::failed;
+}
+
 queue_core::counter unsaid_end() noexcept {
   if (!left_in_trouble()) return &queue_core::done_;
-  if (frames_being_destroyed > 0) return &queue_core::abandoned_;
-  const task_state* running = loop::current().running();
-  const bool by_cancel = running != nullptr && running->cancellation_in_flight();
-  return by_cancel ? &queue_core::abandoned_ : &queue_core::failed_;
+  const frame_end how = frames_being_destroyed > 0 ? frame_ended : end_by_exception();
+  return how == frame_end::failed ? &queue_core::failed_ : &queue_core::abandoned_;
 }
 
 }  // namespace brigade::detail

@@ -36,9 +36,7 @@ void sleep_operation::fire() noexcept { wake(wait_state::granted); }
 void yield_operation::await_resume() { end_wait(); }
 
 sleep_operation sleep_for(std::chrono::nanoseconds duration, std::source_location where) {
-  loop& owner = loop::current();
-  owner.refresh_now();
-  return sleep_operation(owner.now() + duration, where);
+  return sleep_operation(detail::deadline_in(loop::current(), duration), where);
 }
 
 sleep_operation sleep_until(detail::time_point when, std::source_location where) {
@@ -66,10 +64,7 @@ const char* name_of(timeout_scope::state which) {
 }  // namespace
 
 timeout_scope::timeout_scope(std::optional<std::chrono::nanoseconds> after) {
-  if (!after) return;
-  loop& owner = loop::current();
-  owner.refresh_now();
-  when_ = owner.now() + *after;
+  if (after) when_ = detail::deadline_in(loop::current(), *after);
 }
 
 timeout_scope::~timeout_scope() {
@@ -117,7 +112,7 @@ void timeout_scope::entry::fire() noexcept {
 
 void timeout_scope::entry::convert() const {
   cancellation_ended();
-  throw timed_out(std::max(*of_.when_ - began_, detail::loop_clock::duration::zero()));
+  throw timed_out(std::max(*of_.when_, began_) - began_);
 }
 
 }  // namespace brigade

@@ -1,10 +1,16 @@
 #include <brigade/async/assert.hpp>
 #include <brigade/async/detail/timer.hpp>
+#include <brigade/async/loop.hpp>
 
 #include <algorithm>
 #include <bit>
 
 namespace brigade::detail {
+
+time_point deadline_in(loop& owner, std::chrono::nanoseconds timeout) {
+  owner.refresh_now();
+  return later(owner.now(), timeout);
+}
 
 // --- the heap ---
 

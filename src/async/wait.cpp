@@ -7,12 +7,6 @@
 
 namespace brigade::detail {
 
-time_point deadline_in(loop& owner, std::chrono::nanoseconds timeout) {
-  owner.refresh_now();
-  if (timeout > time_point::max() - owner.now()) return time_point::max();
-  return owner.now() + timeout;
-}
-
 namespace {
 
 void add_unfinished(const completion& target, std::vector<const task_state*>& blockers) {

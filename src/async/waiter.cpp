@@ -34,7 +34,8 @@ bool waiter::cancel() noexcept {
 }
 
 void waiter::leave_wait() noexcept {
-  if (task_->wait_ == this) task_->wait_ = nullptr;
+  waiter*& wait = task_->resumption_.wait;
+  if (wait == this) wait = nullptr;
   const bool was_ready = state_ != wait_state::waiting;
   if (linked()) {
     unlink();
@@ -42,6 +43,7 @@ void waiter::leave_wait() noexcept {
   }
   // Resumed waiters have given up their state; what is left here dies in the middle of its wait.
   if (state_ == wait_state::granted) revoke();
+  if (state_ == wait_state::ended) end_unheard();
   state_ = wait_state::idle;
 }
 

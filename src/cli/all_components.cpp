@@ -2,6 +2,7 @@
 
 #include <brigade/connect/exec.hpp>
 #include <brigade/connect/file.hpp>
+#include <brigade/connect/generate.hpp>
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/parse.hpp>
 #include <brigade/connect/sqlite.hpp>
@@ -12,6 +13,7 @@ const registry& all_components() {
   static const registry components = [] {
     registry made;
     register_file(made);
+    register_generate(made);
     register_exec(made);
     register_jq(made);
     register_parse(made);

@@ -1,6 +1,7 @@
 // Three tiers, each only when the one before it is sound: what the file says, whether the parts fit
 // together, whether what they need is there. Warnings say where a promise is weaker than it looks.
 #include "cli/exit_code.hpp"
+#include "cli/program_path.hpp"
 #include "cli/verbs.hpp"
 
 #include <fmt/format.h>
@@ -43,6 +44,22 @@ void check_files(const pipeline_config& config, problem_list& problems) {
     problems.add(place == source.places.end() ? source.at : place->second,
                  fmt::format("there is no file {}", file.lexically_normal().string()));
   }
+}
+
+/// Commands are looked for where they would be started; what they are given is their own affair.
+void check_programs(const pipeline_config& config, problem_list& problems) {
+  const auto check = [&](const std::vector<std::string>& command, position at) {
+    const auto why = trouble_with_program(config.folder, command.front());
+    if (why) problems.add(at, *why);
+  };
+  for (const stage_config& stage : config.stages) {
+    const component_use& use = stage.use;
+    const auto place = use.places.find("command");
+    if (!has_field(*use.what, "command", field_type::text_list)) continue;
+    const bool own_path = use.values.has("env") && use.values.table("env").count("PATH") > 0;
+    if (place != use.places.end() && !own_path) check(use.values.list("command"), place->second);
+  }
+  if (config.then) check(config.then->command, config.then->at);
 }
 
 /// True for a sink that can tell a row it has from a new one, and is not told how.
@@ -100,7 +117,10 @@ int check_verb(const check_options& options, const registry& known, std::ostream
   out << options.file << ": topology ok: " << flow_of(config) << '\n';
 
   problem_list problems;
-  if (!options.offline) check_files(config, problems);
+  if (!options.offline) {
+    check_files(config, problems);
+    check_programs(config, problems);
+  }
   for (const std::string& warning : warnings_of(config, parts)) out << warning << '\n';
   for (const std::string& line : problems.lines(config.where)) err << line << '\n';
   if (!problems.empty()) return exit_invalid_pipeline;

@@ -1,5 +1,6 @@
 #include "cli/component_reader.hpp"
 
+#include "cli/component_text.hpp"
 #include "cli/not_yet.hpp"
 
 #include <brigade/async/assert.hpp>
@@ -74,19 +75,6 @@ field_value read_fallback(const field_spec& field) {
   const auto value = node ? read_field(reader, field, *node) : std::nullopt;
   BRIGADE_ASSERT(value.has_value(), "a component's default is not of its field's type");
   return *value;
-}
-
-/// The field that the value after `component:` stands for when it is no mapping: the component's
-/// single required one, or the one it names.
-const field_spec* shorthand_field(const component& what) {
-  const field_spec* only = nullptr;
-  for (const field_spec& field : what.fields) {
-    const bool counts = what.shorthand.empty() ? field.required : field.name == what.shorthand;
-    if (!counts) continue;
-    if (only != nullptr) return nullptr;
-    only = &field;
-  }
-  return only;
 }
 
 class settings_reader {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -41,6 +42,7 @@ void show_whole(const letter_row& letter, std::ostream& out) {
   line("failed", fmt::format("{}, run {}", letter.at, letter.run));
   if (!letter.replay_of.empty()) line("replay of", plain_line(letter.replay_of));
   if (letter.replayed) line("replayed", "yes");
+  if (letter.dropped) line("dropped", "yes");
   if (!letter.replayable) line("replayable", "no: its payload has no text that reads back");
   line("payload", plain_line(letter.payload, payload_bytes_max));
   if (letter.source_payload != letter.payload) {
@@ -72,12 +74,29 @@ int dlq_list_verb(const dlq_list_options& options, std::ostream& out) {
 
 int dlq_show_verb(const dlq_show_options& options, std::ostream& out) {
   letter_filter which = options.which;
-  which.include_replayed = !which.ids.empty();  // who names a letter wants to see it
+  which.include_settled = !which.ids.empty();  // who names a letter wants to see it
   const ledger_reader reader(options.ledger);
   const auto letters = reader.dead_letters(which);
   if (letters.empty()) out << "no dead letters\n";
   for (const letter_row& letter : letters) show_whole(reader.letter(letter.number), out);
   return exit_ok;
+}
+
+int dlq_drop_verb(const dlq_drop_options& options, std::ostream& out, std::ostream& err) {
+  std::vector<std::uint64_t> numbers;
+  std::set<std::string> missing(options.which.ids.begin(), options.which.ids.end());
+  for (const letter_row& letter : ledger_reader(options.ledger).dead_letters(options.which)) {
+    numbers.push_back(letter.number);
+    missing.erase(letter.id);
+    missing.erase(letter.business_id);
+  }
+  const std::size_t dropped = numbers.empty() ? 0 : drop_letters(options.ledger, numbers);
+  out << fmt::format("dropped {} dead letter{}\n", dropped, dropped == 1 ? "" : "s");
+  for (const std::string& id : missing) {
+    err << fmt::format("{}: there is no such dead letter to drop: {}\n", options.ledger.string(),
+                       plain_line(id));
+  }
+  return missing.empty() ? exit_ok : exit_failed;
 }
 
 int dlq_replay_verb(const replay_options& options, const registry& known) {

@@ -5,6 +5,7 @@
 #include "cli/exit_code.hpp"
 #include "cli/failure_log.hpp"
 #include "cli/replay_source.hpp"
+#include "cli/then_step.hpp"
 
 #include <brigade/async/thread.hpp>
 #include <brigade/connect/record.hpp>
@@ -47,6 +48,8 @@ class display {
     return result;
   }
   void notice(std::string_view line) { progress_.log(fmt::format("{}: {}", name_, line)); }
+  /// Nothing moves any more; lines of the log still come.
+  void pause() { progress_.clear(); }
   void end(const report& account) {
     failures_.end();
     progress_.clear();
@@ -68,6 +71,7 @@ class display {
     shown.in_flight = now.in_flight;
     shown.retrying = now.retrying;
     shown.bytes_done = now.units_done;
+    shown.bytes_before = now.units_before;
     if (now.units_total != 0) shown.bytes_total = now.units_total;
     shown.seconds = now.seconds;
     shown.rate = rate(shown);
@@ -94,29 +98,6 @@ class display {
   double since_seconds_ = 0;
   std::uint64_t since_done_ = 0;
 };
-
-pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
-  pipeline_plan plan;
-  plan.name = config.name;
-  plan.source_name = config.source.context.name;
-  plan.from = std::move(parts.source);
-  for (std::size_t i = 0; i < config.stages.size(); ++i) {
-    const stage_config& stage = config.stages[i];
-    std::unique_ptr<stage_body> body = std::move(parts.stages[i]);
-    if (stage.when) {
-      body = std::make_unique<conditional_stage>(stage.when->text, std::move(body));
-    }
-    plan.stages.push_back(stage_plan{stage.use.context.name, std::move(body), stage.policy});
-    if (stage.priority) plan.stages.back().priority = priority_of(stage.priority->text);
-  }
-  plan.sink_name = config.sink.use.context.name;
-  plan.to = std::move(parts.sink);
-  plan.sink_rules = config.sink.policy;
-  plan.rules = config.run;
-  if (config.id) plan.business_id = business_id_of(config.id->text);
-  if (config.order_by) plan.order_key = business_id_of(config.order_by->text);
-  return plan;
-}
 
 /// The keys of which a dead letter waits to be replayed: nothing passes it in a later run, either.
 std::vector<held_key> held_keys(const pipeline_plan& plan, const std::filesystem::path& path) {
@@ -185,24 +166,65 @@ std::size_t calls_left_behind() {
   return abandoned_threads();
 }
 
-int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals, progress_mode mode,
-                 const std::optional<std::filesystem::path>& report_file) {
-  display shown(plan.name, mode);
+/// What is said of a run, and done after it.
+struct run_frame {
+  progress_mode progress = progress_mode::automatic;
+  std::optional<std::filesystem::path> report;
+  const pipeline_config* last_step_of = nullptr;  ///< null: none
+  std::filesystem::path unknown_ledger;  ///< where nobody was told of it yet; empty: they were
+};
+
+void fail(report& result, const std::string& why) {
+  if (!result.error.empty()) result.error += "; ";
+  result.error += why;
+  result.exit_code = exit_failed;
+}
+
+void take_last_step(report& result, const run_frame& frame, ledger& account,
+                    stop_signals& signals) {
+  if (!is_due(*frame.last_step_of->then, result.exit_code)) return;
+  if (signals.at_deadline()) {
+    if (!result.error.empty()) result.error += "; ";
+    result.error += "then: not started, the run was stopped and has no time left";
+    return;
+  }
+  // It may want to read it.
+  if (frame.report) static_cast<void>(write_report(result, *frame.report));
+  const auto why = run_then(*frame.last_step_of, result, frame.report, signals);
+  if (!why) return;
+  fail(result, *why);
+  if (result.run == 0) return;  // it could not even begin
+  try {
+    account.end_run(result);  // it has an end; this one is the truth
+  } catch (const ledger_error& broken) {
+    fail(result, broken.what());
+  }
+}
+
+int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals,
+                 const run_frame& frame) {
+  display shown(plan.name, frame.progress);
   plan.observer = shown.observer();
   recorded_run whole(std::move(plan));
   whole.account = &account;
   whole.signals = &signals;
   report result = run_recorded(std::move(whole));
+  if (frame.last_step_of != nullptr && frame.last_step_of->then) {
+    shown.pause();
+    take_last_step(result, frame, account, signals);
+  }
   account.close();
-  if (report_file && !write_report(result, *report_file)) {
-    if (!result.error.empty()) result.error += "; ";
-    result.error += fmt::format("--report {}: cannot be written", report_file->string());
-    result.exit_code = 1;
+  if (frame.report && !write_report(result, *frame.report)) {
+    fail(result, fmt::format("--report {}: cannot be written", frame.report->string()));
   }
   const std::size_t left_behind = calls_left_behind();
   if (left_behind != 0) {
     shown.notice(
         fmt::format("calls on threads that did not end and are abandoned: {}", left_behind));
+  }
+  if (!frame.unknown_ledger.empty() && result.count(outcome::dead_lettered) > 0) {
+    shown.notice(
+        fmt::format("see the dead letters:  brigade dlq ls {}", frame.unknown_ledger.string()));
   }
   shown.end(result);
   if (left_behind != 0) {
@@ -214,6 +236,29 @@ int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals, pro
 }
 
 }  // namespace
+
+pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
+  pipeline_plan plan;
+  plan.name = config.name;
+  plan.source_name = config.source.context.name;
+  plan.from = std::move(parts.source);
+  for (std::size_t i = 0; i < config.stages.size(); ++i) {
+    const stage_config& stage = config.stages[i];
+    std::unique_ptr<stage_body> body = std::move(parts.stages[i]);
+    if (stage.when) {
+      body = std::make_unique<conditional_stage>(stage.when->text, std::move(body));
+    }
+    plan.stages.push_back(stage_plan{stage.use.context.name, std::move(body), stage.policy});
+    if (stage.priority) plan.stages.back().priority = priority_of(stage.priority->text);
+  }
+  plan.sink_name = config.sink.use.context.name;
+  plan.to = std::move(parts.sink);
+  plan.sink_rules = config.sink.policy;
+  plan.rules = config.run;
+  if (config.id) plan.business_id = business_id_of(config.id->text);
+  if (config.order_by) plan.order_key = business_id_of(config.order_by->text);
+  return plan;
+}
 
 int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_options& options) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -228,7 +273,9 @@ int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_
   account.fresh = options.fresh;
   const auto opened = ledger::open(account);
   plan.held = held_keys(plan, config.ledger_path());
-  return run_and_show(std::move(plan), *opened, signals, options.progress, options.report);
+  return run_and_show(std::move(plan), *opened, signals,
+                      run_frame{options.progress, options.report, &config,
+                                config.file.empty() ? config.ledger_path() : ""});
 }
 
 int replay_letters(const pipeline_config& config, pipeline_parts parts,
@@ -253,7 +300,7 @@ int replay_letters(const pipeline_config& config, pipeline_parts parts,
     return letters_of->entry(number);
   };
   plan.from = std::move(from);
-  return run_and_show(std::move(plan), *opened, signals, progress_mode::automatic, std::nullopt);
+  return run_and_show(std::move(plan), *opened, signals, run_frame{});
 }
 
 }  // namespace brigade::cli

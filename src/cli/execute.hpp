@@ -3,6 +3,7 @@
 #include "cli/pipeline_config.hpp"
 #include "cli/progress.hpp"
 
+#include <brigade/pipeline/engine.hpp>
 #include <brigade/pipeline/ledger_reader.hpp>
 
 #include <filesystem>
@@ -12,8 +13,18 @@
 
 namespace brigade::cli {
 
+/// A pipeline on the command line, without a file.
+struct one_liner {
+  std::string from;  ///< empty: there is a file
+  std::vector<std::string> stages;
+  std::string to = "ndjson:-";
+  std::string workers = "1";       ///< of each stage
+  std::string state = ".brigade";  ///< folder; relative to the current one
+};
+
 struct run_options {
-  std::string file;               ///< the pipeline file, as the user wrote it
+  std::string file;  ///< the pipeline file, as the user wrote it
+  one_liner line;
   std::vector<std::string> sets;  ///< `path=value`; applied to `config` already
   std::optional<std::filesystem::path> report;
   bool fresh = false;
@@ -27,8 +38,12 @@ struct replay_options {
   letter_filter which;
 };
 
-/// Runs the pipeline to its end or its stop and returns the process's exit code. `parts` are what
-/// `make_parts` made of `config`. Throws std::exception for what makes the run impossible.
+/// What the engine needs to know, but for its observer.
+[[nodiscard]] pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts);
+
+/// Runs the pipeline to its end or its stop, and its last step, and returns the process's exit
+/// code. `parts` are what `make_parts` made of `config`. Throws std::exception for what makes the
+/// run impossible.
 [[nodiscard]] int run_pipeline(const pipeline_config& config, pipeline_parts parts,
                                const run_options& options);
 

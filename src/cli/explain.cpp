@@ -33,8 +33,11 @@ void show_outcome(const outcome_row& row, std::ostream& out) {
 
 void show_letter(const letter_row& letter, const explain_options& options, std::ostream& out) {
   out << fmt::format("dead letter {}: {} at stage '{}', {}\n", letter.number, plain_line(letter.id),
-                     letter.stage, letter.replayed ? "replayed" : "not replayed");
-  if (letter.replayed) return;
+                     letter.stage,
+                     letter.replayed  ? "replayed"
+                     : letter.dropped ? "dropped"
+                                      : "not replayed");
+  if (letter.replayed || letter.dropped) return;
   out << fmt::format("  see it:  brigade dlq show {} {}\n", options.ledger.string(), letter.id);
   if (!letter.replayable) return;
   out << fmt::format("  replay:  brigade dlq replay {} {}\n", options.ledger.string(), letter.id);

@@ -32,6 +32,22 @@ class dispatcher {
   int operator()(const replay_options& given) const {
     return dlq_replay_verb(given, all_components());
   }
+  int operator()(const dlq_drop_options& given) const {
+    return dlq_drop_verb(given, std::cout, std::cerr);
+  }
+  int operator()(const graph_options& given) const {
+    return graph_verb(given, all_components(), std::cout);
+  }
+  int operator()(const test_options& given) const {
+    return test_verb(given, all_components(), std::cout);
+  }
+  int operator()(const list_options&) const { return list_verb(all_components(), std::cout); }
+  int operator()(const help_options& given) const {
+    return help_verb(given, all_components(), std::cout, std::cerr);
+  }
+  int operator()(const new_options& given) const {
+    return new_verb(given, all_components(), std::cout, std::cerr);
+  }
 };
 
 /// Where a standard stream was closed, the next file opened would take its number, and items or

@@ -24,8 +24,7 @@ struct planned_choice {
 
 using enum component_kind;
 
-constexpr std::array<planned_component, 5> planned_components = {{
-    {source, "generate"},
+constexpr std::array<planned_component, 4> planned_components = {{
     {stage, "route"},
     {stage, "tee"},
     {stage, "split"},

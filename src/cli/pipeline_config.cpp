@@ -45,7 +45,9 @@ std::optional<std::string> process_variable(const std::string& name) {
 std::filesystem::path pipeline_config::ledger_path() const { return state / (name + ".ledger.db"); }
 
 pipeline_config read_pipeline(const pipeline_text& input, const registry& known) {
-  const place_names names(input.shown, input.sets);
+  std::vector<std::string> arguments;
+  for (const std::string& set : input.sets) arguments.push_back("--set " + set);
+  const place_names names(input.shown, arguments);
   problem_list problems;
   std::optional<yaml_node> root = parse_yaml(input.text, problems);
   if (!root) problems.raise(names);
@@ -54,12 +56,18 @@ pipeline_config read_pipeline(const pipeline_text& input, const registry& known)
   }
   expand_variables(*root, input.lookup, problems);
 
-  pipeline_config config(names);
+  return read_tree(pipeline_tree{*std::move(root), names, input.file, input.file.parent_path()},
+                   problems, known);
+}
+
+pipeline_config read_tree(const pipeline_tree& input, problem_list& problems,
+                          const registry& known) {
+  pipeline_config config(input.names);
   config.file = input.file;
-  config.folder = input.file.parent_path();
-  pipeline_reader(known, problems, config).read(*root);
+  config.folder = input.folder;
+  pipeline_reader(known, problems, config).read(input.root);
   if (!problems.empty()) try_parts(config, known, problems);
-  problems.raise(names);
+  problems.raise(input.names);
   return config;
 }
 

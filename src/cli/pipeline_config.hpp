@@ -56,6 +56,25 @@ struct ledger_config {
   std::optional<std::uint64_t> bytes_max{};
 };
 
+/// The last step, after the run.
+struct then_config {
+  enum class condition : std::uint8_t { success, failure, always };
+  condition when = condition::always;
+  std::vector<std::string> command;  ///< as written; the program and its arguments
+  position at;                       ///< of the command
+};
+
+/// One of the file's `tests`: an item, and what is to come of it.
+struct test_config {
+  std::string name;
+  position at;
+  std::string input;  ///< JSON, or, with `is_line`, a line as the source reads it
+  bool is_line = false;
+  std::optional<outcome> result{};
+  std::optional<std::vector<std::string>> outputs{};  ///< JSON of each item that reaches the sink
+  std::optional<std::string> error{};                 ///< a part of it
+};
+
 struct pipeline_config {
   explicit pipeline_config(place_names names) : where(std::move(names)) {}
 
@@ -71,6 +90,8 @@ struct pipeline_config {
   run_policy run;
   bool gives_up_after_default = true;  ///< `give_up_after` is not in the file
   ledger_config ledger;
+  std::optional<then_config> then;
+  std::vector<test_config> tests;
   place_names where;  ///< for messages about positions in it
 
   [[nodiscard]] std::filesystem::path ledger_path() const;
@@ -91,6 +112,18 @@ struct pipeline_text {
   std::vector<std::string> sets;  ///< `--set`, in order
   environment lookup;
 };
+
+/// A pipeline that was not read from a file, or is no text any more.
+struct pipeline_tree {
+  yaml_node root;
+  place_names names;
+  std::filesystem::path file;  ///< absolute; empty: there is none
+  std::filesystem::path folder;
+};
+
+/// Throws `invalid_pipeline` with everything that is wrong; `problems` are those known by now.
+[[nodiscard]] pipeline_config read_tree(const pipeline_tree& input, problem_list& problems,
+                                        const registry& known);
 
 /// Throws `invalid_pipeline` with everything that is wrong.
 [[nodiscard]] pipeline_config read_pipeline(const pipeline_text& input, const registry& known);

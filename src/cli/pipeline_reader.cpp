@@ -4,6 +4,8 @@
 #include "cli/not_yet.hpp"
 #include "cli/policy_reader.hpp"
 #include "cli/suggest.hpp"
+#include "cli/tests_reader.hpp"
+#include "cli/then_reader.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -81,6 +83,12 @@ void pipeline_reader::read(const yaml_node& root) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
+  if (const yaml_entry* const entry = root.find("then")) {
+    config_.then = read_then(reader_, *entry);
+  }
+  if (const yaml_entry* const entry = root.find("tests")) {
+    config_.tests = read_tests(reader_, *entry);
+  }
 }
 
 void pipeline_reader::read_name(const yaml_node& root) {

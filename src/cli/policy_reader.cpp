@@ -222,8 +222,7 @@ void read_order(value_reader& reader, const yaml_node& root, pipeline_config& co
 }
 
 void read_planned(value_reader& reader, const yaml_node& root) {
-  static constexpr std::array<std::string_view, 4> planned = {"dead_letters", "admin", "then",
-                                                              "tests"};
+  static constexpr std::array<std::string_view, 2> planned = {"dead_letters", "admin"};
   for (const std::string_view key : planned) {
     if (const yaml_entry* const entry = root.find(key)) {
       not_yet(reader, entry->at, fmt::format("'{}'", key));

@@ -10,8 +10,8 @@ namespace brigade::cli {
 std::string place_names::operator()(position at) const {
   if (at.line > 0) return fmt::format("{}:{}:{}", file_, at.line, at.column);
   const auto index = static_cast<std::size_t>(at.column) - 1;
-  BRIGADE_ASSERT(index < sets_.size(), "a position names a --set that was not given");
-  return "--set " + sets_[index];
+  BRIGADE_ASSERT(index < arguments_.size(), "a position names an argument that was not given");
+  return arguments_[index];
 }
 
 invalid_pipeline::invalid_pipeline(std::vector<std::string> lines)

@@ -10,7 +10,7 @@
 
 namespace brigade::cli {
 
-/// A place in a pipeline file, from 1. Line 0: the `--set` number `column`, from 1.
+/// A place in a pipeline file, from 1. Line 0: the argument number `column`, from 1.
 struct position {
   int line = 1;
   int column = 1;
@@ -20,14 +20,15 @@ struct position {
 /// What positions are called: `orders.yaml:12:5`, `--set stages.charge.workers=8`.
 class place_names {
  public:
-  explicit place_names(std::string file, std::vector<std::string> sets = {})
-      : file_(std::move(file)), sets_(std::move(sets)) {}
+  /// `arguments` are those of the command line that say something about the pipeline, as written.
+  explicit place_names(std::string file, std::vector<std::string> arguments = {})
+      : file_(std::move(file)), arguments_(std::move(arguments)) {}
   [[nodiscard]] std::string operator()(position at) const;
   [[nodiscard]] const std::string& file() const { return file_; }
 
  private:
   std::string file_;  // as the user wrote it
-  std::vector<std::string> sets_;
+  std::vector<std::string> arguments_;
 };
 
 /// The pipeline file is absent or invalid, exit code 78. `lines` are for the user, in the order of

@@ -33,6 +33,16 @@ std::optional<double> fraction_done(const progress_snapshot& now) {
   return std::min(1.0, static_cast<double>(now.bytes_done) / static_cast<double>(*now.bytes_total));
 }
 
+/// Seconds, at the pace of this run so far; nothing where there is no pace to go by.
+std::optional<double> seconds_left(const progress_snapshot& now) {
+  if (!now.bytes_total || now.seconds < 1 || now.bytes_done <= now.bytes_before) {
+    return std::nullopt;
+  }
+  const auto done_now = static_cast<double>(now.bytes_done - now.bytes_before);
+  const std::uint64_t left = *now.bytes_total - std::min(now.bytes_done, *now.bytes_total);
+  return std::ceil(now.seconds * static_cast<double>(left) / done_now);
+}
+
 std::string bar_text(double fraction) {
   const auto filled = static_cast<std::size_t>(fraction * static_cast<double>(bar_cells));
   return fmt::format("[{:#<{}}{:-<{}}]", "", filled, "", bar_cells - filled);
@@ -58,9 +68,8 @@ std::vector<piece> pieces_of(std::string_view name, const progress_snapshot& now
   pieces.push_back({fmt::format("failed {}", now.dead_lettered), 2});
   if (now.retrying > 0) pieces.push_back({fmt::format("retrying {}", now.retrying), 7});
   pieces.push_back({clock_text(now.seconds), 4});
-  if (fraction && *fraction > 0 && now.seconds >= 1) {
-    const double left = now.seconds * (1 - *fraction) / *fraction;
-    pieces.push_back({fmt::format("ETA {}", clock_text(std::ceil(left))), 4});
+  if (const auto left = seconds_left(now)) {
+    pieces.push_back({fmt::format("ETA {}", clock_text(*left)), 4});
   }
   return pieces;
 }
@@ -95,6 +104,7 @@ std::string progress_line(std::string_view name, const progress_snapshot& now) {
   }
   line += fmt::format(", {}, in flight {}, failed {}, retrying {}, {}", rate_text(now.rate),
                       now.in_flight, now.dead_lettered, now.retrying, clock_text(now.seconds));
+  if (const auto left = seconds_left(now)) line += ", ETA " + clock_text(*left);
   return line;
 }
 

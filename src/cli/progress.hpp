@@ -21,9 +21,10 @@ struct progress_snapshot {
   std::uint64_t dead_lettered = 0;
   std::uint64_t dropped = 0;
   std::uint64_t in_flight = 0;
-  std::uint64_t retrying = 0;  ///< of those in flight: waiting for their next attempt
-  double rate = 0;             ///< items settled a second, lately
-  std::uint64_t bytes_done = 0;
+  std::uint64_t retrying = 0;      ///< of those in flight: waiting for their next attempt
+  double rate = 0;                 ///< items settled a second, lately
+  std::uint64_t bytes_done = 0;    ///< of the source, with those of the runs before
+  std::uint64_t bytes_before = 0;  ///< of those: done when this run began
   std::optional<std::uint64_t> bytes_total{};  ///< when the source knows it
   double seconds = 0;                          ///< since the run began
 

@@ -101,7 +101,21 @@ std::uint64_t scaled(std::string_view text, const notation& kind) {
   return parts->number * found->factor;
 }
 
+std::string written(std::uint64_t amount, std::span<const unit> units) {
+  const unit* largest = &units.front();
+  for (const unit& one : units) {
+    if (amount > 0 && amount % one.factor == 0 && one.factor > largest->factor) largest = &one;
+  }
+  return fmt::format("{}{}", amount / largest->factor, largest->name);
+}
+
 }  // namespace
+
+std::string duration_text(milliseconds duration) {
+  return written(static_cast<std::uint64_t>(duration.count()), duration_units);
+}
+
+std::string size_text(std::uint64_t bytes) { return written(bytes, size_units); }
 
 milliseconds parse_duration(std::string_view text) {
   const notation kind{"duration", "5s, 500ms, 2m", duration_units, duration_ms_max, "36500d"};

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 namespace brigade::cli {
@@ -39,6 +40,9 @@ struct rate_value {
 [[nodiscard]] duration_range parse_duration_range(std::string_view text);
 /// `5%` as 0.05; at most 100%.
 [[nodiscard]] double parse_percentage(std::string_view text);
+/// As people write it, in the largest unit that gives a whole number.
+[[nodiscard]] std::string duration_text(milliseconds duration);
+[[nodiscard]] std::string size_text(std::uint64_t bytes);
 /// Decimal digits with an optional minus.
 [[nodiscard]] std::int64_t parse_integer(std::string_view text);
 

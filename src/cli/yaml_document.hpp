@@ -50,9 +50,9 @@ using environment = std::function<std::optional<std::string>(const std::string& 
 /// Replaces `${VAR}` and `${VAR:default}` in every scalar (not in keys).
 void expand_variables(yaml_node& node, const environment& lookup, problem_list& problems);
 
-/// Applies `--set` number `number` (from 1), `stages.charge.workers=8`: the path's last key is set
-/// to the value, read as YAML; keys that are missing on the way are made. Items of a list are
-/// addressed by their index from 0, or by name: their `name`, or else any of their keys.
+/// Applies a `--set`, argument number `number` (from 1), `stages.charge.workers=8`: the path's last
+/// key is set to the value, read as YAML; keys that are missing on the way are made. Items of a
+/// list are addressed by their index from 0, or by name: their `name`, or else any of their keys.
 void apply_override(yaml_node& root, std::string_view assignment, int number,
                     problem_list& problems);
 

@@ -21,24 +21,28 @@ std::vector<field_spec> fields() {
   result[0].required = true;
   result[0].doc =
       "The program and its arguments, never given to a shell; with protocol once, {field} "
-      "in an argument is filled in from the item";
+      "in an argument is filled in from the item.";
+  result[0].example = "[python3, handler.py]";
   result[1].name = "protocol";
   result[1].type = field_type::choice;
   result[1].fallback = "ndjson";
   result[1].choices = {"ndjson", "once"};
   result[1].doc =
       "ndjson: a program that lives on and answers one request a line; once: one process "
-      "an item, the item on its stdin, one JSON value or line of text on its stdout";
+      "an item, the item on its stdin, one JSON value or line of text on its stdout.";
   result[2].name = "in_flight";
   result[2].type = field_type::integer;
   result[2].fallback = "1";
-  result[2].doc = "How many items one worker's program may have in work at once";
+  result[2].doc = "How many items one worker's program may have in work at once.";
+  result[2].example = "8";
   result[3].name = "env";
   result[3].type = field_type::text_map;
-  result[3].doc = "Environment variables, added to brigade's own";
+  result[3].doc = "Environment variables, added to brigade's own.";
+  result[3].example = "{ LANG: C.UTF-8 }";
   result[4].name = "cwd";
   result[4].type = field_type::text;
-  result[4].doc = "Where the program runs, relative to the pipeline file's folder (the default)";
+  result[4].doc = "Where the program runs, relative to the pipeline file's folder (the default).";
+  result[4].example = "handlers";
   return result;
 }
 
@@ -77,7 +81,7 @@ void register_exec(registry& to) {
   component entry;
   entry.kind = component_kind::stage;
   entry.name = "exec";
-  entry.doc = "Has a program of your own work on each item, in any language";
+  entry.doc = "Has a program of your own work on each item, in any language.";
   entry.fields = fields();
   entry.timeout_default = std::chrono::seconds(60);
   entry.make_stage = make;

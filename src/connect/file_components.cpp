@@ -69,7 +69,8 @@ component file_source_component() {
                             .type = field_type::text_or_list,
                             .fallback = {},
                             .doc = "A path or a glob, or a list of them.",
-                            .required = true},
+                            .required = true,
+                            .example = "input.txt"},
                  input_format(),
                  field_spec{.name = "mode",
                             .type = field_type::choice,
@@ -79,7 +80,8 @@ component file_source_component() {
                  field_spec{.name = "max_line",
                             .type = field_type::bytes,
                             .fallback = "1MiB",
-                            .doc = "A longer line is dead-lettered with its first 64 KiB."}};
+                            .doc = "A longer line is dead-lettered with its first 64 KiB.",
+                            .example = "4MiB"}};
   file.make_source = make_file_source;
   return file;
 }
@@ -94,7 +96,8 @@ component file_sink_component() {
                  .type = field_type::text,
                  .fallback = {},
                  .doc = "Where; {name} is the pipeline's, %Y and the like are strftime's.",
-                 .required = true},
+                 .required = true,
+                 .example = "output.ndjson"},
       output_format(),
       field_spec{.name = "fsync",
                  .type = field_type::boolean,

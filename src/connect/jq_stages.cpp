@@ -76,8 +76,9 @@ void register_jq(registry& to) {
   jq.fields = {field_spec{.name = "program",
                           .type = field_type::text,
                           .fallback = {},
-                          .doc = "The program, as jq 1.6 understands it, e.g. '.total *= 1.2'.",
-                          .required = true}};
+                          .doc = "The program, as jq 1.6 understands it.",
+                          .required = true,
+                          .example = "'.total *= 1.2'"}};
   jq.refuses = {"timeout"};
   jq.make_stage = [](const settings& given, const component_context&) {
     return std::make_unique<jq_stage>(compile<jq_program>(given, "program"));
@@ -90,8 +91,9 @@ void register_jq(registry& to) {
   filter.fields = {field_spec{.name = "expression",
                               .type = field_type::text,
                               .fallback = {},
-                              .doc = "A jq expression, e.g. '.status >= 500'.",
-                              .required = true}};
+                              .doc = "A jq expression; false and null filter the item.",
+                              .required = true,
+                              .example = "'.status >= 500'"}};
   filter.make_stage = [](const settings& given, const component_context& context) {
     auto passes = compile<condition>(given, "expression");
     if (!passes.is_native() && context.attempt_timeout.count() > 0) {

@@ -320,7 +320,11 @@ progress engine::implementation::look() const {
   for (const std::uint64_t count : settled_) done += count;
   result.in_flight = taken_ - done;
   for (const auto& stage : stages_) result.retrying += stage->walk_retries();
-  result.units_done = units_taken_;
+  result.units_before = units_before_;
+  // What is taken is not done: those in flight count as much as their fellows, on the whole.
+  const double share = taken_ == 0 ? 0 : static_cast<double>(done) / static_cast<double>(taken_);
+  result.units_done =
+      units_before_ + static_cast<std::uint64_t>(static_cast<double>(units_taken_) * share);
   result.units_total = plan.from->size_total().value_or(0);
   result.seconds = seconds_since_start();
   return result;

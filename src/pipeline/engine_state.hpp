@@ -357,6 +357,7 @@ class engine::implementation {
 
   std::uint64_t taken_ = 0;
   std::uint64_t units_taken_ = 0;
+  std::uint64_t units_before_ = 0;  // finished when the source was opened
   std::array<std::uint64_t, outcome_count> settled_{};
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;

@@ -103,6 +103,8 @@ void engine::implementation::learn_partitions() {
     const std::string& partition = known[partitions_.size()];
     std::optional<mark> finished = mark_of(resume_.finished, partition);
     const mark accounted = mark_of(resume_.accounted, partition).value_or(mark{});
+    units_before_ += accounted.low;
+    for (const mark::range& above : accounted.above) units_before_ += above.end - above.begin;
     const auto gaps = plan.replay ? watermark::gaps::stay : watermark::gaps::bridged;
     watermarks_.emplace_back(accounted, gaps);
     if (finished == accounted) finished.reset();

@@ -59,6 +59,7 @@ letter_row read_letter(const statement& row) {
   result.attempts = static_cast<int>(row.integer(6));
   result.error = row.text(7);
   result.replayed = row.text(8) == "replayed";
+  result.dropped = row.text(8) == "dropped";
   result.replayable = row.integer(9) != 0;
   result.at = row.text(10);
   result.replay_of = row.text(11);
@@ -240,7 +241,7 @@ item_history ledger_reader::history(std::string_view id) const {
     });
     letter_filter all;
     all.ids.assign(ids.begin(), ids.end());
-    all.include_replayed = true;
+    all.include_settled = true;
     result.letters = dead_letters(all);
     return result;
   });
@@ -325,7 +326,7 @@ std::vector<letter_row> ledger_reader::dead_letters(const letter_filter& filter)
         std::string(letter_columns) +
         "WHERE (?1 OR status = 'new') AND (?2 = '' OR stage = ?2) AND instr(error, ?3) > 0 "
         "ORDER BY letter");
-    row.bind_all(filter.include_replayed, filter.stage, filter.error);
+    row.bind_all(filter.include_settled, filter.stage, filter.error);
     while (row.step()) {
       letter_row each = read_letter(row);
       if (!wanted.empty() && !wanted.contains(each.id) && !wanted.contains(each.business_id)) {

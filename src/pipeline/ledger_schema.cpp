@@ -54,7 +54,7 @@ CREATE TABLE dead_letters (
   letter INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, business_id TEXT,
   run INTEGER NOT NULL,
   stage TEXT NOT NULL, stage_index INTEGER NOT NULL, attempts INTEGER NOT NULL,
-  error TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'new',  -- new | replayed
+  error TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'new',  -- new | replayed | dropped
   replayable INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, part TEXT NOT NULL,
   at TEXT NOT NULL, replay_of TEXT, payload, source_payload);
 CREATE INDEX dead_letters_by_id ON dead_letters (id);

@@ -246,6 +246,7 @@ std::int64_t ledger_store::last_run() {
 }
 
 /// The sink had these letters before the last run was killed. What they are is known to the letter.
+/// Who dropped one since then did not know that it was delivered.
 void ledger_store::recover_letters(partition& replay, const ranges& letters) {
   const std::int64_t run = last_run();
   for (const mark::range& each : letters) {
@@ -254,12 +255,12 @@ void ledger_store::recover_letters(partition& replay, const ranges& letters) {
           .prepare(
               "INSERT INTO item_rows SELECT ?1, letter, '', ?2, ?3, NULL, 0, NULL, NULL, NULL, "
               "business_id, id, id FROM dead_letters "
-              "WHERE letter >= ?4 AND letter < ?5 AND status = 'new'")
+              "WHERE letter >= ?4 AND letter < ?5 AND status <> 'replayed'")
           .run(replay.number, run, stored(outcome::delivered), each.begin, each.end);
     }
     statement mark_replayed = database_.prepare(
         "UPDATE dead_letters SET status = 'replayed' WHERE letter >= ? AND letter < ? "
-        "AND status = 'new'");
+        "AND status <> 'replayed'");
     mark_replayed.run(each.begin, each.end);
     database_.prepare("UPDATE runs SET delivered = delivered + ? WHERE run = ?")
         .run(database_.changes(), run);

@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 namespace brigade {
 
@@ -38,16 +40,22 @@ class stop_signals::implementation {
         signals_({SIGINT, SIGTERM, SIGUSR1}, [this](int signo) { on_signal(signo); }),
         watchdog_([this](const std::stop_token& ended) { watch(ended); }) {}
 
-  void attach(loop& where, engine& target) {
+  void attach(loop& where, stop_target target) {
     const std::lock_guard lock(mutex_);
     box_ = where.mailbox();
-    engine_ = &target;
-    if (first_seen_) tell([](engine& running) { running.drain(); });
-    if (hurried_) tell([](engine& running) { running.deadline_now(); });
+    target_ = std::move(target);
+    over_ = false;
+    if (first_seen_) tell_to_drain();
+    if (hurried_) tell([](const stop_target& running) { running.deadline_now(); });
+  }
+  bool at_deadline() {
+    const std::lock_guard lock(mutex_);
+    return hurried_ ||
+           (deadline_ && std::chrono::steady_clock::now() >= *deadline_ - watchdog_grace);
   }
   void detach() {
     const std::lock_guard lock(mutex_);
-    engine_ = nullptr;
+    target_.reset();
     box_.reset();
     over_ = true;
   }
@@ -56,17 +64,17 @@ class stop_signals::implementation {
   void on_signal(int signo) {
     const std::lock_guard lock(mutex_);
     if (signo == SIGUSR1) {
-      tell([](engine&) { say("brigade: tasks\n" + loop::current().dump_tasks()); });
+      tell([](const stop_target&) { say("brigade: tasks\n" + loop::current().dump_tasks()); });
     } else if (!first_seen_) {
       first_seen_ = true;
       announce("\nstopping: what is under way is finished; Ctrl-C again returns it at once\n");
       end_by(std::chrono::steady_clock::now() + stop_timeout_ + watchdog_grace);
-      tell([](engine& running) { running.drain(); });
+      tell_to_drain();
     } else if (signo == SIGINT && !hurried_) {
       hurried_ = true;
       announce("\nstopping now: unfinished items are returned; Ctrl-C again ends the process\n");
       end_by(std::chrono::steady_clock::now() + watchdog_grace);
-      tell([](engine& running) { running.deadline_now(); });
+      tell([](const stop_target& running) { running.deadline_now(); });
     } else if (signo == SIGINT) {
       say("\nended by a third interrupt; unfinished items are taken again by the next run\n");
       ::_exit(exit_by_third_interrupt);
@@ -80,15 +88,19 @@ class stop_signals::implementation {
     deadline_ = when;
     changed_.notify_all();
   }
-  void tell(void (*what)(engine&)) {
+  void tell_to_drain() {
+    const auto left = *deadline_ - watchdog_grace - std::chrono::steady_clock::now();
+    tell([left](const stop_target& running) { running.drain(std::max(left, decltype(left){})); });
+  }
+  void tell(std::function<void(const stop_target&)> what) {
     if (!box_) return;
-    box_->post([this, what] {
-      engine* running = nullptr;
+    box_->post([this, what = std::move(what)] {
+      std::optional<stop_target> running;
       {
         const std::lock_guard lock(mutex_);
-        running = engine_;
+        running = target_;
       }
-      if (running != nullptr) what(*running);
+      if (running) what(*running);
     });
   }
   void watch(const std::stop_token& ended) {
@@ -111,7 +123,7 @@ class stop_signals::implementation {
   std::condition_variable_any changed_;
   std::optional<std::chrono::steady_clock::time_point> deadline_;
   std::shared_ptr<detail::mailbox> box_;
-  engine* engine_ = nullptr;
+  std::optional<stop_target> target_;
   bool over_ = false;
   bool first_seen_ = false;
   bool hurried_ = false;
@@ -122,7 +134,14 @@ class stop_signals::implementation {
 stop_signals::stop_signals(std::chrono::milliseconds stop_timeout)
     : impl_(std::make_unique<implementation>(stop_timeout)) {}
 stop_signals::~stop_signals() = default;
-void stop_signals::attach(loop& where, engine& target) { impl_->attach(where, target); }
+void stop_signals::attach(loop& where, stop_target target) {
+  impl_->attach(where, std::move(target));
+}
+void stop_signals::attach(loop& where, engine& target) {
+  impl_->attach(where, stop_target{[&target](std::chrono::nanoseconds) { target.drain(); },
+                                   [&target] { target.deadline_now(); }});
+}
 void stop_signals::detach() { impl_->detach(); }
+bool stop_signals::at_deadline() const { return impl_->at_deadline(); }
 
 }  // namespace brigade

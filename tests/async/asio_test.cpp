@@ -446,5 +446,17 @@ TEST(asio, a_loop_with_virtual_time_has_no_context) {
   EXPECT_DEATH(testing::virtual_loop().run(main()), "Asio need a real loop, not one with virtual");
 }
 
+TEST(asio, a_callback_is_called_although_tasks_are_always_ready) {
+  auto main = []() -> task<> {
+    bool called = false;
+    asio::steady_timer timer(asio_context(), 1ms);
+    timer.async_wait([&](const error_code&) { called = true; });
+    const auto give_up = loop::current().now() + 10s;
+    while (!called && loop::current().now() < give_up) co_await yield();
+    EXPECT_TRUE(called);
+  };
+  run(main());
+}
+
 }  // namespace
 }  // namespace brigade

@@ -200,5 +200,17 @@ TEST(child_pool, what_cannot_be_done_is_said) {
   EXPECT_DEATH(child_pool(shell(echo), sized(0)), "a child pool of no children");
 }
 
+TEST(child_pool, a_call_whose_child_could_not_be_started_has_failed) {
+  auto main = []() -> task<> {
+    const std::vector<std::string> command = {"/no/such/program"};
+    child_pool pool{process_options(command)};
+    EXPECT_THROW(static_cast<void>(co_await pool.call("x")), start_error);
+    EXPECT_EQ(pool.statistics().failed, 1U);
+    EXPECT_EQ(pool.statistics().busy, 0U);
+    co_await pool.shutdown();
+  };
+  run(main());
+}
+
 }  // namespace
 }  // namespace brigade

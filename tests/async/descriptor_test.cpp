@@ -1,6 +1,7 @@
 #include <brigade/async/descriptor.hpp>
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
+#include <brigade/async/spawn.hpp>
 #include <brigade/async/timeout.hpp>
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace brigade {
 namespace {
@@ -62,6 +64,68 @@ TEST(descriptor, a_cancelled_read_reads_nothing) {
     EXPECT_EQ(count, 4U);
   };
   run(main());
+}
+
+TEST(descriptor, reading_in_small_pieces_what_is_always_there_leaves_the_others_their_turns) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const std::string text(1000, 'x');
+  ASSERT_EQ(::write(ends[1], text.data(), text.size()), 1000);
+  auto main = [&]() -> task<> {
+    descriptor input(ends[0]);
+    std::size_t had_read = 0;
+    std::size_t at_first_turn = 0;
+    auto other = [&]() -> task<> {
+      at_first_turn = had_read;
+      co_return;
+    };
+    auto reads = [&]() -> task<> {
+      std::array<char, 1> byte{};
+      while (had_read < 1000) {
+        const std::size_t count = co_await input.read_some(byte);
+        had_read += count;
+      }
+    };
+    const auto beside = spawn(std::ref(other));
+    EXPECT_THROW(co_await timeout(0s, reads()), timed_out);
+    co_await beside;
+    co_await yield();
+    const auto again = spawn(std::ref(other));
+    co_await reads();
+    EXPECT_GT(at_first_turn, 0U);
+    EXPECT_LT(at_first_turn, 1000U);
+    co_await again;
+  };
+  run(main());
+  ::close(ends[1]);
+}
+
+TEST(descriptor, a_regular_file_is_refused_and_stays_open) {
+  const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(file, 0);
+  auto main = [&]() -> task<> {
+    EXPECT_THROW(descriptor{file}, std::system_error);
+    co_return;
+  };
+  run(main());
+  EXPECT_EQ(::close(file), 0);
+}
+
+TEST(descriptor_death_test, one_that_is_assigned_over_while_a_task_waits_ends_the_program) {
+  const auto assign = [] {
+    auto main = []() -> task<> {
+      std::array<int, 2> one{};
+      std::array<int, 2> two{};
+      if (::pipe2(one.data(), O_CLOEXEC) + ::pipe2(two.data(), O_CLOEXEC) != 0) co_return;
+      descriptor input(one[0]);
+      auto waits = [&]() -> task<> { co_await input.wait_readable(); };
+      const auto waiting = spawn(std::ref(waits));
+      co_await yield();
+      input = descriptor(two[0]);
+    };
+    run(main());
+  };
+  EXPECT_DEATH(assign(), "closed while a task waits for it");
 }
 
 }  // namespace

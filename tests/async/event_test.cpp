@@ -101,5 +101,31 @@ TEST(event, destroyed_while_a_task_waits_is_a_misuse) {
   EXPECT_DEATH(loop.run(main()), "an event was destroyed while a task waits for it");
 }
 
+TEST(event, waiting_for_one_that_is_set_does_not_starve_the_others_and_can_be_cancelled) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    event enabled("enabled");
+    enabled.set();
+    int rounds = 0;
+    auto works = [&]() -> task<> {
+      for (; rounds < 10'000; ++rounds) co_await enabled.wait();
+    };
+    int rounds_at_first_turn = 0;
+    auto other = [&]() -> task<> {
+      rounds_at_first_turn = rounds;
+      co_return;
+    };
+    const auto beside = spawn(std::ref(other));
+    co_await works();
+    EXPECT_GT(rounds_at_first_turn, 0);
+    EXPECT_LT(rounds_at_first_turn, 1000);
+    co_await beside;
+    rounds = 0;
+    EXPECT_THROW(co_await timeout(0s, works()), timed_out);
+    EXPECT_EQ(rounds, 0);
+  };
+  loop.run(main());
+}
+
 }  // namespace
 }  // namespace brigade

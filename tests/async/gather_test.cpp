@@ -409,5 +409,33 @@ TEST(gather, dies_at_every_step_without_leaving_anything) {
   }
 }
 
+task<> gathers(std::optional<task_handle<>>& other) { co_await gather(*other); }
+task<> gathers_who_awaits_it(std::optional<task_handle<>>& self) {
+  auto awaits = [&]() -> task<> { co_await *self; };
+  co_await gather(awaits());
+}
+
+TEST(gather, of_tasks_that_gather_each_other_a_cancelled_one_ends_and_then_the_others) {
+  virtual_loop loop;
+  loop.on_warning = [](const std::string&) {};  // that names the circle
+  auto main = []() -> task<> {
+    std::optional<task_handle<>> a;
+    std::optional<task_handle<>> b;
+    a = spawn(gathers, std::ref(b));
+    b = spawn(gathers, std::ref(a));
+    co_await sleep_for(1s);
+    a->cancel("enough");
+    co_await sleep_for(1s);
+    EXPECT_TRUE(a->cancelled());
+    EXPECT_TRUE(b->cancelled());
+    a = spawn(gathers_who_awaits_it, std::ref(a));
+    co_await sleep_for(1s);
+    a->cancel("enough");
+    co_await sleep_for(1s);
+    EXPECT_TRUE(a->cancelled());
+  };
+  loop.run(main());
+}
+
 }  // namespace
 }  // namespace brigade

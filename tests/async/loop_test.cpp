@@ -1,4 +1,6 @@
+#include <brigade/async/cleanup.hpp>
 #include <brigade/async/event.hpp>
+#include <brigade/async/future.hpp>
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/queue.hpp>
@@ -7,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -232,6 +235,45 @@ TEST(virtual_loop, killed_after_n_steps_destroys_each_frame_where_it_waits) {
     EXPECT_EQ(loop.task_count(), 0U);
   }
   EXPECT_GT(steps, 15U);
+}
+
+TEST(loop, tasks_left_over_may_be_given_the_longest_time_there_is) {
+  virtual_loop loop;
+  loop.set_leftover_timeout(std::chrono::nanoseconds::max());
+  loop.on_warning = [](const std::string& text) { ADD_FAILURE() << text; };
+  bool cleaned_up = false;
+  auto cleans_up = [&]() -> task<> {
+    auto for_ever = []() -> task<> { co_await sleep_for(24h); };
+    auto slowly = [&]() -> task<> {
+      co_await sleep_for(1h);
+      cleaned_up = true;
+    };
+    co_await with_cleanup(for_ever, slowly, 2h);
+  };
+  auto main = [&]() -> task<> {
+    spawn(std::ref(cleans_up));
+    co_await yield();
+    co_await yield();
+  };
+  loop.run(main());
+  EXPECT_TRUE(cleaned_up);
+}
+
+TEST(loop, what_was_posted_before_the_main_task_ended_is_run) {
+  int run_so_far = 0;
+  {
+    loop here;
+    auto main = [&]() -> task<> {
+      promise<int> answer;
+      future<int> seen = answer.get_future();
+      seen.add_done_callback([&] { ++run_so_far; });
+      answer.set_value(7);
+      here.post([&] { ++run_so_far; });
+      co_return;
+    };
+    here.run(main());
+  }
+  EXPECT_EQ(run_so_far, 2);
 }
 
 }  // namespace

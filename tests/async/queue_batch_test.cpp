@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -352,6 +353,44 @@ task<> take_at_random(queue<int>& from, testing::random_source& dice, ints& into
       into.insert(into.end(), some.items.begin(), some.items.end());
     } catch (const timed_out&) {
     }
+  }
+}
+
+/// Throws at the move after so many.
+struct brittle {
+  explicit brittle(int which) : number(which) {}
+  brittle(brittle&& other) : number(other.number) {
+    if (moves_left > 0 && --moves_left == 0) throw std::runtime_error("broken");
+  }
+  brittle& operator=(brittle&&) = delete;
+  ~brittle() = default;
+  int number;
+  static inline int moves_left = 0;
+};
+
+TEST(take_batch, counts_what_throws_when_it_is_moved_as_failed) {
+  for (int moves = 1; moves <= 12; ++moves) {
+    SCOPED_TRACE("move " + std::to_string(moves));
+    virtual_loop loop;
+    queue<brittle> q(queue<brittle>::options(8).note_holders());
+    auto main = [&]() -> task<> {
+      for (int i = 0; i < 4; ++i) {
+        brittle one(i);
+        EXPECT_TRUE(q.try_put(one));
+      }
+      brittle::moves_left = moves;
+      try {
+        auto all = co_await q.take_batch(4);
+        EXPECT_EQ(all.size(), 4U);
+      } catch (const std::runtime_error&) {
+      }
+      brittle::moves_left = 0;
+    };
+    loop.run(main());
+    const queue_statistics after = q.statistics();
+    EXPECT_EQ(after.unfinished, after.size);
+    EXPECT_EQ(after.done + after.failed + after.size, 4U);
+    EXPECT_EQ(q.abort().size(), after.size);
   }
 }
 

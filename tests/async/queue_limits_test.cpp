@@ -1,4 +1,5 @@
 // What a queue does at its limits: overflow policies, capacity by weight, reserved room.
+#include <brigade/async/event.hpp>
 #include <brigade/async/group.hpp>
 #include <brigade/async/queue.hpp>
 #include <brigade/async/timeout.hpp>
@@ -444,6 +445,35 @@ TEST(reserve, stands_in_line_with_those_who_put) {
   };
   loop.run(main());
   EXPECT_EQ(order, (ints{1, 100, 3}));
+}
+
+TEST(reserve, room_in_hand_is_no_offer_to_a_taker) {
+  virtual_loop loop;
+  queue<int> q(1, "orders");
+  ints got;
+  auto reserver = [](queue<int>& of, event& go_on) -> task<> {
+    auto room = co_await of.reserve();
+    co_await go_on.wait();
+    room.commit(2);
+  };
+  auto main = [&]() -> task<> {
+    event go_on;
+    EXPECT_TRUE(put_now(q, 1));
+    auto waits = spawn(reserver, std::ref(q), std::ref(go_on));
+    co_await yield();
+    co_await take_into(q, got);  // the room is promised
+    EXPECT_NE(q.core().offer_, nullptr);
+    co_await yield();  // and in hand: its operation has ended, and is not asked for an item
+    EXPECT_EQ(q.core().offer_, nullptr);
+    auto taker = spawn(take_into, std::ref(q), std::ref(got));
+    co_await yield();
+    EXPECT_FALSE(taker.done());
+    go_on.set();
+    co_await waits;
+    co_await taker;
+  };
+  loop.run(main());
+  EXPECT_EQ(got, (ints{1, 2}));
 }
 
 TEST(reserve, a_dropped_slot_goes_to_the_next_putter) {

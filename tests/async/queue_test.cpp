@@ -1,5 +1,8 @@
+#include <brigade/async/event.hpp>
 #include <brigade/async/group.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/queue.hpp>
+#include <brigade/async/select.hpp>
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/testing/virtual_loop.hpp>
@@ -7,6 +10,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -445,6 +451,136 @@ TEST(queue, a_take_within_a_timeout_never_loses_an_item) {
     std::sort(got.begin(), got.end());
     ASSERT_EQ(got.size(), 50U);
     for (int i = 0; i < 50; ++i) ASSERT_EQ(got[static_cast<std::size_t>(i)], i);
+  }
+}
+
+TEST(queue, putting_into_a_closed_one_again_and_again_can_be_cancelled) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    queue<int> jobs(2, "jobs");
+    jobs.close();
+    int tries = 0;
+    auto tries_again = [&]() -> task<> {
+      while (tries < 1'000'000) {
+        ++tries;
+        try {
+          co_await jobs.put(1);
+        } catch (const queue_closed&) {
+        }
+      }
+    };
+    int tries_at_first_turn = 0;
+    auto other = [&]() -> task<> {
+      tries_at_first_turn = tries;
+      co_await sleep_for(0s);
+    };
+    const auto beside = spawn(std::ref(other));
+    EXPECT_THROW(co_await timeout(0s, tries_again()), timed_out);
+    tries = 0;
+    auto trying = spawn(std::ref(tries_again));
+    co_await beside;
+    trying.cancel("enough");
+    EXPECT_THROW(co_await trying, cancelled);
+    EXPECT_LT(tries, 10'000);
+    EXPECT_LE(tries_at_first_turn, 1);
+  };
+  loop.run(main());
+}
+
+task<> takes_one(queue<int>& from) { static_cast<void>(co_await from.take()); }
+task<> puts_one(queue<int>& into) { co_await into.put(1); }
+task<> joins(queue<int>& all) { co_await all.join(); }
+
+// What a task goes on with after `act` must not be gone by then.
+template <class Act>
+void destroy_after(task<> (*waits)(queue<int>&), std::size_t items, Act act) {
+  virtual_loop loop;
+  auto main = [&]() -> task<> {
+    auto jobs = std::make_unique<queue<int>>(1, "jobs");
+    for (int item = 1; jobs->size() < items;) jobs->try_put(item);
+    const auto waiting = spawn(waits, std::ref(*jobs));
+    co_await yield();
+    act(*jobs);
+    jobs.reset();
+    co_await waiting.join();
+  };
+  loop.run(main());
+}
+
+TEST(queue_death_test, one_that_goes_while_a_task_is_about_to_resume_ends_the_program) {
+  const auto put = [](queue<int>& jobs) {
+    int item = 1;
+    jobs.try_put(item);
+  };
+  const auto take_and_settle = [](queue<int>& jobs) { static_cast<void>(jobs.try_take()); };
+  const auto close = [](queue<int>& jobs) { jobs.close(); };
+  EXPECT_DEATH(destroy_after(takes_one, 0, put), "while a task waits to take from it");
+  EXPECT_DEATH(destroy_after(takes_one, 0, close), "is about to hear of its end");
+  EXPECT_DEATH(destroy_after(puts_one, 1, close), "is about to hear of its end");
+  EXPECT_DEATH(destroy_after(puts_one, 1, take_and_settle), "while a slot of it is held");
+  EXPECT_DEATH(destroy_after(joins, 1, take_and_settle), "is about to hear of its end");
+}
+
+TEST(queue_death_test, one_that_goes_before_its_ticket_ends_the_program) {
+  const auto outlive = [] {
+    virtual_loop loop;
+    auto main = []() -> task<> {
+      auto jobs = std::make_unique<queue<int>>(1, "jobs");
+      co_await jobs->put(1);
+      auto job = co_await jobs->take();
+      jobs.reset();
+    };
+    loop.run(main());
+  };
+  EXPECT_DEATH(outlive(), "while a ticket of it is held");
+}
+
+TEST(queue, may_go_when_whoever_heard_of_its_end_has_gone_before) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    for (int round = 0; round < 3; ++round) {
+      queue<int> jobs(1, "jobs");
+      event never("never");
+      auto selects = [&]() -> task<> {
+        static_cast<void>(co_await select(jobs.take(), jobs.take_batch(2), never.wait()));
+      };
+      const auto taking = spawn(takes_one, std::ref(jobs));
+      const auto selecting = spawn(std::ref(selects));
+      co_await yield();
+      jobs.close();
+      if (round == 1) loop::current().kill(taking.record());
+      if (round == 2) loop::current().kill(selecting.record());
+      for (const auto& one : {taking, selecting}) {
+        if (!one.done()) co_await one;
+      }
+    }
+  };
+  loop.run(main());
+}
+
+struct moves_badly {
+  explicit moves_badly(int moves) : moves_left(moves) {}
+  moves_badly(moves_badly&& other) : moves_left(other.moves_left) {
+    if (--moves_left == 0) throw std::runtime_error("moved once too often");
+  }
+  int moves_left;
+};
+
+TEST(queue, an_item_that_throws_on_its_way_out_is_still_here_or_has_failed) {
+  for (int moves = 1; moves < 8; ++moves) {
+    virtual_loop loop;
+    auto main = [=]() -> task<> {
+      queue<moves_badly> jobs(2, "jobs");
+      try {
+        co_await jobs.put(moves_badly(moves));
+        static_cast<void>(co_await jobs.take());
+      } catch (const std::runtime_error&) {
+      }
+      const queue_statistics ends = jobs.statistics();
+      EXPECT_EQ(ends.unfinished, ends.size) << moves;
+      EXPECT_EQ(ends.put, ends.size + ends.done + ends.failed) << moves;
+    };
+    loop.run(main());
   }
 }
 

@@ -312,5 +312,36 @@ TEST(ready_signal_deathtest, ready_twice_is_a_misuse) {
       "said twice that it is ready");
 }
 
+struct throws_when_moved {
+  throws_when_moved() = default;
+  throws_when_moved(throws_when_moved&&) { throw std::runtime_error("cannot be moved"); }
+};
+
+TEST(ready_signal, a_value_that_throws_when_it_is_set_was_not_set) {
+  virtual_loop loop;
+  bool set = true;
+  auto bad_child = [&](ready_signal<throws_when_moved> ready) -> task<> {
+    try {
+      ready.set(throws_when_moved());
+    } catch (const std::runtime_error&) {
+      set = ready.is_set();
+    }
+    co_await yield();
+  };
+  auto main = [&]() -> task<> {
+    auto body = [&](task_group& group) -> task<> {
+      static_cast<void>(co_await group.start<throws_when_moved>(bad_child));
+    };
+    co_await with_group(std::ref(body));
+  };
+  try {
+    loop.run(main());
+    ADD_FAILURE() << "was ready without a value";
+  } catch (const exception_group& failed) {
+    EXPECT_THROW(std::rethrow_exception(failed.errors().front()), never_ready);
+  }
+  EXPECT_FALSE(set);
+}
+
 }  // namespace
 }  // namespace brigade

@@ -3,6 +3,7 @@
 #include <brigade/async/group.hpp>
 #include <brigade/async/queue.hpp>
 #include <brigade/async/select.hpp>
+#include <brigade/async/shared_queue.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/testing/virtual_loop.hpp>
 
@@ -365,6 +366,7 @@ TEST(select, killed_at_any_step_gives_back_what_it_was_promised) {
 
 // A put by value would take its item along when it loses; it does not compile.
 static_assert(decltype(std::declval<queue<int>&>().put(1))::owns_item);
+static_assert(decltype(std::declval<shared_queue<int>&>().put(1))::owns_item);
 static_assert(!decltype(std::declval<queue<int>&>().put_from(std::declval<int&>()))::owns_item);
 static_assert(!std::is_copy_constructible_v<decltype(std::declval<queue<int>&>().take())>);
 

@@ -182,6 +182,31 @@ TEST(shared_queue, abort_gives_back_what_nobody_took_also_what_was_promised) {
   });
 }
 
+TEST(shared_queue, tells_what_is_promised_and_what_was_returned) {
+  ints queue(2, "orders");
+  on_a_loop([&]() -> task<> {
+    auto getter = spawn(take_one, std::ref(queue));
+    co_await yield();
+    for (int item = 1; item <= 2; ++item) co_await queue.put(item);
+    auto putter = spawn(put_one, std::ref(queue), 3);
+    EXPECT_EQ(queue.statistics().granted, 1U);
+    EXPECT_EQ(co_await getter, 1);
+    co_await putter;
+    auto blocked = spawn(put_one, std::ref(queue), 4);
+    co_await yield();
+    auto ticket = queue.try_take();
+    EXPECT_EQ(queue.statistics().reserved, 1U);
+    co_await blocked;
+    EXPECT_EQ(queue.abort().size(), 2U);
+    ticket->done();
+  });
+  const queue_statistics seen = queue.statistics();
+  EXPECT_EQ(seen.granted, 0U);
+  EXPECT_EQ(seen.reserved, 0U);
+  EXPECT_EQ(seen.returned, 2U);
+  EXPECT_EQ(seen.put, seen.done + seen.returned);
+}
+
 TEST(shared_queue, whatever_step_it_dies_at_the_count_is_right) {
   const auto life = [](testing::virtual_loop& own) {
     ints queue(2, "orders");
@@ -345,6 +370,31 @@ TEST(shared_queue, misuse_is_named) {
     run(main());
   };
   EXPECT_DEATH(settles_twice(), "a ticket was settled twice");
+}
+
+TEST(shared_queue_death_test, one_that_goes_before_its_ticket_or_its_joiner_ends_the_program) {
+  const auto before_its_ticket = [] {
+    auto main = []() -> task<> {
+      auto jobs = std::make_unique<shared_queue<int>>(2, "jobs");
+      co_await jobs->put(1);
+      auto job = co_await jobs->take();
+      jobs.reset();
+    };
+    run(main());
+  };
+  const auto before_its_joiner = [] {
+    auto main = []() -> task<> {
+      auto jobs = std::make_unique<shared_queue<int>>(2, "jobs");
+      co_await jobs->put(1);
+      auto joins = [](shared_queue<int>& all) -> task<> { co_await all.join(); };
+      const auto joining = spawn(joins, std::ref(*jobs));
+      co_await yield();
+      jobs.reset();
+    };
+    run(main());
+  };
+  EXPECT_DEATH(before_its_ticket(), "while a ticket of it is held");
+  EXPECT_DEATH(before_its_joiner(), "while a task waits to join it");
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/timeout.hpp>
@@ -5,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -122,6 +124,60 @@ TEST(spawn, a_handle_can_be_awaited_by_several) {
   };
   loop.run(main());
   EXPECT_EQ(count, 2);
+}
+
+task<> awaits(std::optional<task_handle<>>& other) { co_await *other; }
+
+TEST(task, of_tasks_that_await_each_other_a_cancelled_one_ends_and_then_the_others) {
+  virtual_loop loop;
+  loop.on_warning = [](const std::string&) {};  // that names the circle
+  auto main = []() -> task<> {
+    std::optional<task_handle<>> a;
+    std::optional<task_handle<>> b;
+    std::optional<task_handle<>> c;
+    a = spawn(awaits, std::ref(b));
+    b = spawn(awaits, std::ref(c));
+    c = spawn(awaits, std::ref(a));
+    co_await sleep_for(1s);
+    a->cancel("enough");
+    co_await sleep_for(1s);
+    EXPECT_TRUE(a->cancelled());
+    EXPECT_TRUE(b->cancelled());
+    EXPECT_TRUE(c->cancelled());
+  };
+  loop.run(main());
+}
+
+TEST(task, tasks_that_await_each_other_are_a_deadlock_that_ends) {
+  virtual_loop loop;
+  loop.on_warning = [](const std::string&) {};
+  auto main = []() -> task<> {
+    std::optional<task_handle<>> a;
+    std::optional<task_handle<>> b;
+    a = spawn(awaits, std::ref(b));
+    b = spawn(awaits, std::ref(a));
+    co_await *a;
+  };
+  EXPECT_THROW(loop.run(main()), deadlock);
+}
+
+TEST(task, a_child_that_awaits_the_owner_of_its_group_ends_when_that_is_cancelled) {
+  virtual_loop loop;
+  loop.on_warning = [](const std::string&) {};
+  auto main = []() -> task<> {
+    std::optional<task_handle<>> owner;
+    auto group_of_one = [](std::optional<task_handle<>>& self) -> task<> {
+      co_await with_group([&](task_group& group) { group.spawn(awaits, std::ref(self)); });
+    };
+    owner = spawn(group_of_one, std::ref(owner));
+    co_await sleep_for(1s);
+    owner->cancel();
+    co_await sleep_for(1s);
+    EXPECT_TRUE(owner->cancelled());
+    owner = spawn(group_of_one, std::ref(owner));
+    EXPECT_THROW(co_await timeout(1s, awaits(owner)), timed_out);
+  };
+  loop.run(main());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <brigade/async/loop.hpp>
+#include <brigade/async/spawn.hpp>
 #include <brigade/async/task.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/testing/virtual_loop.hpp>
@@ -105,6 +106,33 @@ TEST(task, one_left_over_when_the_loop_ends_is_cancelled_and_freed) {
   };
   loop.run(main(alive));
   EXPECT_EQ(alive, 0);
+}
+
+struct moves_twice {
+  explicit moves_twice(int moves) : moves_left(moves) {}
+  moves_twice(moves_twice&& other) : moves_left(other.moves_left) {
+    if (--moves_left == 0) throw std::runtime_error("moved once too often");
+  }
+  int moves_left;
+};
+
+TEST(task, a_result_that_throws_when_it_is_moved_is_the_error_of_its_task) {
+  int errors = 0;
+  for (int moves = 1; moves <= 8; ++moves) {
+    virtual_loop loop;
+    auto gives = [](int left) -> task<moves_twice> { co_return moves_twice(left); };
+    auto main = [&]() -> task<> {
+      const auto giving = spawn(gives, moves);
+      try {
+        static_cast<void>(co_await giving);
+      } catch (const std::runtime_error&) {
+        ++errors;
+      }
+    };
+    loop.run(main());
+  }
+  EXPECT_GT(errors, 1);
+  EXPECT_LT(errors, 8);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
+#include <brigade/async/spawn.hpp>
 #include <brigade/async/thread.hpp>
 #include <brigade/async/thread_pool.hpp>
 #include <brigade/async/timeout.hpp>
+#include <brigade/async/wait_for.hpp>
 
 #include <gtest/gtest.h>
 
@@ -182,6 +184,29 @@ TEST(thread_pool, no_threads_at_all_is_a_misuse) {
   EXPECT_DEATH(thread_pool(0), "a thread pool of no threads");
   thread_pool pool(1);
   EXPECT_DEATH(pool.set_size(0), "a thread pool of no threads");
+}
+
+TEST(thread_pool, each_of_two_shutdowns_ends_with_the_last_call) {
+  thread_pool pool(1, "pool");
+  std::atomic<bool> go = false;
+  auto main = [&]() -> task<> {
+    auto waits = [&] {
+      while (!go) std::this_thread::yield();
+    };
+    auto calls = [&]() -> task<> { co_await pool.run(std::ref(waits)); };
+    auto shuts_down = [&]() -> task<> { co_await pool.shutdown(1h); };
+    const auto calling = spawn(std::ref(calls));
+    while (pool.statistics().running == 0) co_await yield();
+    const auto first = spawn(std::ref(shuts_down));
+    const auto second = spawn(std::ref(shuts_down));
+    co_await yield();
+    co_await yield();
+    go = true;
+    co_await wait_for(first, 10s);
+    co_await wait_for(second, 10s);
+    co_await calling;
+  };
+  run(main());
 }
 
 }  // namespace

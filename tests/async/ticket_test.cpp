@@ -1,4 +1,6 @@
+#include <brigade/async/group.hpp>
 #include <brigade/async/queue.hpp>
+#include <brigade/async/spawn.hpp>
 #include <brigade/async/ticket.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/testing/virtual_loop.hpp>
@@ -6,7 +8,9 @@
 #include <gtest/gtest.h>
 
 #include <exception>
+#include <functional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -169,6 +173,63 @@ TEST(slot, moved_it_takes_its_room_along) {
       EXPECT_EQ(q.statistics().reserved, 0U);
     }
     EXPECT_EQ(q.statistics().reserved, 0U);
+  };
+  loop.run(main());
+}
+
+task<> fails_with(ticket<int> job) {
+  co_await yield();
+  throw std::runtime_error("job " + std::to_string(*job));
+}
+task<> sleeps_with(ticket<int> job) {
+  co_await sleep_for(1h);
+  job.done();
+}
+task<> ends_with(ticket<int> job) {
+  co_await yield();
+  static_cast<void>(*job);
+}
+
+TEST(ticket, one_that_a_task_was_given_counts_as_that_task_ended) {
+  virtual_loop loop;
+  loop.on_unhandled = [](const std::string&, const std::exception_ptr&) {};
+  auto main = []() -> task<> {
+    queue<int> jobs(8, "jobs");
+    for (int i = 0; i < 8; ++i) co_await jobs.put(i);
+    auto first = co_await jobs.take();
+    co_await spawn(ends_with, std::move(first));
+    EXPECT_EQ(jobs.statistics().done, 1U);
+
+    auto second = co_await jobs.take();
+    EXPECT_THROW(co_await spawn(fails_with, std::move(second)), std::runtime_error);
+    auto third = co_await jobs.take();
+    task<> kept = fails_with(std::move(third));
+    EXPECT_THROW(co_await std::move(kept), std::runtime_error);
+    {
+      const task<> gone = std::move(kept);
+    }
+    EXPECT_EQ(jobs.statistics().failed, 2U);
+
+    auto fourth = co_await jobs.take();
+    auto sleeping = spawn(sleeps_with, std::move(fourth));
+    co_await yield();
+    sleeping.cancel();
+    EXPECT_THROW(co_await sleeping, cancelled);
+    EXPECT_EQ(jobs.statistics().abandoned, 1U);
+    auto fifth = co_await jobs.take();
+    EXPECT_THROW(co_await timeout(1s, sleeps_with(std::move(fifth))), timed_out);
+    EXPECT_EQ(jobs.statistics().abandoned, 2U);
+    auto sixth = co_await jobs.take();
+    const auto killed = spawn(sleeps_with, std::move(sixth));
+    co_await yield();
+    loop::current().kill(killed.record());
+    EXPECT_EQ(jobs.statistics().abandoned, 3U);
+
+    auto seventh = co_await jobs.take();
+    auto in_a_group = [&](task_group& group) { group.spawn(fails_with, std::move(seventh)); };
+    EXPECT_THROW(co_await with_group(std::ref(in_a_group)), exception_group);
+    EXPECT_EQ(jobs.statistics().failed, 3U);
+    EXPECT_EQ(jobs.statistics().done, 1U);
   };
   loop.run(main());
 }

@@ -1,8 +1,11 @@
+#include <brigade/async/queue.hpp>
 #include <brigade/async/timeout.hpp>
+#include <brigade/async/wait_for.hpp>
 #include <brigade/testing/virtual_loop.hpp>
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <vector>
 
 namespace brigade {
@@ -275,6 +278,48 @@ TEST(timeout, a_request_taken_back_inside_does_not_make_it_a_cancel) {
   auto main = [&]() -> task<> {
     auto handle = spawn(worker);
     co_await handle;
+  };
+  loop.run(main());
+}
+
+TEST(timeout, the_longest_duration_there_is_means_never) {
+  virtual_loop loop;
+  constexpr auto longest = std::chrono::nanoseconds::max();
+  auto later = []() -> task<int> {
+    co_await sleep_for(24h);
+    co_return 7;
+  };
+  auto sleeps = []() -> task<> { co_await sleep_for(std::chrono::nanoseconds::max()); };
+  auto main = [&]() -> task<> {
+    const auto sleeping = spawn(std::ref(sleeps));
+    EXPECT_EQ(co_await timeout(longest, later()), 7);
+    EXPECT_EQ(co_await shielded(longest, later()), 7);
+    EXPECT_EQ(co_await wait_for(later(), longest), 7);
+    EXPECT_EQ(co_await timeout_at(detail::time_point::max(), later()), 7);
+    EXPECT_THROW(co_await timeout_at(detail::time_point::min(), later()), timed_out);
+    EXPECT_FALSE(sleeping.done());
+  };
+  loop.run(main());
+}
+
+TEST(timeout, a_queue_waits_for_the_longest_duration_there_is) {
+  virtual_loop loop;
+  constexpr auto longest = std::chrono::nanoseconds::max();
+  queue<int> jobs(4, "jobs");
+  auto takes = [&]() -> task<> {
+    auto some = co_await jobs.take_batch(2, longest);
+    EXPECT_EQ(some.size(), 2U);
+    co_await sleep_for(1h);
+  };
+  auto main = [&]() -> task<> {
+    const auto taking = spawn(std::ref(takes));
+    co_await jobs.put(1);
+    co_await sleep_for(1h);
+    EXPECT_EQ(jobs.size(), 1U);
+    co_await jobs.put(2);
+    const join_result all = co_await jobs.join(longest);
+    EXPECT_TRUE(all);
+    co_await taking;
   };
   loop.run(main());
 }

@@ -212,5 +212,50 @@ TEST(wait_for, dies_at_every_step_without_leaving_anything) {
   }
 }
 
+TEST(wait_for, a_limit_of_zero_gets_all_that_is_there_and_gives_the_others_a_turn) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    queue<int> jobs(1000, "jobs");
+    for (int i = 0; i < 1000; ++i) jobs.try_put(i);
+    int turns = 0;
+    auto counts_turns = [&]() -> task<> {
+      for (; turns < 1000; ++turns) co_await yield();
+    };
+    const auto other = spawn(std::ref(counts_turns));
+    for (int i = 0; i < 1000; ++i) {
+      auto job = co_await wait_for(jobs.take(), 0s);
+      EXPECT_EQ(*job, i);
+    }
+    EXPECT_GT(turns, 0);
+    const int before = turns;
+    for (int i = 0; i < 1000; ++i) EXPECT_THROW(co_await wait_for(jobs.take(), 0s), timed_out);
+    EXPECT_GT(turns, before);
+    EXPECT_EQ(jobs.statistics().done, 1000U);
+    co_await other;
+  };
+  loop.run(main());
+}
+
+TEST(wait_for, a_loop_of_looks_without_a_wait_can_be_cancelled) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    event never("never");
+    auto polls = [&]() -> task<> {
+      for (int i = 0; i < 1'000'000; ++i) {
+        try {
+          co_await wait_for(never.wait(), 0s);
+        } catch (const timed_out&) {
+        }
+      }
+    };
+    EXPECT_THROW(co_await timeout(0s, polls()), timed_out);
+    auto polling = spawn(std::ref(polls));
+    co_await yield();
+    polling.cancel("enough");
+    EXPECT_THROW(co_await polling, cancelled);
+  };
+  loop.run(main());
+}
+
 }  // namespace
 }  // namespace brigade

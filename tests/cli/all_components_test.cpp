@@ -1,6 +1,7 @@
 #include "cli/all_components.hpp"
 
 #include "cli/component_reader.hpp"
+#include "cli/component_text.hpp"
 
 #include <gtest/gtest.h>
 
@@ -29,6 +30,34 @@ TEST(all_components, have_defaults_that_are_of_their_fields_type) {
   }
 }
 
+/// What is wrong with `name: { field: value }`, but for the fields that are missing.
+std::vector<std::string> problems_with(const component& what, const field_spec& field,
+                                       const std::string& value) {
+  problem_list problems;
+  value_reader reader(problems);
+  yaml_entry entry;
+  entry.key = what.name;
+  entry.value = parse_yaml(field.name + ": " + value, problems).value_or(yaml_node{});
+  component_use use;
+  use.what = &what;
+  read_settings(reader, entry, "owner", use);
+  std::vector<std::string> lines = problems.lines(place_names("f"));
+  std::erase_if(
+      lines, [](const std::string& line) { return line.find("' needs '") != std::string::npos; });
+  return lines;
+}
+
+TEST(all_components, have_examples_that_are_of_their_fields_type) {
+  for (const component& one : all_components().all()) {
+    for (const field_spec& field : one.fields) {
+      const std::string example = example_value(field);
+      EXPECT_NE(example, "") << one.name << "." << field.name;
+      EXPECT_EQ(problems_with(one, field, example), std::vector<std::string>{})
+          << one.name << "." << field.name;
+    }
+  }
+}
+
 TEST(all_components, are_documented) {
   for (const component& one : all_components().all()) {
     EXPECT_FALSE(one.doc.empty()) << one.name;
@@ -40,7 +69,7 @@ TEST(all_components, are_documented) {
 
 TEST(all_components, hold_what_a_first_pipeline_needs) {
   using enum component_kind;
-  for (const char* name : {"file", "stdin"})
+  for (const char* name : {"file", "stdin", "generate"})
     EXPECT_NE(all_components().find(source, name), nullptr);
   for (const char* name : {"filter", "jq", "parse", "exec"}) {
     EXPECT_NE(all_components().find(stage, name), nullptr) << name;

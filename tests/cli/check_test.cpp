@@ -66,7 +66,7 @@ TEST_F(check, names_a_source_file_that_is_not_there_unless_offline) {
 TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
   const std::string file = write("orders.yaml",
                                  "source: { stdin: {} }\n"
-                                 "stages: [ { exec: [a] } ]\n"
+                                 "stages: [ { exec: [sh] } ]\n"
                                  "sink: { sqlite: { file: a.db, table: t } }\n");
   EXPECT_EQ(run(file), 0);
   EXPECT_NE(out_.str().find(file + ":1:11: warning: what source 'stdin' gave cannot be asked for "
@@ -81,6 +81,21 @@ TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
                                   "sink: { sqlite: { file: a.db, table: t, key: id } }\n");
   EXPECT_EQ(run(keyed), 0);
   EXPECT_EQ(out_.str().find("warning"), std::string::npos);
+}
+
+TEST_F(check, names_programs_that_are_not_there_unless_offline) {
+  const std::string file = write("orders.yaml",
+                                 "source: { stdin: {} }\n"
+                                 "stages: [ { exec: [./h] }, { exec: [no-such-program] } ]\n"
+                                 "sink: { null: {} }\n"
+                                 "then: { if: always, exec: [./orders.yaml] }\n");
+  EXPECT_EQ(run(file), 78);
+  EXPECT_EQ(err_.str(),
+            file + ":2:19: there is no program " + (folder_ / "h").string() + "\n" + file +
+                ":2:36: there is no program 'no-such-program' in PATH; for one "
+                "beside the pipeline file write ./no-such-program\n" +
+                file + ":4:27: " + file + " cannot be run: make it executable with chmod +x\n");
+  EXPECT_EQ(run(file, true), 0);
 }
 
 TEST_F(check, an_invalid_file_is_refused_whole) {

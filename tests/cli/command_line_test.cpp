@@ -66,6 +66,49 @@ TEST(command_line, dlq_takes_the_ledger_first_then_filters_and_ids) {
   EXPECT_EQ(replay.which.ids, std::vector<std::string>{"a:b:1"});
 }
 
+TEST(command_line, run_takes_a_pipeline_without_a_file) {
+  const auto run =
+      expect<run_options>(typed({"run", "--from", "lines:in.txt", "--do", "exec:./h a", "--do",
+                                 "jq:.", "-j", "16", "--to", "ndjson:out", "--fresh"}));
+  EXPECT_EQ(run.file, "");
+  EXPECT_EQ(run.line.from, "lines:in.txt");
+  EXPECT_EQ(run.line.stages, (std::vector<std::string>{"exec:./h a", "jq:."}));
+  EXPECT_EQ(run.line.workers, "16");
+  EXPECT_EQ(run.line.to, "ndjson:out");
+  EXPECT_TRUE(run.fresh);
+  EXPECT_EQ(expect<run_options>(typed({"run", "--from", "-"})).line.to, "ndjson:-");
+  EXPECT_NE(expect<answer>(typed({"run", "--help"})).text.find(".brigade/"), std::string::npos);
+}
+
+TEST(command_line, dlq_drop_wants_to_be_told_which) {
+  const auto some =
+      expect<dlq_drop_options>(typed({"dlq", "drop", "o.db", "--error", "no", "a:1"}));
+  EXPECT_EQ(some.which.error, "no");
+  EXPECT_EQ(some.which.ids, std::vector<std::string>{"a:1"});
+  EXPECT_TRUE(expect<dlq_drop_options>(typed({"dlq", "drop", "o.db", "--all"})).all);
+  EXPECT_NE(expect<answer>(typed({"dlq", "drop", "o.db"})).text.find("--all for every one"),
+            std::string::npos);
+}
+
+TEST(command_line, graph_and_test_take_a_file) {
+  EXPECT_TRUE(expect<graph_options>(typed({"graph", "o.yaml", "--svg"})).svg);
+  const auto test = expect<test_options>(typed({"test", "o.yaml", "--set", "a=1"}));
+  EXPECT_EQ(test.file, "o.yaml");
+  EXPECT_EQ(test.sets, std::vector<std::string>{"a=1"});
+}
+
+TEST(command_line, list_help_and_new_take_names_of_components) {
+  static_cast<void>(expect<list_options>(typed({"list"})));
+  EXPECT_EQ(expect<help_options>(typed({"help", "sink", "file"})).words,
+            (std::vector<std::string>{"sink", "file"}));
+  EXPECT_EQ(expect<new_options>(typed({"new", "file", "exec", "sqlite"})).components,
+            (std::vector<std::string>{"file", "exec", "sqlite"}));
+  const auto on_a_verb = expect<answer>(typed({"help", "check"}));
+  EXPECT_EQ(on_a_verb.exit_code, 0);
+  EXPECT_NE(on_a_verb.text.find("--offline"), std::string::npos);
+  EXPECT_EQ(expect<answer>(typed({"help"})).text, expect<answer>(typed({"--help"})).text);
+}
+
 TEST(command_line, whatever_is_wrong_with_a_command_is_exit_2) {
   const std::vector<std::vector<const char*>> table = {
       {},
@@ -81,6 +124,17 @@ TEST(command_line, whatever_is_wrong_with_a_command_is_exit_2) {
       {"dlq"},
       {"dlq", "burn", "o.db"},
       {"dlq", "ls"},
+      {"new"},
+      {"run", "o.yaml", "--from", "lines:in"},
+      {"run", "--from", ""},
+      {"run", "o.yaml", "--do", "jq:."},
+      {"run", "o.yaml", "-j", "4"},
+      {"run", "-j", "4", "--to", "lines:-"},
+      {"graph"},
+      {"test"},
+      {"dlq", "drop", "o.db"},
+      {"dlq", "drop", "o.db", "--all", "--stage", "charge"},
+      {"help", "a", "b", "c"},
   };
   for (const auto& words : table) {
     const auto given = expect<answer>(typed(words));

@@ -133,6 +133,28 @@ TEST_F(ledger_verbs, dlq_show_has_the_payload_as_it_was_there_and_at_the_source)
             "  at source    {\"id\":847}\n");
 }
 
+TEST_F(ledger_verbs, dlq_drop_gives_letters_up_and_explain_says_so) {
+  dlq_drop_options options;
+  options.ledger = path_;
+  options.which.stage = "validate";
+  EXPECT_EQ(dlq_drop_verb(options, out_, err_), 0);
+  EXPECT_EQ(out_.str(), "dropped 0 dead letters\n");
+  options.which.stage.clear();
+  options.which.ids = {"o-847", "o-848"};
+  out_.str("");
+  EXPECT_EQ(dlq_drop_verb(options, out_, err_), 1);
+  EXPECT_EQ(out_.str(), "dropped 1 dead letter\n");
+  EXPECT_EQ(err_.str(), path_.string() + ": there is no such dead letter to drop: o-848\n");
+  EXPECT_EQ(explain("o-847"), 0);
+  EXPECT_NE(out_.str().find("dead letter 1: main:8f3a:40 at stage 'charge', dropped\n"),
+            std::string::npos)
+      << out_.str();
+  EXPECT_EQ(out_.str().find("replay:"), std::string::npos);
+  out_.str("");
+  EXPECT_EQ(dlq_list_verb({path_, {}}, out_), 0);
+  EXPECT_EQ(out_.str(), "no dead letters\n");
+}
+
 TEST_F(ledger_verbs, a_ledger_that_is_not_there_is_an_error) {
   report_options options;
   options.ledger = folder_ / "nothing.db";

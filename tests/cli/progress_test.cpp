@@ -43,6 +43,19 @@ TEST(progress, a_bar_shows_how_far_how_fast_and_what_went_wrong) {
             "retrying 2  1:12  ETA 1:13");
 }
 
+TEST(progress, the_end_is_foretold_from_the_pace_of_this_run_alone) {
+  progress_snapshot now = half_way();
+  now.bytes_before = 400;
+  now.seconds = 10;
+  EXPECT_EQ(progress_bar("orders", now, 200),
+            "orders  [##########----------]   50%  6120 done  1234/s  in flight 64  failed 3  "
+            "retrying 2  0:10  ETA 0:50");
+  EXPECT_EQ(progress_line("orders", now),
+            "orders: 6120 done (50%), 1234/s, in flight 64, failed 3, retrying 2, 0:10, ETA 0:50");
+  now.bytes_done = 400;
+  EXPECT_EQ(progress_line("orders", now).find("ETA"), std::string::npos);
+}
+
 TEST(progress, without_a_known_size_there_is_no_share_and_no_end) {
   progress_snapshot now = half_way();
   now.bytes_total.reset();
@@ -93,8 +106,9 @@ TEST(progress, without_a_terminal_there_is_a_line_every_ten_seconds) {
   }
   display.log("something happened");
   ASSERT_EQ(shown.writes.size(), 4u);
-  EXPECT_EQ(shown.writes.at(0),
-            "orders: 6120 done (50%), 1234/s, in flight 64, failed 3, retrying 2, 0:10\n");
+  EXPECT_EQ(
+      shown.writes.at(0),
+      "orders: 6120 done (50%), 1234/s, in flight 64, failed 3, retrying 2, 0:10, ETA 0:10\n");
   EXPECT_NE(shown.writes.at(1).find("0:31"), std::string::npos);
   EXPECT_NE(shown.writes.at(2).find("0:40"), std::string::npos);
   EXPECT_EQ(shown.writes.at(3), "something happened\n");

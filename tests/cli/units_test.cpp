@@ -102,5 +102,14 @@ TEST(units, integers_are_digits_and_nothing_else) {
             "'99999999999999999999' is too large a number");
 }
 
+TEST(units, are_written_in_the_largest_that_gives_a_whole_number) {
+  for (const char* text : {"0ms", "250ms", "1500ms", "5s", "90s", "2m", "1h", "36h", "7d"}) {
+    EXPECT_EQ(duration_text(parse_duration(text)), text);
+  }
+  for (const char* text : {"0B", "1023B", "64KiB", "10MB", "1GiB", "1TB"}) {
+    EXPECT_EQ(size_text(parse_size(text)), text);
+  }
+}
+
 }  // namespace
 }  // namespace brigade::cli

@@ -116,7 +116,7 @@ TEST(yaml_document, variables_expand_in_scalars) {
 class overrides : public testing::Test {
  protected:
   void apply(const std::string& assignment) {
-    sets_.push_back(assignment);
+    sets_.push_back("--set " + assignment);
     apply_override(root_, assignment, static_cast<int>(sets_.size()), problems_);
   }
   [[nodiscard]] lines wrong() const { return problems_.lines(place_names("f.yaml", sets_)); }

@@ -12,7 +12,8 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CHAPTERS = ("tour", "queues", "cancellation", "testing", "coming-from-asyncio")
+CHAPTERS = ("tour", "queues", "cancellation", "lifetimes", "threads-and-processes", "testing",
+            "coming-from-asyncio")
 MARKED = re.compile(r"^<!-- (\S+) -->\n```(?:cpp|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

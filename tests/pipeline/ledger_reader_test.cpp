@@ -215,7 +215,7 @@ TEST_F(ledger_reader_test, lists_dead_letters_by_stage_error_and_id) {
   using expected = std::vector<std::uint64_t>;
   letter_filter filter;
   EXPECT_EQ(numbers(filter), (expected{1, 3}));
-  filter.include_replayed = true;
+  filter.include_settled = true;
   EXPECT_EQ(numbers(filter), (expected{1, 2, 3}));
   filter.error = "card";
   EXPECT_EQ(numbers(filter), (expected{1, 3}));

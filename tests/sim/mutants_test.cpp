@@ -1,5 +1,8 @@
 // The simulator must find what it is there for: with one guard taken away, each in a process of its
 // own, items are lost, counted twice or forgotten, and a seed below a thousand must show it.
+#include "sim/conservation_channel.hpp"
+#include "sim/conservation_queues.hpp"
+#include "sim/conservation_shared.hpp"
 #include "sim/pipeline_scenario.hpp"
 #include "sim/queue_scenario.hpp"
 
@@ -23,6 +26,10 @@ using detail::probe::guard;
 
 constexpr std::uint64_t seeds_max = 1000;
 constexpr unsigned seconds_max = 240;
+
+using fifo_life = queue_life<queue<parcel>>;
+using lifo_life = queue_life<lifo_queue<parcel>>;
+using priority_life = queue_life<priority_queue<parcel, by_rank>>;
 
 template <class Scenario>
 std::string problem_of(std::uint64_t seed) {
@@ -72,14 +79,27 @@ void expect_found(guard which, scenario play) {
 TEST(mutants, with_every_guard_in_place_nothing_is_found) {
   EXPECT_EQ(found_at(guard::none, problem_of<queue_scenario>), 0U);
   EXPECT_EQ(found_at(guard::none, problem_of<pipeline_scenario>), 0U);
+  EXPECT_EQ(found_at(guard::none, problem_of<fifo_life>), 0U);
+  EXPECT_EQ(found_at(guard::none, problem_of<lifo_life>), 0U);
+  EXPECT_EQ(found_at(guard::none, problem_of<priority_life>), 0U);
+  EXPECT_EQ(found_at(guard::none, problem_of<channel_life>), 0U);
+  EXPECT_EQ(found_at(guard::none, problem_of<shared_life>), 0U);
 }
 
 TEST(mutants, an_item_grant_that_is_not_passed_on_is_found) {
   expect_found(guard::grant_pass_on, problem_of<queue_scenario>);
+  expect_found(guard::grant_pass_on, problem_of<fifo_life>);
+  expect_found(guard::grant_pass_on, problem_of<lifo_life>);
+  expect_found(guard::grant_pass_on, problem_of<priority_life>);
+  expect_found(guard::grant_pass_on, problem_of<channel_life>);
 }
 
 TEST(mutants, a_slot_that_is_not_passed_on_is_found) {
   expect_found(guard::slot_pass_on, problem_of<queue_scenario>);
+  expect_found(guard::slot_pass_on, problem_of<fifo_life>);
+  expect_found(guard::slot_pass_on, problem_of<lifo_life>);
+  expect_found(guard::slot_pass_on, problem_of<priority_life>);
+  expect_found(guard::slot_pass_on, problem_of<channel_life>);
 }
 
 TEST(mutants, an_acknowledgement_before_the_ledger_is_found) {
@@ -92,6 +112,9 @@ TEST(mutants, a_mark_that_jumps_a_hole_is_found) {
 
 TEST(mutants, a_ticket_settled_twice_is_found) {
   expect_found(guard::settle_once, problem_of<queue_scenario>);
+  expect_found(guard::settle_once, problem_of<fifo_life>);
+  expect_found(guard::settle_once, problem_of<lifo_life>);
+  expect_found(guard::settle_once, problem_of<priority_life>);
 }
 
 }  // namespace

@@ -26,10 +26,16 @@ void on_abort(int) { print_line(); }
 
 }  // namespace
 
-seed_range seeds_for_one_of_two() {
+seed_range all_seeds() {
   seed_range range;
   range.first = number_from("BRIGADE_SIM_FIRST", 1);
-  range.count = (number_from("BRIGADE_SIM_SEEDS", seeds_by_default) + 1) / 2;
+  range.count = number_from("BRIGADE_SIM_SEEDS", seeds_by_default);
+  return range;
+}
+
+seed_range seeds_for_one_of_two() {
+  seed_range range = all_seeds();
+  range.count = (range.count + 1) / 2;
   return range;
 }
 

@@ -1,6 +1,7 @@
 // Which seeds a simulation runs, and what it says when one fails.
 //
-//   BRIGADE_SIM_SEEDS   how many in all, halved between the queue and the pipeline [10000]
+//   BRIGADE_SIM_SEEDS   how many: halved between the queue and the pipeline; each test of
+//                       conservation runs them all [10000]
 //   BRIGADE_SIM_FIRST   the first one [1]
 #pragma once
 #include <cstdint>
@@ -17,6 +18,7 @@ struct seed_range {
   std::uint64_t count = 0;
 };
 [[nodiscard]] seed_range seeds_for_one_of_two();
+[[nodiscard]] seed_range all_seeds();
 
 /// While it lives, an end by an assertion or a sanitizer prints the line of `how_to_repeat`.
 class seed_under_way {

@@ -4,12 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
+#include <coroutine>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <memory>
 #include <new>
+#include <thread>
 
 namespace {
 
@@ -182,6 +186,64 @@ TEST_F(Allocation, a_timeout_set_and_lifted_allocates_nothing) {
   steady_state state;
   brigade::run(set_timeouts(state));
   EXPECT_EQ(state.spent(), 0U);
+}
+
+std::uint64_t sum = 0;
+
+task<> wait_for_an_item(queue<std::uint64_t>& from) {
+  while (auto ticket = co_await from.take()) sum += *ticket;
+}
+
+/// By itself, or clang may find that the frame can be on the stack.
+[[gnu::noinline]] std::coroutine_handle<> frame_on_the_heap(queue<std::uint64_t>& from) {
+  return wait_for_an_item(from).release();
+}
+
+/// Two frames one after the other, in a thread that has recycled none.
+std::size_t bytes_of_a_frame() {
+  queue<std::uint64_t> nothing_comes(1);
+  const auto one = frame_on_the_heap(nothing_comes);
+  const auto next = frame_on_the_heap(nothing_comes);
+  const auto bytes = static_cast<char*>(next.address()) - static_cast<char*>(one.address());
+  next.destroy();
+  one.destroy();
+  return static_cast<std::size_t>(bytes);
+}
+
+TEST_F(Allocation, a_task_that_waits_for_an_item_takes_at_most_280_bytes) {
+  std::size_t frame = 0;
+  std::thread([&] { frame = bytes_of_a_frame(); }).join();
+  EXPECT_GT(frame, sizeof(brigade::ticket<std::uint64_t>));
+  EXPECT_LE(frame + sizeof(brigade::detail::spawned<void>), 280U);
+}
+
+struct alignas(16) wide {
+  std::array<char, 16> bytes{};
+};
+
+template <std::size_t Bytes>
+task<bool> has_it_aligned() {
+  wide one;
+  std::array<char, Bytes> rest{};
+  co_await brigade::yield();
+  rest[0] = one.bytes[0];
+  const auto address = reinterpret_cast<std::uintptr_t>(&one);
+  co_return address % 16 == static_cast<std::uintptr_t>(rest[0]);
+}
+
+task<int> count_aligned() {
+  int aligned = 0;
+  for (int i = 0; i < 100; ++i) {
+    const bool some = co_await has_it_aligned<8>();
+    const bool more = co_await has_it_aligned<16>();
+    const bool most = co_await has_it_aligned<24>();
+    aligned += int{some} + int{more} + int{most};
+  }
+  co_return aligned;
+}
+
+TEST_F(Allocation, what_is_aligned_to_16_in_a_frame_is_so) {
+  EXPECT_EQ(brigade::run(count_aligned()), 300);
 }
 
 }  // namespace

@@ -110,6 +110,7 @@ class asio_link final : public pooled {
 /// All of an operation's wait but its results.
 class asio_wait : public waiter {
  public:
+  static constexpr bool ends_in_its_own_time = true;
   explicit asio_wait(const use_await_t& token) : waiter(token.where()), name_(token.name()) {}
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   bool cancel() noexcept override;

@@ -56,6 +56,8 @@ class cancel_scope : private detail::link {
   void reach_in(std::string_view reason);
   /// Whether this scope or one around it, up to the nearest shield, is cancelled.
   [[nodiscard]] const cancel_scope* effective() const;
+  /// Whether this scope or one around it, of this task, is shielded.
+  [[nodiscard]] bool shields(const detail::task_state& task) const;
 
  protected:
   struct apart_tag {};

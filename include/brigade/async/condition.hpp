@@ -44,6 +44,7 @@ class condition {
 
   class [[nodiscard]] wait_operation final : public detail::turn_waiter {
    public:
+    static constexpr bool ends_in_its_own_time = true;
     wait_operation(condition& on, mutex::guard& held, std::source_location where)
         : turn_waiter(on.mutex_.turns_, 1, where), condition_(on), guard_(held) {}
     ~wait_operation();

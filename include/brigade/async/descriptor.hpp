@@ -16,7 +16,8 @@ namespace brigade {
 
 class descriptor {
  public:
-  /// Takes over `fd`. Throws std::system_error when it cannot be waited for (a regular file).
+  /// Takes over `fd`. Throws std::system_error when it cannot be waited for (a regular file, a
+  /// folder); it is then left as it is.
   explicit descriptor(int fd);
   descriptor(descriptor&& other) noexcept;
   descriptor& operator=(descriptor&& other) noexcept;

@@ -4,6 +4,7 @@
 /// Thread safety: one loop. Lifetime: outlives its waiters (asserted).
 #pragma once
 #include <brigade/async/detail/waiter.hpp>
+#include <brigade/async/loop.hpp>
 
 #include <coroutine>
 #include <cstddef>
@@ -33,9 +34,14 @@ class event {
    public:
     wait_operation(event& target, std::source_location where) : waiter(where), event_(target) {}
     ~wait_operation() { leave(); }
-    [[nodiscard]] bool await_ready() const noexcept { return event_.set_; }
+    [[nodiscard]] bool await_ready() const noexcept { return event_.set_ && loop::spend(); }
     void await_suspend(std::coroutine_handle<> handle) noexcept {
-      if (!begin_wait(handle)) wait_in(event_.waiters_);
+      if (begin_wait(handle)) return;
+      if (event_.set_) {
+        wait_granted();  // a turn for the others
+      } else {
+        wait_in(event_.waiters_);
+      }
     }
     void await_resume();
     [[nodiscard]] std::string describe() const override;

@@ -75,7 +75,7 @@ class future_value final : public future_state {
   void set(Value&&... value) {
     require_pending();
     value_.emplace(std::forward<Value>(value)...);
-    end();
+    end(nullptr);
   }
   /// Copied where that can be, else moved out, once. Only of one that ended well.
   T result() {

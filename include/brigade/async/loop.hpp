@@ -134,7 +134,8 @@ class loop : private detail::scheduler {
     return handle.result();
   }
 
-  /// Runs `work` on the loop's thread, soon. From any thread.
+  /// Runs `work` on the loop's thread, soon; what is posted once the main task has ended may be
+  /// dropped. From any thread.
   void post(std::function<void()> work) { mailbox_->post(std::move(work)); }
   [[nodiscard]] std::shared_ptr<detail::mailbox> mailbox() const { return mailbox_; }
 
@@ -222,6 +223,7 @@ class loop : private detail::scheduler {
   void rethrow_deadlock();
   /// Names of those that did not end in time.
   std::vector<std::string> end_leftovers();
+  void run_all_posted();
   void run_posted(const std::function<void()>& work);
   void found_deadlock();
   void adopt(detail::task_state& record);

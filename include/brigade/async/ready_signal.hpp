@@ -78,8 +78,8 @@ class ready_signal {
   explicit ready_signal(std::shared_ptr<detail::ready_state<T>> core) : core_(std::move(core)) {}
   /// A second time is a misuse (asserted).
   void set(T value) {
+    core_->value.emplace(std::move(value));  // first: it may throw
     core_->announce();
-    core_->value.emplace(std::move(value));
   }
   [[nodiscard]] bool is_set() const { return core_->ready(); }
 

@@ -4,9 +4,10 @@
 ///     if (which.index() == 2) co_return;
 ///
 /// The arms are operations of queues (`take`, `take_batch`, `get`, `put_from`, `reserve`),
-/// channels, events, locks and semaphores, sleeps, and whatever else waits by the same core. A
-/// `put` is none: its item would go with it when another arm wins; `put_from` and `reserve` leave
-/// it.
+/// channels, events, locks and semaphores, sleeps, and whatever else waits by the same core and can
+/// be withdrawn at once. No arm: a `put`, whose item would go with it when another arm wins
+/// (`put_from` and `reserve` leave it); an operation of Asio, which goes on until it has ended; a
+/// condition's `wait`, which would have to come back with its lock. Put these into a task.
 ///
 /// Completes:  with the result of one arm; that arm alone has happened. The others are withdrawn in
 ///             the same step: an item or room that one of them was promised goes to the next who
@@ -67,6 +68,8 @@ concept selectable = std::derived_from<Arm, waiter> && requires(Arm& arm) {
 };
 template <class Arm>
 concept takes_its_item_along = Arm::owns_item;
+template <class Arm>
+concept ends_in_its_own_time = Arm::ends_in_its_own_time;
 template <class Result>
 using select_result = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
 
@@ -189,6 +192,10 @@ auto select(Arms&&... arms) {
   static_assert(!(detail::takes_its_item_along<std::remove_reference_t<Arms>> || ...),
                 "select(queue.put(item)) would lose the item when another arm wins: "
                 "use queue.put_from(item) or queue.reserve()");
+  static_assert(
+      !(detail::ends_in_its_own_time<std::remove_reference_t<Arms>> || ...),
+      "an operation of Asio or a wait for a condition cannot be withdrawn at once: put it "
+      "into a task, which tells of its end by an event or a queue");
   return detail::select_operation<std::remove_reference_t<Arms>...>(arms...);
 }
 

@@ -182,6 +182,7 @@ class [[nodiscard]] shared_take_batch_operation final : public shared_take_wait<
 template <class T>
 class [[nodiscard]] shared_put_operation final : public detail::waiter {
  public:
+  static constexpr bool owns_item = true;  ///< and so is no arm of a select
   shared_put_operation(detail::shared_core_of<T>& to, T&& item, std::source_location where)
       : waiter(where), core_(to), item_(std::move(item)) {}
   ~shared_put_operation() {
@@ -327,7 +328,7 @@ class shared_queue {
     shared_ticket<T> take() { return *take_until(std::nullopt); }
     /// The same for a while; nothing when it has passed.
     std::optional<shared_ticket<T>> take_for(std::chrono::nanoseconds while_) {
-      return take_until(std::chrono::steady_clock::now() + while_);
+      return take_until(detail::later(detail::loop_clock::now(), while_));
     }
 
    private:

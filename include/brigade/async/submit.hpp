@@ -140,7 +140,7 @@ class [[nodiscard]] submission {
   }
   /// Blocks at most so long. True: the task has ended.
   bool wait_for(std::chrono::nanoseconds limit) {
-    return state_->wait(std::chrono::steady_clock::now() + limit);
+    return state_->wait(detail::later(detail::loop_clock::now(), limit));
   }
   /// Cancels the task; nothing when it has ended.
   void cancel() { state_->cancel(state_); }

@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -37,36 +38,62 @@ namespace detail {
 class task_state;
 /// A spawned coroutine reached its end: its record learns of it.
 void root_finished(task_state& record) noexcept;
-/// While above zero, a frame is being destroyed in the middle of its work.
+/// How a frame's work came to its end, for what is left in it: its parameters.
+enum class frame_end : std::uint8_t { well, failed, cut_short };
+/// While above zero, a frame is being destroyed whose work did not end well; `frame_ended` says
+/// how.
 inline constinit thread_local int frames_being_destroyed = 0;
+inline constinit thread_local frame_end frame_ended = frame_end::well;
+/// For a frame that an exception leaves: by a cancellation, or by an error.
+[[nodiscard]] frame_end end_by_exception() noexcept;
 
-struct promise_base : pooled {
-  std::coroutine_handle<> continuation;
-  task_state* root = nullptr;  ///< set in the outermost frame of a spawned task
+/// In each frame, so it is small: 16 bytes.
+class promise_base : public pooled {
+ public:
+  /// The frame is the outermost of this task.
+  void tell_end_to(task_state& record) noexcept {
+    told_ = reinterpret_cast<std::uintptr_t>(&record) | is_record;
+  }
+  void tell_end_to(std::coroutine_handle<> parent) noexcept {
+    told_ = reinterpret_cast<std::uintptr_t>(parent.address());
+  }
+
   std::exception_ptr error;
-  bool starting = false;
-  bool done = false;
 
   struct final_awaiter {
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) const noexcept {
-      promise_base& self = frame.promise();
-      self.done = true;
-      if (self.root != nullptr) {
-        root_finished(*self.root);
+      const promise_base& self = frame.promise();
+      const std::uintptr_t told = self.told_ & ~marks;
+      if ((self.told_ & is_record) != 0) {
+        root_finished(*reinterpret_cast<task_state*>(told));
         return std::noop_coroutine();
       }
       // Started inline and finished without suspending: whoever started it just goes on.
-      if (self.starting) return std::noop_coroutine();
-      return self.continuation;
+      if (told == 0) return std::noop_coroutine();
+      return std::coroutine_handle<>::from_address(reinterpret_cast<void*>(told));
     }
     void await_resume() const noexcept {}
   };
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   final_awaiter final_suspend() noexcept { return {}; }
-  void unhandled_exception() noexcept { error = std::current_exception(); }
+  void unhandled_exception() noexcept {
+    error = std::current_exception();
+    told_ |= static_cast<std::uintptr_t>(end_by_exception()) << end_shift;
+  }
+  [[nodiscard]] frame_end end() const noexcept {
+    return static_cast<frame_end>((told_ & marks) >> end_shift);
+  }
+
+ private:
+  static constexpr std::uintptr_t is_record = 1;
+  static constexpr int end_shift = 1;
+  static constexpr std::uintptr_t marks = 7;
+  /// Who hears of the end: the frame that awaits this one, or the record of the task. Null: nobody,
+  /// while it has not suspended yet. In the lowest bits: which of these, and its `frame_end`.
+  std::uintptr_t told_ = 0;
 };
 
 template <class T>
@@ -101,12 +128,10 @@ class task_awaiter {
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   /// False (do not suspend) when the child finished at once: constant stack without tail calls.
   bool await_suspend(std::coroutine_handle<> parent) noexcept {
-    promise<T>& body = child_.promise();
-    body.continuation = parent;
-    body.starting = true;
     child_.resume();
-    body.starting = false;
-    return !body.done;
+    if (child_.done()) return false;
+    child_.promise().tell_end_to(parent);
+    return true;
   }
   T await_resume() { return child_.promise().take(); }
 
@@ -142,15 +167,26 @@ class [[nodiscard(
     return detail::task_awaiter<T>(frame_);
   }
 
-  [[nodiscard]] handle frame() const { return frame_; }
+  /// From here on the frame is the caller's to destroy.
+  [[nodiscard]] handle release() noexcept { return std::exchange(frame_, nullptr); }
 
  private:
   void destroy() noexcept {
     if (!frame_) return;
-    const bool unfinished = !frame_.promise().done;
-    detail::frames_being_destroyed += unfinished ? 1 : 0;
+    const bool done = frame_.done();
+    const detail::frame_end end = frame_.promise().end();
+    if (done && end == detail::frame_end::well) {
+      std::exchange(frame_, nullptr).destroy();
+    } else {
+      destroy_as(done ? end : detail::frame_end::cut_short);
+    }
+  }
+  [[gnu::noinline]] void destroy_as(detail::frame_end end) noexcept {
+    const detail::frame_end outer = std::exchange(detail::frame_ended, end);
+    ++detail::frames_being_destroyed;
     std::exchange(frame_, nullptr).destroy();
-    detail::frames_being_destroyed -= unfinished ? 1 : 0;
+    --detail::frames_being_destroyed;
+    detail::frame_ended = outer;
   }
   handle frame_;
 };

@@ -76,7 +76,8 @@ class thread_pool {
   /// Completes:  with what the call returns; throws what it throws.
   /// Cancelled:  asks the call to stop and throws `cancelled` at once. Once the result has come it
   ///             is given; the cancellation strikes at the next wait.
-  /// Throws:     `pool_closed`, `call_abandoned`.
+  /// Throws:     `pool_closed`, `call_abandoned`; std::system_error when not even one thread can be
+  ///             started.
   template <class F>
   auto run(F function, std::source_location where = std::source_location::current()) {
     return detail::call_on_thread(team_, where, std::move(function));

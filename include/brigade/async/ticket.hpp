@@ -2,9 +2,10 @@
 ///
 /// Each item taken settles exactly once: `done` when its ticket leaves scope, `failed` when that
 /// leaves by an exception, `abandoned` when it leaves by cancellation or its frame is destroyed;
-/// `done()`, `fail()` and `give_back()` say otherwise. Settling twice is a misuse (asserted).
+/// `done()`, `fail()` and `give_back()` say otherwise. One that is the parameter of a coroutine
+/// counts as that has ended. Settling twice is a misuse (asserted).
 ///
-/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue.
+/// Thread safety: one loop. Lifetime: a ticket, a batch or a slot ends before its queue (asserted).
 #pragma once
 #include <brigade/async/detail/probe.hpp>
 #include <brigade/async/detail/queue_core.hpp>
@@ -13,7 +14,9 @@
 #include <brigade/async/task.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -55,67 +58,92 @@ class [[nodiscard]] ticket {
  public:
   using end = no_item;
 
-  explicit ticket(end why) : queue_(nullptr), nothing_(), record_(nullptr), why_(why) {}
+  explicit ticket(end why) : state_(static_cast<word>(why)), nothing_() {}
   ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
-      : queue_(&from), item_(std::move(item)), record_(record), why_(end::none) {}
-  ticket(ticket&& other) noexcept
-      : queue_(std::exchange(other.queue_, nullptr)),
-        nothing_(),
-        record_(other.record_),
-        why_(other.why_) {
-    if (why_ == end::none) std::construct_at(&item_, std::move(other.item_));
+    requires std::is_nothrow_move_constructible_v<T>
+      : state_(open(from, record)), item_(std::move(item)) {}
+  /// An item that throws when it is moved in here has failed.
+  ticket(detail::queue_of<T>& from, T&& item, detail::holder* record = nullptr)
+      : state_(open(from, record)), nothing_() {
+    try {
+      std::construct_at(&item_, std::move(item));
+    } catch (...) {
+      fail();
+      throw;
+    }
+  }
+  ticket(ticket&& other) noexcept : state_(other.state_), nothing_() {
+    if (state_ < settled) return;
+    std::construct_at(&item_, std::move(other.item_));
+    other.state_ = settled;
   }
   ticket& operator=(ticket&&) = delete;
   [[gnu::always_inline]] ~ticket() {
-    if (queue_ != nullptr) leave();
-    if (why_ == end::none) std::destroy_at(&item_);
+    if (state_ > settled) leave();
+    if (state_ >= settled) std::destroy_at(&item_);
   }
 
-  [[nodiscard]] explicit operator bool() const { return why_ == end::none; }
+  [[nodiscard]] explicit operator bool() const { return state_ >= settled; }
   [[nodiscard]] T& operator*() {
-    BRIGADE_ASSERT(why_ == end::none, "an empty ticket was asked for its item");
+    BRIGADE_ASSERT(state_ >= settled, "an empty ticket was asked for its item");
     return item_;
   }
   [[nodiscard]] T* operator->() { return &**this; }
   /// Why there is no item.
-  [[nodiscard]] end why() const { return why_; }
+  [[nodiscard]] end why() const { return state_ >= settled ? end::none : static_cast<end>(state_); }
 
   void done() { settle(&detail::queue_core::done_); }
   void fail() { settle(&detail::queue_core::failed_); }
   /// Puts the item back to the front (of its rank), as if it had not been taken.
   void give_back() {
-    BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
-    if (record_ != nullptr) detail::queue_core::forget_taken(record_);
-    std::exchange(queue_, nullptr)->take_back(std::move(item_));
+    detail::queue_of<T>& from = queue();
+    state_ = settled;
+    from.take_back(std::move(item_));
   }
 
  private:
+  using word = std::uintptr_t;
+  static constexpr word settled = 3;  ///< below it: why there is no item
+  static constexpr word noted = 1;
+
+  static word open(detail::queue_of<T>& from, detail::holder* record) {
+    return record == nullptr ? reinterpret_cast<word>(&from)
+                             : reinterpret_cast<word>(record) | noted;
+  }
   void settle(detail::queue_core::counter which) {
-    BRIGADE_ASSERT(queue_ != nullptr, "a ticket was settled twice");
-    detail::queue_core& from = *queue_;
-    if (detail::probe::stands(detail::probe::guard::settle_once)) queue_ = nullptr;
-    if (record_ != nullptr) forget();
+    detail::queue_core& from = queue();
+    if (detail::probe::stands(detail::probe::guard::settle_once)) state_ = settled;
     from.settle(which);
   }
   /// In its destructor: nobody reads it any more.
   [[gnu::always_inline]] void leave() noexcept {
-    detail::queue_core& from = *queue_;
-    if (record_ != nullptr) forget();
+    detail::queue_core& from = queue();
     if (detail::left_in_trouble()) {
       from.settle(detail::unsaid_end());
     } else {
       from.settle(&detail::queue_core::done_);
     }
   }
-  void forget() noexcept { detail::queue_core::forget_taken(std::exchange(record_, nullptr)); }
+  /// Of an item that is not settled; its holder is forgotten.
+  [[gnu::always_inline]] detail::queue_of<T>& queue() {
+    BRIGADE_ASSERT(state_ > settled, "a ticket was settled twice");
+    if ((state_ & noted) != 0) [[unlikely]]
+      forget();
+    return *reinterpret_cast<detail::queue_of<T>*>(state_);
+  }
+  void forget() noexcept {
+    auto* record = reinterpret_cast<detail::holder*>(state_ - noted);
+    detail::queue_core& from = detail::queue_core::forget_taken(record);
+    state_ = reinterpret_cast<word>(&static_cast<detail::queue_of<T>&>(from));
+  }
 
-  detail::queue_of<T>* queue_;
+  /// While the item is not settled the queue or, odd, who is noted to hold it. In one word, for
+  /// where a task waits there is room for a ticket in its frame (bytes: 16 so, 32 otherwise).
+  word state_;
   union {
     char nothing_;
-    T item_;  ///< there while `why_` is none
+    T item_;  ///< there from `settled` on
   };
-  detail::holder* record_;
-  end why_;
 };
 
 /// Several items taken at once. They settle one by one (`done(2)`), or together: `done()`, `fail()`

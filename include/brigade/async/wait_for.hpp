@@ -9,8 +9,9 @@
 /// cancelled for everybody; `wait_for(shield(handle), 2s)` leaves it running.
 ///
 /// With `after` zero or less there is only what is there already: a task is not started, an
-/// operation that would wait does not, a handle or future that is not done is cancelled. Without a
-/// value, `std::nullopt`, it waits for ever.
+/// operation that would wait does not, a handle or future that is not done is cancelled. Who asks
+/// so again and again gives the others a turn in between, as with any operation that need not wait.
+/// Without a value, `std::nullopt`, it waits for ever.
 ///
 /// Completes:  with the result; throws its error, or `timed_out`.
 /// Cancelled:  as the thing awaited: a task, handle or future is cancelled with the waiter.
@@ -22,7 +23,9 @@
 #include <brigade/async/detail/completion.hpp>
 #include <brigade/async/detail/handle_list.hpp>
 #include <brigade/async/error.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/task.hpp>
+#include <brigade/async/timeout.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -73,13 +76,21 @@ class [[nodiscard]] wait_for_operation {
         awaiter_(detail::awaiter_of(awaited_)) {}
 
   [[nodiscard]] bool await_ready() {
+    const bool only_looks = !detail::end_handle<Awaited> && after_ && after_->count() <= 0;
+    // What is there would be refused for want of budget; and a cancelled task ends here.
+    if (only_looks && loop::budget() <= 1) return false;
     if (awaiter_.await_ready()) return true;
-    too_late_ = !detail::end_handle<Awaited> && after_ && after_->count() <= 0;
+    too_late_ = only_looks && loop::spend();
     return too_late_;
   }
   /// The default argument is the line of the `co_await`.
   bool await_suspend(std::coroutine_handle<> waits,
                      std::source_location where = std::source_location::current()) {
+    if (!detail::end_handle<Awaited> && after_ && after_->count() <= 0) {
+      turn_.emplace(where);
+      turn_->await_suspend(waits);
+      return true;
+    }
     if (after_) scope_.emplace(*after_);
     if constexpr (requires { awaiter_.await_suspend(waits, where); }) {
       awaiter_.await_suspend(waits, where);
@@ -92,6 +103,10 @@ class [[nodiscard]] wait_for_operation {
     }
   }
   decltype(auto) await_resume() {
+    if (turn_) {
+      turn_->await_resume();
+      too_late_ = !awaiter_.await_ready();
+    }
     if (too_late_) throw timed_out(*after_);
     const end_of_scope closes(scope_);
     try {
@@ -116,6 +131,7 @@ class [[nodiscard]] wait_for_operation {
 
   std::optional<std::chrono::nanoseconds> after_;
   std::optional<detail::wait_for_scope> scope_;  // ends after what waits in it
+  std::optional<yield_operation> turn_;          // before it looks
   Awaited awaited_;
   awaiter awaiter_;
   bool too_late_ = false;

@@ -33,6 +33,8 @@ struct field_spec {
   std::string doc;        ///< one sentence
   bool required = false;  ///< a component's single required field may stand without its name
   std::vector<std::string> choices = {};
+  /// A value as a user would write it, for `help` and `new`; empty: one is made of the default.
+  std::string example = {};
 };
 
 /// A value is wrong in a way only its component can tell. Carries the field, so that the message

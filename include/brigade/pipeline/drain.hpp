@@ -13,9 +13,17 @@
 #include <brigade/pipeline/engine.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 namespace brigade {
+
+/// What signals ask of whoever runs. Called on the loop's thread.
+struct stop_target {
+  /// The first signal: `left` of `stop_timeout` is what remains until the deadline.
+  std::function<void(std::chrono::nanoseconds left)> drain;
+  std::function<void()> deadline_now;
+};
 
 class stop_signals {
  public:
@@ -27,7 +35,11 @@ class stop_signals {
   /// From now on signals reach this engine; one that came before does so now. The engine runs on
   /// `where` and outlives the next `detach`.
   void attach(loop& where, engine& target);
+  /// The same for something else that runs, before or after an engine.
+  void attach(loop& where, stop_target target);
   void detach();
+  /// A stop was asked for, and the time it has is over: nothing new is to be begun.
+  [[nodiscard]] bool at_deadline() const;
 
  private:
   class implementation;

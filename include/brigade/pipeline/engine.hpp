@@ -55,8 +55,9 @@ struct progress {
   std::array<std::uint64_t, outcome_count> settled{};
   std::uint64_t in_flight = 0;
   std::uint64_t retrying = 0;
-  std::uint64_t units_done = 0;   ///< of the source: bytes
-  std::uint64_t units_total = 0;  ///< 0: not known
+  std::uint64_t units_done = 0;    ///< of the source: bytes, about; with those of runs before
+  std::uint64_t units_before = 0;  ///< of those: what was finished when this run began
+  std::uint64_t units_total = 0;   ///< 0: not known
   double seconds = 0;
 };
 

@@ -27,6 +27,7 @@
 #include <brigade/pipeline/report.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -127,5 +128,12 @@ class ledger final : public journal {
   explicit ledger(std::unique_ptr<writer> made);
   std::unique_ptr<writer> writer_;
 };
+
+/// Dead letters that nobody will replay: they leave the lists, and stay in the history of their
+/// items. `letters` are numbers; those that were replayed or dropped before stay as they are.
+/// Returns how many were dropped, durably. Throws ledger_error, also while another program holds
+/// the ledger.
+std::size_t drop_letters(const std::filesystem::path& ledger,
+                         std::span<const std::uint64_t> letters);
 
 }  // namespace brigade

@@ -66,6 +66,7 @@ struct letter_row {
   int attempts = 0;
   std::string error;
   bool replayed = false;
+  bool dropped = false;
   bool replayable = true;
   std::string at;
   std::string replay_of;
@@ -77,7 +78,7 @@ struct letter_filter {
   std::string stage;             ///< empty: any
   std::string error;             ///< part of the error; empty: any
   std::vector<std::string> ids;  ///< position or business ids; empty: any
-  bool include_replayed = false;
+  bool include_settled = false;  ///< also those that were replayed or dropped
 };
 
 /// What the marks say of an item for which a row may be missing.

@@ -5,9 +5,13 @@
 #pragma once
 #include <brigade/async/detail/waiter.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace brigade {
 class loop;
@@ -17,7 +21,7 @@ namespace brigade::detail {
 
 class task_state;
 
-class end_watcher : public link {
+class end_watcher : public runnable {
  public:
   end_watcher(const end_watcher&) = delete;
   end_watcher& operator=(const end_watcher&) = delete;
@@ -26,7 +30,7 @@ class end_watcher : public link {
   virtual void target_ended() noexcept = 0;
 
  protected:
-  end_watcher() = default;
+  end_watcher() { task_ = nullptr; }  // which tells it from a joiner
   ~end_watcher() {
     if (linked()) unlink();
   }
@@ -34,17 +38,17 @@ class end_watcher : public link {
 
 class completion {
  public:
-  completion() = default;
+  completion() : listeners_() {}
   completion(const completion&) = delete;
   completion& operator=(const completion&) = delete;
 
   [[nodiscard]] bool done() const { return done_; }
   [[nodiscard]] bool ended_cancelled() const { return ended_cancelled_; }
-  [[nodiscard]] bool failed() const { return error_ != nullptr; }
+  [[nodiscard]] bool failed() const { return done_ && error_ != nullptr; }
   /// Null while it goes on and when it ended well; reading it counts as having seen it.
   [[nodiscard]] std::exception_ptr see_error() noexcept {
     error_seen_ = true;
-    return error_;
+    return done_ ? error_ : nullptr;
   }
   /// Whatever error it ends with is not reported.
   void expect_error() noexcept { error_seen_ = true; }
@@ -62,19 +66,38 @@ class completion {
   /// what another thread ends.
   void require_awaitable() const;
   /// Not for what is done.
-  void watch(end_watcher& who) noexcept { watchers_.push_back(&who); }
+  void watch(end_watcher& who) noexcept { listeners_.push_back(&who); }
+
+  void retain() noexcept { ++references_; }
+  void release() noexcept {
+    if (--references_ == 0) delete this;
+  }
 
  protected:
-  ~completion() = default;
-  /// After done_ and the outcome are set.
-  void tell_end() noexcept;
+  virtual ~completion();
+  /// Makes it done, and whoever listens the caller's to tell.
+  void settle(std::exception_ptr error, link_list& listeners) noexcept {
+    listeners.append(listeners_);
+    std::construct_at(&error_, std::move(error));
+    done_ = true;
+  }
+  /// The joiners first.
+  static void tell_end(link_list& listeners) noexcept {
+    if (!listeners.empty()) tell_all(listeners);
+  }
+  [[nodiscard]] std::size_t joiners() const;
 
-  link_list joiners_;
-  link_list watchers_;
-  std::exception_ptr error_;
+  union {
+    link_list listeners_;       ///< while it is not done: joiners and watchers as they came
+    std::exception_ptr error_;  ///< from then on; null when it has none
+  };
   bool done_ = false;
   bool ended_cancelled_ = false;
   bool error_seen_ = false;
+  std::uint32_t references_ = 1;
+
+ private:
+  static void tell_all(link_list& listeners) noexcept;
 };
 
 }  // namespace brigade::detail

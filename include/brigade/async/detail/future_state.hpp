@@ -37,12 +37,7 @@ using callback = std::shared_ptr<const std::function<void()>>;
 class future_state : public link, public completion, public pooled {
  public:
   future_state(loop& owner, std::string name);
-  virtual ~future_state();
-
-  void retain() noexcept { ++references_; }
-  void release() noexcept {
-    if (--references_ == 0) delete this;
-  }
+  ~future_state() override;
 
   bool cancel(std::string_view reason) final;
   [[nodiscard]] std::string cancel_reason() const final { return cancel_reason_; }
@@ -70,7 +65,8 @@ class future_state : public link, public completion, public pooled {
   void loop_ends() noexcept;
 
  protected:
-  void end() noexcept;
+  /// With its value, or a null error.
+  void end(std::exception_ptr error) noexcept;
 
  private:
   friend class future_waiter;
@@ -82,7 +78,6 @@ class future_state : public link, public completion, public pooled {
   std::string cancel_reason_;
   std::vector<callback> callbacks_;
   std::shared_ptr<thread_link> thread_;
-  std::uint32_t references_ = 1;
 };
 
 class future_waiter final : public waiter {

@@ -79,6 +79,7 @@ class gather_core : public waiter {
   gather_member* first_failed_ = nullptr;
   gather_mode mode_;
   bool cancelled_ = false;
+  bool in_circle_ = false;                      ///< a member waits for who gathers
   std::optional<std::string> asked_to_cancel_;  ///< by `cancel_all`
 };
 

@@ -46,6 +46,15 @@ class link_list {
     head_.prev->next = node;
     head_.prev = node;
   }
+  /// Makes all of `other`, in their order, the end of this.
+  void append(link_list& other) {
+    if (other.empty()) return;
+    other.head_.next->prev = head_.prev;
+    head_.prev->next = other.head_.next;
+    other.head_.prev->next = &head_;
+    head_.prev = other.head_.prev;
+    other.head_.prev = other.head_.next = &other.head_;
+  }
 
  private:
   link head_{link::unset{}};

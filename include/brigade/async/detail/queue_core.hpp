@@ -3,7 +3,8 @@
 /// Invariants, checked at both ends of each hand-over:
 ///   granted <= size          every granted getter has an item waiting for it in the store
 ///   size + reserved <= capacity   every granted putter has room waiting for it (an item given
-///                                 back may exceed the capacity by itself, never by a put)
+///                                 back may exceed the capacity by itself, never by a put;
+///                                 in a queue that drops, what is promised does not count)
 ///   a getter waits  =>  size == granted;   a putter waits  =>  size + reserved >= capacity
 ///   put == unfinished + done + failed + abandoned + dropped + returned
 /// A queue with a weigher, a policy or a list of holders is `odd`: it leaves the short way, which
@@ -21,6 +22,7 @@
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace brigade {
@@ -32,6 +34,9 @@ enum class overflow : std::uint8_t {
   drop_oldest,  ///< drops what has been here longest and is not on its way to a taker
   drop_newest,  ///< drops the item that is being put
 };
+
+/// What a cancelled `take` does: throw `cancelled`, or give an empty ticket.
+enum class on_cancel : std::uint8_t { raise, end };
 
 /// What a queue tells of itself. Each item put is unfinished, or counted as one of five ends.
 struct queue_statistics {
@@ -171,7 +176,8 @@ class queue_core {
   }
 
   [[nodiscard]] holder* note_taken(std::source_location where, std::size_t items = 1);
-  static void forget_taken(holder* record) noexcept;
+  /// Gives the queue the item is from.
+  static queue_core& forget_taken(holder* record) noexcept;
 
   task<> join(std::source_location where);
   task<join_result> join(std::chrono::nanoseconds within, std::source_location where);
@@ -207,6 +213,7 @@ class queue_core {
   std::size_t weight_ = 0;
   std::size_t weight_max_ = 0;
   std::size_t reserved_weight_ = 0;
+  std::size_t leaving_ = 0;  ///< who was told of an end and has not resumed: it will look here
   link_list holders_;
   std::string name_;
 
@@ -237,6 +244,22 @@ class queue_core {
   [[nodiscard]] join_result join_ended() const;
 };
 
+/// The note of a taker, until a ticket or a batch has it.
+class noted_taker {
+ public:
+  noted_taker(queue_core& of, std::source_location where, std::size_t items)
+      : record_(of.note_taken(where, items)) {}
+  noted_taker(const noted_taker&) = delete;
+  noted_taker& operator=(const noted_taker&) = delete;
+  ~noted_taker() {
+    if (record_ != nullptr) queue_core::forget_taken(record_);
+  }
+  [[nodiscard]] holder* release() noexcept { return std::exchange(record_, nullptr); }
+
+ private:
+  holder* record_;
+};
+
 /// How a wait for an item came to its end.
 enum class take_end : std::uint8_t { item, closed, cancelled };
 
@@ -260,11 +283,13 @@ class getter : public waiter {
   [[nodiscard]] std::string describe() const override { return core_.describe("take"); }
 
  protected:
-  getter(queue_core& from, std::source_location where, bool gathers = false)
-      : waiter(where), core_(from), gathers_(gathers) {}
+  getter(queue_core& from, std::source_location where, on_cancel mode = on_cancel::raise,
+         bool gathers = false)
+      : waiter(where), gathers_(gathers), mode_(mode), core_(from) {}
   ~getter() = default;
   [[nodiscard]] bool end_now() noexcept {
     state_ = wait_state::ended;
+    ++core_.leaving_;
     return true;
   }
   [[nodiscard]] bool ready_after_all() noexcept;
@@ -277,14 +302,18 @@ class getter : public waiter {
       return take_end::item;
     }
     if (how == wait_state::cancelled) return take_end::cancelled;
+    if (how == wait_state::ended) --core_.leaving_;
     // The end, unless an item was given back since.
     return core_.item_to_spare() ? take_end::item : take_end::closed;
   }
   void revoke() noexcept override { core_.take_back_item_grants(1); }
+  void end_unheard() noexcept final { --core_.leaving_; }
 
   friend class queue_core;
-  queue_core& core_;
+  // First, where they fill up the base's last word.
   bool gathers_;
+  on_cancel mode_;
+  queue_core& core_;
 };
 
 /// Waits for room, in line with all others who do.
@@ -293,12 +322,15 @@ class putter : public waiter {
   [[gnu::always_inline]] [[nodiscard]] bool await_ready() noexcept {
     if (core_.room_to_spare()) [[likely]]
       return loop::spend();
-    if (core_.closed_) return end_now();
+    if (core_.closed_) return loop::spend() && end_now();
     return core_.odd() && ready_oddly();
   }
   void await_suspend(std::coroutine_handle<> handle) noexcept {
     if (begin_wait(handle)) return;
-    if (core_.odd()) {
+    if (core_.closed_) {
+      wait_granted();  // a turn for the others, who may mend what this task tries again and again
+      static_cast<void>(end_now());
+    } else if (core_.odd()) {
       suspend_oddly();
     } else if (core_.room_to_spare()) {
       ++core_.reserved_;
@@ -324,6 +356,7 @@ class putter : public waiter {
   /// For destructors.
   void abandon() noexcept;
   void revoke() noexcept override;
+  void end_unheard() noexcept final { --core_.leaving_; }
 
   friend class queue_core;
   queue_core& core_;
@@ -332,6 +365,7 @@ class putter : public waiter {
   /// Without a wait, but by the long way.
   [[nodiscard]] bool end_now() noexcept {
     state_ = wait_state::ended;
+    ++core_.leaving_;
     return true;
   }
   [[nodiscard]] bool ready_oddly() noexcept;
@@ -353,7 +387,7 @@ class gatherer : public getter, private timer {
   [[nodiscard]] std::string describe() const override;
 
  protected:
-  gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within,
+  gatherer(queue_core& from, std::size_t items_max, std::chrono::nanoseconds within, on_cancel mode,
            std::source_location where);
   ~gatherer() = default;
   [[nodiscard]] take_end finish_wait() noexcept;
@@ -407,6 +441,7 @@ class join_operation final : public waiter {
   [[nodiscard]] std::string describe() const override { return queue_.describe("join"); }
 
  private:
+  void revoke() noexcept override { --queue_.leaving_; }
   queue_core& queue_;
 };
 

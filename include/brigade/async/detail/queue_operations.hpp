@@ -14,9 +14,6 @@
 
 namespace brigade {
 
-/// What a cancelled `take` does: throw `cancelled`, or give an empty ticket.
-enum class on_cancel : std::uint8_t { raise, end };
-
 namespace detail {
 
 template <class Queue>
@@ -24,7 +21,7 @@ class [[nodiscard]] take_operation : public getter {
  public:
   using item_type = typename Queue::value_type;
   take_operation(Queue& from, on_cancel mode, std::source_location where)
-      : getter(from, where), mode_(mode) {}
+      : getter(from, where, mode) {}
   ~take_operation() {
     if (state_ != wait_state::idle) leave();
   }
@@ -50,7 +47,6 @@ class [[nodiscard]] take_operation : public getter {
     if (mode_ == on_cancel::raise) throw_cancelled();
     return no_item::cancelled;
   }
-  on_cancel mode_;
 };
 
 template <class Queue>
@@ -75,7 +71,7 @@ class [[nodiscard]] take_batch_operation final : public gatherer {
   using item_type = typename Queue::value_type;
   take_batch_operation(Queue& from, std::size_t items_max, std::chrono::nanoseconds within,
                        on_cancel mode, std::source_location where)
-      : gatherer(from, items_max, within, where), mode_(mode) {}
+      : gatherer(from, items_max, within, mode, where) {}
   ~take_batch_operation() { abandon(); }
   batch<item_type> await_resume() {
     if (state_ != wait_state::idle) {
@@ -86,9 +82,6 @@ class [[nodiscard]] take_batch_operation final : public gatherer {
     }
     return static_cast<Queue&>(core_).hand_out_batch(items_max(), where_);
   }
-
- private:
-  on_cancel mode_;
 };
 
 /// `Held` is T for an item of its own, T& for one that stays with the caller until there is room.

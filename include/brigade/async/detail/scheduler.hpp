@@ -6,28 +6,49 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 
 namespace brigade::detail {
 
 class task_state;
 class waiter;
 
-/// What is in the ready list: the way back into a task.
+/// What is in the ready list: the way back into a task, or into one that has not started.
 struct runnable : link {
   runnable() = default;
   /// For waiters: of one that never had to wait, the task is not even set.
   explicit runnable(unset) : link(unset{}) {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  /// Of a task that has not started. It is part of that task's record, so in the place of the
+  /// record's address it has, odd, since when it waits.
+  explicit runnable(time_point since) {
+    const auto ticks = static_cast<std::uintptr_t>(since.time_since_epoch().count());
+    task_ = reinterpret_cast<task_state*>(ticks << 1 | 1);
+  }
+  [[nodiscard]] bool is_start() const { return (reinterpret_cast<std::uintptr_t>(task_) & 1) != 0; }
+  [[nodiscard]] time_point start_waits_since() const {
+    return time_point(time_point::duration(reinterpret_cast<std::intptr_t>(task_) >> 1));
+  }
   task_state* task_;
+};
+
+/// Where a task that has started waits.
+struct resumption {
+  waiter* wait = nullptr;
+  std::coroutine_handle<> at;
+  time_point since{};
 };
 
 /// Of a task.
 struct waiting_task {
-  waiter* wait_ = nullptr;
-  std::coroutine_handle<> resumes_at_;
-  time_point waiting_since_{};
+  waiting_task() : resumption_() {}
+  union {
+    runnable start_;  ///< while it waits for its first step
+    resumption resumption_;
+  };
   bool interrupted_ = false;
   bool cancellation_in_flight_ = false;
 };
+static_assert(sizeof(runnable) == sizeof(resumption));
 
 /// Of a loop.
 struct scheduler {

@@ -16,44 +16,58 @@
 namespace brigade::detail {
 
 template <class T>
-class spawned : public task_state {
+struct result_of_task {
+  std::optional<T> value_;
+};
+template <>
+struct result_of_task<void> {};
+
+template <class T>
+class spawned : public task_state, private result_of_task<T> {
  public:
   spawned(loop& owner, cancel_scope* outer, std::string_view name)
       : task_state(owner, outer, name) {}
-  ~spawned() override = default;
+  ~spawned() override { spawned::destroy_frame(); }
 
   void run(task<T> body, bool eagerly) {
-    body_ = std::move(body);
-    body_.frame().promise().root = this;
-    start(body_.frame(), eagerly);
+    const auto frame = body.release();
+    frame.promise().tell_end_to(*this);
+    start(frame, eagerly);
   }
   /// Copied where that can be, else moved out, once. Only of a task that ended well.
   T result() {
     if constexpr (std::is_void_v<T>) {
       return;
     } else {
-      if (!value_) throw invalid_state("the result of task '" + name() + "' was moved out before");
-      if constexpr (std::copy_constructible<T>) return *value_;
-      T result = std::move(*value_);
-      value_.reset();
+      std::optional<T>& value = this->value_;
+      if (!value) throw invalid_state("the result of task '" + name() + "' was moved out before");
+      if constexpr (std::copy_constructible<T>) return *value;
+      T result = std::move(*value);
+      value.reset();
       return result;
     }
   }
-  void destroy_frame() noexcept override { const task<T> gone = std::move(body_); }
+  void destroy_frame() noexcept override {
+    const task<T> gone(typed(std::exchange(frame_, nullptr)));
+  }
 
  private:
+  using handle = typename task<T>::handle;
+  static handle typed(std::coroutine_handle<> frame) {
+    return handle::from_address(frame.address());
+  }
   std::exception_ptr collect() noexcept override {
-    if (!body_.frame()) return std::make_exception_ptr(cancelled("its frame was destroyed"));
-    promise<T>& ended = body_.frame().promise();
+    if (!frame_) return std::make_exception_ptr(cancelled("its frame was destroyed"));
+    promise<T>& ended = typed(frame_).promise();
     if constexpr (!std::is_void_v<T>) {
-      if (ended.value) value_.emplace(std::move(*ended.value));
+      try {
+        if (ended.value) this->value_.emplace(std::move(*ended.value));
+      } catch (...) {
+        return std::current_exception();  // of the result's move
+      }
     }
     return std::move(ended.error);
   }
-
-  task<T> body_{typename task<T>::handle{}};
-  [[no_unique_address]] std::conditional_t<std::is_void_v<T>, std::tuple<>, std::optional<T>>
-      value_;
 };
 
 /// Keeps callable and arguments as long as the frame that may refer to them.

@@ -1,5 +1,8 @@
 /// The record of a spawned task: who it is, what it waits on, how it ended. Counted by its handles
 /// and, until it is finished, its loop.
+///
+/// There may be a million, so it is small: 128 bytes without a result. What is never needed at the
+/// same time shares its place; what few tasks have is allocated when it is needed.
 #pragma once
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/detail/completion.hpp>
@@ -22,24 +25,21 @@ class task_group;
 
 namespace brigade::detail {
 
-class task_state : public scope_member, public completion, public pooled, private waiting_task {
+class task_state : public completion, public scope_member, public pooled, private waiting_task {
  public:
   task_state(loop& owner, cancel_scope* outer, std::string_view name);
-  virtual ~task_state();
-
-  void retain() noexcept { ++references_; }
-  void release() noexcept {
-    if (--references_ == 0) delete this;
-  }
+  ~task_state() override;
 
   /// Strikes one wait, once; true unless the task is already done.
   bool cancel(std::string_view reason) final;
   /// How many requests of `cancel` nobody has taken back.
-  [[nodiscard]] int cancelling() const { return requests_; }
+  [[nodiscard]] int cancelling() const { return extras_ ? extras_->requests : 0; }
   /// Takes one request back; at the last, also the strike it has not led to yet.
   int uncancel() noexcept;
   /// A scope around it was cancelled.
   void interrupt() noexcept;
+  /// Its wait is being told of a cancellation, and passes it on: it has come round in a circle.
+  [[nodiscard]] bool interrupting() const { return interrupting_; }
   /// Whether the next wait must fail.
   [[nodiscard]] bool interrupted() const { return interrupted_; }
   /// The wait that is about to begin fails: counts it, uses up a one-shot request.
@@ -59,12 +59,16 @@ class task_state : public scope_member, public completion, public pooled, privat
   [[nodiscard]] std::string name() const;
   void set_name(std::string name) { extras().name = std::move(name); }
   [[nodiscard]] loop& owner() const { return *loop_; }
-  [[nodiscard]] waiter* waiting_on() const { return wait_; }
+  [[nodiscard]] waiter* waiting_on() const;
   /// On the loop's clock, when the wait it is in began.
-  [[nodiscard]] time_point waiting_since() const { return waiting_since_; }
+  [[nodiscard]] time_point waiting_since() const {
+    return waits_to_start_ ? start_.start_waits_since() : resumption_.since;
+  }
   [[nodiscard]] std::uint64_t id() const { return id_; }
-  /// The id of the task that spawned it; 0: none did.
-  [[nodiscard]] std::uint64_t parent_id() const { return parent_id_; }
+  /// The id of the task that spawned it; 0: none did, or four billion tasks were started since.
+  [[nodiscard]] std::uint64_t parent_id() const {
+    return younger_than_parent_ == 0 ? 0 : id_ - younger_than_parent_;
+  }
   [[nodiscard]] bool background() const { return background_; }
   void set_background() { background_ = true; }
   [[nodiscard]] task_context& context() { return extras().context; }
@@ -93,27 +97,34 @@ class task_state : public scope_member, public completion, public pooled, privat
     std::string name;
     std::string cancel_reason;
     task_context context;
+    int requests = 0;  ///< calls of cancel() that were not taken back
   };
 
   void finish(std::exception_ptr error) noexcept;
-  void note_end(const std::exception_ptr& error) noexcept;
+  /// False: it is another error.
+  bool note_cancelled(const std::exception_ptr& error) noexcept;
   void report_unseen_error() noexcept;
   rare& extras();
+  /// The task whose first step `entry` is, which is no more in the ready list.
+  static task_state& begin(runnable& entry) noexcept;
+  void end_wait_to_start() noexcept;
+  [[nodiscard]] bool shielded() const;
 
   // First, where they fill up the base's last word.
-  bool request_pending_ = false;
-  bool background_ = false;
+  std::uint16_t failed_waits_ : 11 = 0;  ///< since it was last not being cancelled
+  bool waits_to_start_ : 1 = false;
+  bool request_pending_ : 1 = false;
+  bool background_ : 1 = false;
+  bool interrupting_ : 1 = false;
+  std::uint32_t younger_than_parent_ = 0;  ///< in ids
   loop* loop_;
   cancel_scope* scope_;  ///< innermost
   task_group* group_ = nullptr;
-  runnable start_;
   std::unique_ptr<rare> extras_;
   std::uint64_t id_;
-  std::uint64_t parent_id_ = 0;
-  std::uint32_t references_ = 1;
-  int requests_ = 0;                ///< calls of cancel() that were not taken back
-  std::uint16_t failed_waits_ = 0;  ///< since it was last not being cancelled
-  std::uint16_t shields_ = 0;
+
+ protected:
+  std::coroutine_handle<> frame_;  ///< outermost
 };
 
 /// What cancelling a task does to the task whose end it waits for.

@@ -10,10 +10,21 @@
 #include <cstdint>
 #include <vector>
 
+namespace brigade {
+class loop;
+}
+
 namespace brigade::detail {
 
 using loop_clock = std::chrono::steady_clock;
 using time_point = loop_clock::time_point;
+
+/// As good as never, when that is past the end of the clock.
+[[nodiscard]] constexpr time_point later(time_point now, std::chrono::nanoseconds by) {
+  return by > time_point::max() - now ? time_point::max() : now + by;
+}
+/// From the loop's clock, which it looks at.
+[[nodiscard]] time_point deadline_in(loop& owner, std::chrono::nanoseconds timeout);
 
 class timer {
  public:

@@ -30,9 +30,6 @@ namespace brigade::detail {
 
 class wait_core;
 
-/// On the loop's clock; as good as never when that is past its end.
-[[nodiscard]] time_point deadline_in(loop& owner, std::chrono::nanoseconds timeout);
-
 struct wait_member final : end_watcher {
   void target_ended() noexcept override;
   wait_core* core = nullptr;

@@ -74,9 +74,7 @@ class waiter : public runnable {
     mark_alone();
     task_ = here->running_;
     waiting_task& part = *here->running_part_;
-    part.wait_ = this;
-    part.resumes_at_ = handle;
-    part.waiting_since_ = here->now_;
+    part.resumption_ = {this, handle, here->now_};
     part.cancellation_in_flight_ = false;
   }
   void wait_in(link_list& list) noexcept {
@@ -101,6 +99,8 @@ class waiter : public runnable {
   }
   /// Takes a grant back and hands it on. Called with the waiter in no list.
   virtual void revoke() noexcept {}
+  /// Its frame was destroyed before it heard of the primitive's end. Called in no list.
+  virtual void end_unheard() noexcept {}
 
   friend class brigade::loop;
   friend class task_state;

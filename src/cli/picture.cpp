@@ -1,0 +1,194 @@
+// What a box says is what holds: defaults are filled in, so that nobody has to know them.
+#include "cli/picture.hpp"
+
+#include "cli/plain_text.hpp"
+#include "cli/units.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace brigade::cli {
+namespace {
+
+constexpr std::size_t value_bytes_max = 60;
+
+/// A field as the file gives it. Of a mapping only the keys are shown: `env` may hold secrets.
+std::string value_text(const settings& values, const field_spec& field) {
+  switch (field.type) {
+    case field_type::text:
+    case field_type::choice:
+      return plain_line(values.text(field.name), value_bytes_max);
+    case field_type::integer:
+      return fmt::format("{}", values.integer(field.name));
+    case field_type::boolean:
+      return values.flag(field.name) ? "true" : "false";
+    case field_type::duration:
+      return duration_text(values.duration(field.name));
+    case field_type::bytes:
+      return size_text(static_cast<std::uint64_t>(values.integer(field.name)));
+    case field_type::text_list:
+    case field_type::text_or_list:
+      return plain_line(fmt::format("{}", fmt::join(values.list(field.name), " ")),
+                        value_bytes_max);
+    case field_type::text_map: {
+      std::vector<std::string_view> keys;
+      for (const auto& [key, value] : values.table(field.name)) keys.push_back(key);
+      return plain_line(fmt::format("{}", fmt::join(keys, ", ")), value_bytes_max);
+    }
+  }
+  return {};
+}
+
+void add_fields(const component_use& use, picture_box& box) {
+  for (const field_spec& field : use.what->fields) {
+    if (use.places.count(field.name) == 0) continue;
+    box.lines.push_back(fmt::format("{}: {}", field.name, value_text(use.values, field)));
+  }
+}
+
+std::string title_of(std::string_view kind, const component_use& use) {
+  const std::string& name = use.context.name;
+  return name == use.what->name ? fmt::format("{} {}", kind, name)
+                                : fmt::format("{} {} ({})", kind, name, use.what->name);
+}
+
+std::string limit_text(milliseconds limit) {
+  return limit.count() == 0 ? "none" : duration_text(limit);
+}
+
+std::string retry_text(const retry_policy& retry) {
+  if (retry.attempts_max == 1) return "retry: none, 1 attempt";
+  return fmt::format("retry: {} attempts, {}..{}", retry.attempts_max,
+                     duration_text(retry.backoff_min), duration_text(retry.backoff_max));
+}
+
+std::string rate_text(const rate_limit& rate) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(rate.per).count();
+  const std::string_view unit = seconds == 1 ? "s" : seconds == 60 ? "m" : "h";
+  return fmt::format("rate: {}/{}", rate.items, unit);
+}
+
+std::string queue_text(const stage_config& stage) {
+  std::string text = fmt::format("queue: {}", stage.policy.queue_items_max);
+  if (stage.policy.queue_order == queue_kind::lifo) text += ", lifo";
+  if (stage.priority) text += ", by " + plain_line(stage.priority->text, value_bytes_max);
+  if (stage.policy.queue_full == when_full::drop_oldest) text += ", drop_oldest";
+  if (stage.policy.queue_full == when_full::drop_newest) text += ", drop_newest";
+  return text;
+}
+
+std::string on_error_text(const stage_policy& policy) {
+  if (policy.failure == on_error::isolate) return "on_error: isolate";
+  if (policy.failure == on_error::fail_fast) return "on_error: fail_fast";
+  const error_budget& budget = policy.budget;
+  const std::string share = fmt::format("{:g}%", budget.share * 100);
+  return fmt::format("on_error: tolerate {}, then {}",
+                     budget.count != 0 ? std::to_string(budget.count) : share,
+                     budget.then == error_budget::spent::pause ? "pause" : "stop");
+}
+
+picture_box source_box(const pipeline_config& config) {
+  picture_box box;
+  box.title = title_of("source", config.source);
+  add_fields(config.source, box);
+  if (config.id) box.lines.push_back("id: " + plain_line(config.id->text, value_bytes_max));
+  if (config.order_by) {
+    const bool holds = config.run.after_letter == after_dead_letter::hold_key;
+    box.lines.push_back("order_by: " + plain_line(config.order_by->text, value_bytes_max) +
+                        (holds ? ", held behind a dead letter" : ""));
+  }
+  if (config.run.order == item_order::source) box.lines.emplace_back("order: source");
+  box.lines.push_back(fmt::format("window: {} items, {}", config.run.window_items_max,
+                                  size_text(config.run.window_bytes_max)));
+  box.makes_letters = true;
+  return box;
+}
+
+picture_box stage_box(const stage_config& stage) {
+  const stage_policy& policy = stage.policy;
+  picture_box box;
+  box.title = title_of("stage", stage.use);
+  add_fields(stage.use, box);
+  if (stage.when) box.lines.push_back("when: " + plain_line(stage.when->text, value_bytes_max));
+  box.lines.push_back(fmt::format("workers: {}; {}", policy.workers, queue_text(stage)));
+  if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
+  box.lines.push_back(fmt::format("timeout: {}; deadline: {}", limit_text(policy.attempt_timeout),
+                                  limit_text(policy.item_deadline)));
+  box.lines.push_back(retry_text(policy.retry));
+  box.lines.push_back(on_error_text(policy));
+  box.makes_letters = true;
+  return box;
+}
+
+picture_box sink_box(const pipeline_config& config) {
+  const sink_policy& policy = config.sink.policy;
+  picture_box box;
+  box.title = title_of("sink", config.sink.use);
+  add_fields(config.sink.use, box);
+  box.lines.push_back(fmt::format("batch: {} items, within {}", policy.batch_items_max,
+                                  duration_text(policy.batch_age_max)));
+  if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
+  box.lines.push_back(fmt::format("timeout: {}", limit_text(policy.attempt_timeout)));
+  box.lines.push_back(retry_text(policy.retry));
+  box.makes_letters = true;
+  return box;
+}
+
+picture_box ledger_box(const pipeline_config& config) {
+  constexpr std::string_view modes[] = {"full", "failures", "off"};
+  picture_box box;
+  box.title = "ledger";
+  box.lines.push_back(config.ledger_path().lexically_relative(config.folder).string());
+  box.lines.push_back(fmt::format("mode: {}", modes[static_cast<std::size_t>(config.ledger.mode)]));
+  if (config.ledger.keep) {
+    box.lines.push_back(fmt::format("keep: {}", duration_text(*config.ledger.keep)));
+  }
+  if (config.ledger.bytes_max) {
+    box.lines.push_back(fmt::format("max: {}", size_text(*config.ledger.bytes_max)));
+  }
+  return box;
+}
+
+picture_box then_box(const then_config& step) {
+  constexpr std::string_view conditions[] = {"success", "failure", "always"};
+  picture_box box;
+  box.title = fmt::format("then, if {}", conditions[static_cast<std::size_t>(step.when)]);
+  box.lines.push_back(
+      plain_line(fmt::format("exec: {}", fmt::join(step.command, " ")), value_bytes_max));
+  return box;
+}
+
+void write_box(const picture_box& box, std::string_view margin, std::string& to) {
+  to += "  " + box.title + "\n";
+  for (const std::string& line : box.lines) to += fmt::format("  {}  {}\n", margin, line);
+}
+
+}  // namespace
+
+pipeline_picture picture_of(const pipeline_config& config) {
+  pipeline_picture picture;
+  picture.name = config.name;
+  picture.flow.push_back(source_box(config));
+  for (const stage_config& stage : config.stages) picture.flow.push_back(stage_box(stage));
+  picture.flow.push_back(sink_box(config));
+  picture.letters.title = "dead letters";
+  picture.letters.lines = {"in the ledger", "brigade dlq ls LEDGER"};
+  picture.aside.push_back(ledger_box(config));
+  if (config.then) picture.aside.push_back(then_box(*config.then));
+  return picture;
+}
+
+std::string text_picture(const pipeline_picture& picture) {
+  std::string text = picture.name + "\n\n";
+  for (std::size_t i = 0; i < picture.flow.size(); ++i) {
+    const bool is_last = i + 1 == picture.flow.size();
+    write_box(picture.flow[i], is_last ? " " : "│", text);
+    if (!is_last) text += "  ▼\n";
+  }
+  text += "\n";
+  write_box(picture.letters, " ", text);
+  for (const picture_box& box : picture.aside) write_box(box, " ", text);
+  return text;
+}
+
+}  // namespace brigade::cli

@@ -1,0 +1,137 @@
+#include "cli/picture.hpp"
+
+#include "cli/fake_components.hpp"
+
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <string>
+
+namespace brigade::cli {
+namespace {
+
+pipeline_picture drawn(const std::string& text) {
+  static const registry known = fake_registry();
+  pipeline_text input;
+  input.text = text;
+  input.shown = "orders.yaml";
+  input.file = "/jobs/orders.yaml";
+  input.lookup = [](const std::string&) { return std::nullopt; };
+  return picture_of(read_pipeline(input, known));
+}
+
+const std::string whole_file = R"(
+state: state
+source: { file: { path: [a.ndjson, b.ndjson], format: ndjson }, name: orders }
+id: .order
+stages:
+  - { name: validate, filter: '.total < 5 & "x"', workers: 4, queue: { size: 9 } }
+  - exec: { command: [python3, charge.py], env: { TOKEN: secret } }
+    timeout: 5s
+    deadline: 2m
+    retry: { attempts: 1 }
+    on_error: fail_fast
+    when: .paid
+sink: { sqlite: { file: out.db, table: t } }
+ledger: { mode: full, keep: 30d }
+then: { if: success, exec: [./publish, now] }
+)";
+
+TEST(picture, text_shows_the_flow_with_what_holds_defaults_included) {
+  EXPECT_EQ(text_picture(drawn(whole_file)),
+            R"(orders
+
+  source orders (file)
+  │  path: a.ndjson b.ndjson
+  │  format: ndjson
+  │  id: .order
+  │  window: 10000 items, 64MiB
+  ▼
+  stage validate (filter)
+  │  expression: .total < 5 & "x"
+  │  workers: 4; queue: 9
+  │  timeout: none; deadline: none
+  │  retry: 5 attempts, 200ms..30s
+  │  on_error: isolate
+  ▼
+  stage exec
+  │  command: python3 charge.py
+  │  env: TOKEN
+  │  when: .paid
+  │  workers: 1; queue: 64
+  │  timeout: 5s; deadline: 2m
+  │  retry: none, 1 attempt
+  │  on_error: fail_fast
+  ▼
+  sink sqlite
+     file: out.db
+     table: t
+     batch: 1000 items, within 50ms
+     timeout: none
+     retry: 5 attempts, 200ms..30s
+
+  dead letters
+     in the ledger
+     brigade dlq ls LEDGER
+  ledger
+     state/orders.ledger.db
+     mode: full
+     keep: 30d
+  then, if success
+     exec: ./publish now
+)");
+}
+
+TEST(picture, svg_says_the_same_and_is_sound_xml) {
+  const std::string svg = svg_picture(drawn(whole_file));
+  EXPECT_EQ(svg.rfind("<svg xmlns=", 0), 0u);
+  EXPECT_EQ(svg.substr(svg.size() - 7), "</svg>\n");
+  EXPECT_NE(svg.find(">expression: .total &lt; 5 &amp; \"x\"</text>"), std::string::npos) << svg;
+  EXPECT_EQ(svg.find("secret"), std::string::npos);
+  for (const char* word : {"source orders (file)", "workers: 4; queue: 9", "then, if success"}) {
+    EXPECT_NE(svg.find(std::string(">") + word + "</text>"), std::string::npos) << word;
+  }
+}
+
+TEST(picture, svg_replaces_what_no_xml_may_hold) {
+  pipeline_picture picture = drawn("source: { stdin: {} }\nsink: { stdout: {} }\n");
+  picture.flow.front().lines = {"caf\xe9 \x01 <b>"};
+  EXPECT_NE(svg_picture(picture).find(">caf?   &lt;b&gt;</text>"), std::string::npos);
+}
+
+TEST(picture, svg_boxes_hold_their_text_and_do_not_touch) {
+  const std::string svg = svg_picture(drawn(whole_file));
+  struct box {
+    int x, y, width, height;
+  };
+  std::vector<box> boxes;
+  static const std::regex shape(R"re(<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)" rx)re");
+  for (std::sregex_iterator at(svg.begin(), svg.end(), shape), end; at != end; ++at) {
+    boxes.push_back(
+        {std::stoi((*at)[1]), std::stoi((*at)[2]), std::stoi((*at)[3]), std::stoi((*at)[4])});
+  }
+  ASSERT_EQ(boxes.size(), 7u);
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    for (std::size_t j = i + 1; j < boxes.size(); ++j) {
+      const box& a = boxes[i];
+      const box& b = boxes[j];
+      const bool apart = a.x + a.width < b.x || b.x + b.width < a.x || a.y + a.height < b.y ||
+                         b.y + b.height < a.y;
+      EXPECT_TRUE(apart) << i << " and " << j;
+    }
+  }
+  static const std::regex words(R"re(<text x="(\d+)" y="(\d+)"[^>]*>([^<]*)</text>)re");
+  for (std::sregex_iterator at(svg.begin(), svg.end(), words), end; at != end; ++at) {
+    const int x = std::stoi((*at)[1]);
+    const int y = std::stoi((*at)[2]);
+    bool inside = false;
+    for (const box& one : boxes) {
+      inside |= x > one.x && x + static_cast<int>((*at)[3].length()) * 7 < one.x + one.width + 40 &&
+                y > one.y && y < one.y + one.height;
+    }
+    EXPECT_TRUE(inside) << (*at)[3];
+  }
+}
+
+}  // namespace
+}  // namespace brigade::cli
