@@ -40,6 +40,8 @@ double urgency_of(const std::function<double(const payload&)>& priority, const p
 
 void engine::implementation::prepare_entries() {
   const bool ordered = plan.rules.order != item_order::none;
+  const bool has_key = plan.rules.order != item_order::by_key || plan.order_key;
+  BRIGADE_ASSERT(has_key, "a pipeline in order by key has no order_key");
   for (auto& stage : stages_) {
     const bool is_sink = stage->body == nullptr;
     const bool drops = stage->policy.queue_full != when_full::wait;

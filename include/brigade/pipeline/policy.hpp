@@ -66,7 +66,6 @@ struct rate_limit {
 
 struct stage_policy {
   int workers = 1;
-  int workers_max = 0;  ///< above `workers`: as many as there is work for, from `workers` to these
   std::size_t queue_items_max = 64;
   queue_kind queue_order = queue_kind::fifo;
   when_full queue_full = when_full::wait;
