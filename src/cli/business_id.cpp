@@ -6,8 +6,11 @@
 
 #include <boost/json.hpp>
 
+#include <charconv>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 namespace brigade::cli {
 
@@ -38,6 +41,18 @@ std::function<std::string(const payload&)> business_id_of(std::string_view expre
     } catch (const permanent_error&) {
       return {};  // an item without an id is an item all the same
     }
+  };
+}
+
+std::function<double(const payload&)> priority_of(std::string_view expression) {
+  return [value = business_id_of(expression)](const payload& item) {
+    const std::string text = value(item);
+    if (text == "true") return 1.0;
+    if (text == "false") return 0.0;
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool whole = error == std::errc() && end == text.data() + text.size();
+    return whole ? number : std::numeric_limits<double>::quiet_NaN();
   };
 }
 

@@ -8,6 +8,7 @@
 #include "cli/then_step.hpp"
 
 #include <brigade/async/thread.hpp>
+#include <brigade/connect/record.hpp>
 #include <brigade/pipeline/log.hpp>
 #include <brigade/pipeline/recorded_run.hpp>
 
@@ -97,6 +98,20 @@ class display {
   double since_seconds_ = 0;
   std::uint64_t since_done_ = 0;
 };
+
+/// The keys of which a dead letter waits to be replayed: nothing passes it in a later run, either.
+std::vector<held_key> held_keys(const pipeline_plan& plan, const std::filesystem::path& path) {
+  std::vector<held_key> held;
+  if (plan.rules.after_letter != after_dead_letter::hold_key) return held;
+  const ledger_reader reader(path);
+  for (const letter_row& row : reader.dead_letters({})) {
+    payload value(record::from_text(reader.letter(row.number).source_payload));
+    if (row.stage_index < 0 || plan.from->decode(value)) continue;
+    const std::string key = plan.order_key(value);
+    if (!key.empty()) held.push_back({key, row.id, row.stage_index});
+  }
+  return held;
+}
 
 ledger_options account_of(const pipeline_config& config, const std::filesystem::path& path) {
   ledger_options options(path, config.name);
@@ -234,12 +249,14 @@ pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
       body = std::make_unique<conditional_stage>(stage.when->text, std::move(body));
     }
     plan.stages.push_back(stage_plan{stage.use.context.name, std::move(body), stage.policy});
+    if (stage.priority) plan.stages.back().priority = priority_of(stage.priority->text);
   }
   plan.sink_name = config.sink.use.context.name;
   plan.to = std::move(parts.sink);
   plan.sink_rules = config.sink.policy;
   plan.rules = config.run;
   if (config.id) plan.business_id = business_id_of(config.id->text);
+  if (config.order_by) plan.order_key = business_id_of(config.order_by->text);
   return plan;
 }
 
@@ -255,6 +272,7 @@ int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_
   account.id_expression = config.id ? config.id->text : "";
   account.fresh = options.fresh;
   const auto opened = ledger::open(account);
+  plan.held = held_keys(plan, config.ledger_path());
   return run_and_show(std::move(plan), *opened, signals,
                       run_frame{options.progress, options.report, &config,
                                 config.file.empty() ? config.ledger_path() : ""});
@@ -277,7 +295,7 @@ int replay_letters(const pipeline_config& config, pipeline_parts parts,
   for (const stage_plan& stage : plan.stages) stages.push_back(stage.name);
   stages.push_back(plan.sink_name);
   auto from = std::make_unique<replay_source>(std::move(letters), stages, options.from_start,
-                                              std::move(plan.from));
+                                              std::move(plan.from), plan.order_key);
   plan.replay = [letters_of = from.get()](std::uint64_t number) {
     return letters_of->entry(number);
   };

@@ -62,11 +62,42 @@ std::string retry_text(const retry_policy& retry) {
                      duration_text(retry.backoff_min), duration_text(retry.backoff_max));
 }
 
+std::string rate_text(const rate_limit& rate) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(rate.per).count();
+  const std::string_view unit = seconds == 1 ? "s" : seconds == 60 ? "m" : "h";
+  return fmt::format("rate: {}/{}", rate.items, unit);
+}
+
+std::string queue_text(const stage_config& stage) {
+  std::string text = fmt::format("queue: {}", stage.policy.queue_items_max);
+  if (stage.policy.queue_order == queue_kind::lifo) text += ", lifo";
+  if (stage.priority) text += ", by " + plain_line(stage.priority->text, value_bytes_max);
+  if (stage.policy.queue_full == when_full::drop_oldest) text += ", drop_oldest";
+  if (stage.policy.queue_full == when_full::drop_newest) text += ", drop_newest";
+  return text;
+}
+
+std::string on_error_text(const stage_policy& policy) {
+  if (policy.failure == on_error::isolate) return "on_error: isolate";
+  if (policy.failure == on_error::fail_fast) return "on_error: fail_fast";
+  const error_budget& budget = policy.budget;
+  const std::string share = fmt::format("{:g}%", budget.share * 100);
+  return fmt::format("on_error: tolerate {}, then {}",
+                     budget.count != 0 ? std::to_string(budget.count) : share,
+                     budget.then == error_budget::spent::pause ? "pause" : "stop");
+}
+
 picture_box source_box(const pipeline_config& config) {
   picture_box box;
   box.title = title_of("source", config.source);
   add_fields(config.source, box);
   if (config.id) box.lines.push_back("id: " + plain_line(config.id->text, value_bytes_max));
+  if (config.order_by) {
+    const bool holds = config.run.after_letter == after_dead_letter::hold_key;
+    box.lines.push_back("order_by: " + plain_line(config.order_by->text, value_bytes_max) +
+                        (holds ? ", held behind a dead letter" : ""));
+  }
+  if (config.run.order == item_order::source) box.lines.emplace_back("order: source");
   box.lines.push_back(fmt::format("window: {} items, {}", config.run.window_items_max,
                                   size_text(config.run.window_bytes_max)));
   box.makes_letters = true;
@@ -79,13 +110,12 @@ picture_box stage_box(const stage_config& stage) {
   box.title = title_of("stage", stage.use);
   add_fields(stage.use, box);
   if (stage.when) box.lines.push_back("when: " + plain_line(stage.when->text, value_bytes_max));
-  box.lines.push_back(
-      fmt::format("workers: {}; queue: {}", policy.workers, policy.queue_items_max));
+  box.lines.push_back(fmt::format("workers: {}; {}", policy.workers, queue_text(stage)));
+  if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
   box.lines.push_back(fmt::format("timeout: {}; deadline: {}", limit_text(policy.attempt_timeout),
                                   limit_text(policy.item_deadline)));
   box.lines.push_back(retry_text(policy.retry));
-  box.lines.push_back(
-      fmt::format("on_error: {}", policy.failure == on_error::fail_fast ? "fail_fast" : "isolate"));
+  box.lines.push_back(on_error_text(policy));
   box.makes_letters = true;
   return box;
 }
@@ -97,6 +127,7 @@ picture_box sink_box(const pipeline_config& config) {
   add_fields(config.sink.use, box);
   box.lines.push_back(fmt::format("batch: {} items, within {}", policy.batch_items_max,
                                   duration_text(policy.batch_age_max)));
+  if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
   box.lines.push_back(fmt::format("timeout: {}", limit_text(policy.attempt_timeout)));
   box.lines.push_back(retry_text(policy.retry));
   box.makes_letters = true;

@@ -42,6 +42,7 @@ struct stage_config {
   component_use use;
   stage_policy policy;
   std::optional<located_text> when;
+  std::optional<located_text> priority;  ///< of its queue
 };
 
 struct sink_config {
@@ -83,6 +84,7 @@ struct pipeline_config {
   std::filesystem::path state;   ///< absolute; need not exist
   component_use source;
   std::optional<located_text> id;
+  std::optional<located_text> order_by;
   std::vector<stage_config> stages;
   sink_config sink;
   run_policy run;
@@ -131,7 +133,7 @@ struct pipeline_tree {
                                             const std::vector<std::string>& sets,
                                             const registry& known);
 
-/// Makes the components, and tries `id` and every `when` as a filter would. Throws
+/// Makes the components, and tries `id` and the other expressions as a filter would. Throws
 /// `invalid_pipeline` with what the components refuse. Opens nothing. Sets the part of `run` that
 /// only the source can tell: how long its run waits for a sink.
 [[nodiscard]] pipeline_parts make_parts(pipeline_config& config, const registry& known);

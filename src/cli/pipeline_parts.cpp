@@ -24,7 +24,7 @@ auto made(const Make& make, const component_use& use, problem_list& problems)
   return nullptr;
 }
 
-/// `id` and `when` are written as a `filter` is, so a filter can tell what is wrong with them.
+/// `id`, `when` and their like are written as a `filter` is, so a filter can tell what is wrong.
 void try_expression(const located_text& expression, const component_context& context,
                     const registry& known, problem_list& problems) {
   const component* const filter = known.find(component_kind::stage, "filter");
@@ -44,8 +44,10 @@ pipeline_parts make_all(const pipeline_config& config, const registry& known,
   const component_use& source = config.source;
   if (source.complete) parts.source = made(source.what->make_source, source, problems);
   if (config.id) try_expression(*config.id, source.context, known, problems);
-  for (const auto& [use, policy, when] : config.stages) {
+  if (config.order_by) try_expression(*config.order_by, source.context, known, problems);
+  for (const auto& [use, policy, when, priority] : config.stages) {
     if (when) try_expression(*when, use.context, known, problems);
+    if (priority) try_expression(*priority, use.context, known, problems);
     parts.stages.push_back(use.complete ? made(use.what->make_stage, use, problems) : nullptr);
   }
   const component_use& sink = config.sink.use;

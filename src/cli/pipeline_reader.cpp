@@ -162,7 +162,7 @@ void pipeline_reader::read_stage(const part& found) {
   stage_config stage;
   stage.use = start_use(found, take_name(found));
   stage.policy.attempt_timeout = found.what->timeout_default;
-  read_stage_policy(reader_, *found.node, found.owner, stage.policy);
+  read_stage_policy(reader_, *found.node, found.owner, stage);
   stage.use.context.attempt_timeout = stage.policy.attempt_timeout;
   stage.when = expression(*found.node, "when");
   read_settings(reader_, *found.entry, found.owner, stage.use);

@@ -48,37 +48,57 @@ void read_workers(value_reader& reader, const yaml_node& value, stage_policy& po
   }
 }
 
-void read_queue(value_reader& reader, const yaml_entry& entry, const std::string& owner,
-                stage_policy& policy) {
-  static constexpr std::array<std::string_view, 3> keys = {"size", "kind", "when_full"};
+void read_queue_kind(value_reader& reader, const yaml_node& value, const std::string& owner,
+                     stage_config& stage) {
   static constexpr std::array<std::string_view, 2> kinds = {"fifo", "lifo"};
+  static constexpr std::array<std::string_view, 1> keys = {"priority"};
+  if (value.what == yaml_node::kind::map) {
+    const bool known = reader.keys_are_known(value, keys, "'kind' of the queue of " + owner);
+    const yaml_entry* const priority = value.find("priority");
+    if (priority == nullptr) {
+      if (known) reader.problem(value.at, "'kind' must be fifo, lifo or { priority: EXPRESSION }");
+      return;
+    }
+    stage.policy.queue_order = queue_kind::priority;
+    const auto text = reader.text("priority", priority->value);
+    if (text) stage.priority = located_text{*text, priority->value.at};
+  } else if (value.text == "priority") {
+    reader.problem(value.at, "'kind: priority' needs to know by what: { priority: .urgency }");
+  } else if (const auto kind = reader.choice("kind", value, kinds)) {
+    stage.policy.queue_order = *kind == "lifo" ? queue_kind::lifo : queue_kind::fifo;
+  }
+}
+
+void read_queue(value_reader& reader, const yaml_entry& entry, const std::string& owner,
+                stage_config& stage) {
+  static constexpr std::array<std::string_view, 3> keys = {"size", "kind", "when_full"};
   static constexpr std::array<std::string_view, 3> answers = {"wait", "drop_oldest", "drop_newest"};
   if (!reader.is_map("queue", entry.value)) return;
   reader.keys_are_known(entry.value, keys, "'queue' of " + owner);
   if (const yaml_entry* const size = entry.value.find("size")) {
     const auto count = reader.integer("size", size->value, 1, items_max);
-    if (count) policy.queue_items_max = static_cast<std::size_t>(*count);
+    if (count) stage.policy.queue_items_max = static_cast<std::size_t>(*count);
   }
   if (const yaml_entry* const kind = entry.value.find("kind")) {
-    const bool by_priority =
-        kind->value.what == yaml_node::kind::map && kind->value.find("priority") != nullptr;
-    if (by_priority) {
-      not_yet(reader, kind->value.at, "queue kind 'priority'");
-    } else if (reader.choice("kind", kind->value, kinds) == "lifo") {
-      not_yet(reader, kind->value.at, "queue kind 'lifo'");
-    }
+    read_queue_kind(reader, kind->value, owner, stage);
   }
   if (const yaml_entry* const full = entry.value.find("when_full")) {
     const auto answer = reader.choice("when_full", full->value, answers);
-    if (answer && *answer != "wait") {
-      not_yet(reader, full->value.at, fmt::format("'when_full: {}'", *answer));
-    }
+    if (answer == "drop_oldest") stage.policy.queue_full = when_full::drop_oldest;
+    if (answer == "drop_newest") stage.policy.queue_full = when_full::drop_newest;
   }
 }
 
-void read_tolerance(value_reader& reader, const yaml_node& value, const std::string& owner) {
+void read_tolerance(value_reader& reader, const yaml_node& value, const std::string& owner,
+                    stage_policy& policy) {
   static constexpr std::array<std::string_view, 2> keys = {"tolerate", "then"};
+  static constexpr std::array<std::string_view, 2> ends = {"stop", "pause"};
   if (!reader.keys_are_known(value, keys, "'on_error' of " + owner)) return;
+  policy.failure = on_error::tolerate;
+  if (const yaml_entry* const then = value.find("then")) {
+    const auto end = reader.choice("then", then->value, ends);
+    if (end == "pause") policy.budget.then = error_budget::spent::pause;
+  }
   const yaml_entry* const budget = value.find("tolerate");
   if (budget == nullptr) {
     reader.problem(value.at, "'on_error' must be isolate, fail_fast or { tolerate: 5% }");
@@ -86,33 +106,32 @@ void read_tolerance(value_reader& reader, const yaml_node& value, const std::str
   }
   if (!budget->value.text.empty() && budget->value.text.back() == '%') {
     try {
-      static_cast<void>(parse_percentage(budget->value.text));
+      policy.budget.share = parse_percentage(budget->value.text);
     } catch (const unit_error& error) {
       reader.problem(budget->value.at, fmt::format("'tolerate': {}", error.what()));
-      return;
     }
-  } else if (!reader.integer("tolerate", budget->value, 1)) {
-    return;
+  } else if (const auto count = reader.integer("tolerate", budget->value, 1)) {
+    policy.budget.count = static_cast<std::uint64_t>(*count);
   }
-  not_yet(reader, budget->at, "'on_error: tolerate'");
 }
 
 void read_on_error(value_reader& reader, const yaml_node& value, const std::string& owner,
                    stage_policy& policy) {
   static constexpr std::array<std::string_view, 2> choices = {"isolate", "fail_fast"};
   if (value.what == yaml_node::kind::map) {
-    read_tolerance(reader, value, owner);
+    read_tolerance(reader, value, owner, policy);
   } else if (const auto answer = reader.choice("on_error", value, choices)) {
     policy.failure = *answer == "fail_fast" ? on_error::fail_fast : on_error::isolate;
   }
 }
 
-void read_rate(value_reader& reader, const yaml_entry& entry) {
+void read_rate(value_reader& reader, const yaml_entry& entry, rate_limit& rate) {
   const auto text = reader.text("rate", entry.value);
   if (!text) return;
   try {
-    static_cast<void>(parse_rate(*text));
-    not_yet(reader, entry.at, "'rate'");
+    const rate_value given = parse_rate(*text);
+    rate.items = static_cast<std::int64_t>(given.items);
+    rate.per = given.per;
   } catch (const unit_error& error) {
     reader.problem(entry.value.at, fmt::format("'rate': {}", error.what()));
   }
@@ -177,9 +196,33 @@ void read_ledger(value_reader& reader, const yaml_entry& entry, ledger_config& l
   }
 }
 
+void read_order(value_reader& reader, const yaml_node& root, pipeline_config& config) {
+  static constexpr std::array<std::string_view, 2> orders = {"none", "source"};
+  static constexpr std::array<std::string_view, 2> answers = {"continue", "hold_key"};
+  if (const yaml_entry* const by = root.find("order_by")) {
+    const auto text = reader.text("order_by", by->value);
+    if (text) config.order_by = located_text{*text, by->value.at};
+    config.run.order = item_order::by_key;
+  }
+  if (const yaml_entry* const order = root.find("order")) {
+    const auto how = reader.choice("order", order->value, orders);
+    if (how == "source" && config.run.order == item_order::by_key) {
+      reader.problem(order->at, "'order: source' and 'order_by' are two orders: leave one out");
+    } else if (how == "source") {
+      config.run.order = item_order::source;
+    }
+  }
+  if (const yaml_entry* const after = root.find("after_dead_letter")) {
+    const auto answer = reader.choice("after_dead_letter", after->value, answers);
+    if (answer == "hold_key") config.run.after_letter = after_dead_letter::hold_key;
+    if (config.run.order != item_order::by_key) {
+      reader.problem(after->at, "'after_dead_letter' is about keys: it needs 'order_by'");
+    }
+  }
+}
+
 void read_planned(value_reader& reader, const yaml_node& root) {
-  static constexpr std::array<std::string_view, 5> planned = {
-      "order_by", "order", "after_dead_letter", "dead_letters", "admin"};
+  static constexpr std::array<std::string_view, 2> planned = {"dead_letters", "admin"};
   for (const std::string_view key : planned) {
     if (const yaml_entry* const entry = root.find(key)) {
       not_yet(reader, entry->at, fmt::format("'{}'", key));
@@ -205,15 +248,16 @@ std::span<const std::string_view> reserved_keys(component_kind kind) {
   return {};
 }
 
-void read_stage_policy(value_reader& reader, const yaml_node& stage, const std::string& owner,
-                       stage_policy& policy) {
-  for (const yaml_entry& entry : stage.entries) {
+void read_stage_policy(value_reader& reader, const yaml_node& node, const std::string& owner,
+                       stage_config& stage) {
+  stage_policy& policy = stage.policy;
+  for (const yaml_entry& entry : node.entries) {
     const yaml_node& value = entry.value;
     if (entry.key == "workers") read_workers(reader, value, policy);
     if (entry.key == "retry") read_retry(reader, entry, owner, policy.retry);
     if (entry.key == "on_error") read_on_error(reader, value, owner, policy);
-    if (entry.key == "queue") read_queue(reader, entry, owner, policy);
-    if (entry.key == "rate") read_rate(reader, entry);
+    if (entry.key == "queue") read_queue(reader, entry, owner, stage);
+    if (entry.key == "rate") read_rate(reader, entry, policy.rate);
     if (entry.key == "timeout") {
       policy.attempt_timeout =
           reader.duration_or("none", "timeout", value).value_or(milliseconds(0));
@@ -229,7 +273,7 @@ void read_sink_policy(value_reader& reader, const yaml_node& sink, const std::st
                       sink_policy& policy) {
   for (const yaml_entry& entry : sink.entries) {
     if (entry.key == "retry") read_retry(reader, entry, owner, policy.retry);
-    if (entry.key == "rate") read_rate(reader, entry);
+    if (entry.key == "rate") read_rate(reader, entry, policy.rate);
     if (entry.key == "batch") read_batch(reader, entry, owner, policy);
     if (entry.key == "timeout") {
       policy.attempt_timeout =
@@ -252,6 +296,7 @@ void read_run_keys(value_reader& reader, const yaml_node& root, pipeline_config&
       if (limit) config.run.stop_timeout = *limit;
     }
   }
+  read_order(reader, root, config);
   read_planned(reader, root);
 }
 

@@ -25,7 +25,8 @@ int stage_of(const letter_row& letter, const std::vector<std::string>& stages) {
 
 replay_source::replay_source(std::vector<letter_row> letters,
                              const std::vector<std::string>& stages, bool from_start,
-                             std::unique_ptr<source> original)
+                             std::unique_ptr<source> original,
+                             const std::function<std::string(const payload&)>& order_key)
     : letters_(std::move(letters)),
       original_(std::move(original)),
       partitions_{std::string(replay_partition)} {
@@ -37,6 +38,8 @@ replay_source::replay_source(std::vector<letter_row> letters,
     entry.stage_index = from_start ? -1 : stage_of(letter, stages);
     entry.id = letter.id;
     entry.source_payload = letter.source_payload;
+    payload value(record::from_text(letter.source_payload));
+    if (order_key && !original_->decode(value)) entry.order_key = order_key(value);
     entries_.emplace(letter.number, std::move(entry));
   }
 }

@@ -4,6 +4,7 @@
 #include <brigade/pipeline/ledger_reader.hpp>
 #include <brigade/pipeline/source.hpp>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,9 +15,11 @@ namespace brigade::cli {
 class replay_source final : public source {
  public:
   /// `stages` are the pipeline's by name, in order, the sink last. `original` decodes letters that
-  /// failed at the source. Throws std::runtime_error for a letter whose stage is no more.
+  /// failed at the source; `order_key`, if there is one, gives an item's key. Throws
+  /// std::runtime_error for a letter whose stage is no more.
   replay_source(std::vector<letter_row> letters, const std::vector<std::string>& stages,
-                bool from_start, std::unique_ptr<source> original);
+                bool from_start, std::unique_ptr<source> original,
+                const std::function<std::string(const payload&)>& order_key);
 
   /// Where the letter with this number goes on.
   [[nodiscard]] const replay_entry* entry(std::uint64_t number) const;

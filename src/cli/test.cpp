@@ -83,6 +83,7 @@ tried try_item(const test_config& test, pipeline_config& config, const registry&
     stage.policy.workers = 1;
     stage.policy.retry.backoff_min = stage.policy.retry.backoff_max = milliseconds(1);
     stage.policy.failure = on_error::isolate;
+    stage.policy.rate = {};
   }
   tried result;
   plan.from = std::make_unique<test_source>(std::move(item), std::move(undecodable));

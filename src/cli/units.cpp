@@ -127,13 +127,20 @@ std::uint64_t parse_size(std::string_view text) {
   return scaled(text, kind);
 }
 
-double parse_rate(std::string_view text) {
+rate_value parse_rate(std::string_view text) {
   const auto parts = split(text);
   const unit* const per = parts ? find_unit(rate_units, parts->rest) : nullptr;
   if (per == nullptr || !parts->fits || parts->number == 0) {
     throw unit_error(fmt::format("'{}' is not a rate: write 100/s, 600/m or 10/h", text));
   }
-  return static_cast<double>(parts->number) / static_cast<double>(per->factor);
+  constexpr std::uint64_t per_second_max = 1'000'000'000;
+  if (parts->number > per_second_max * static_cast<std::uint64_t>(per->factor)) {
+    throw unit_error(fmt::format("'{}' is more than 1000000000/s: leave the rate out", text));
+  }
+  rate_value rate;
+  rate.items = parts->number;
+  rate.per = std::chrono::seconds(per->factor);
+  return rate;
 }
 
 duration_range parse_duration_range(std::string_view text) {

@@ -24,12 +24,18 @@ struct duration_range {
   milliseconds max{0};
 };
 
+/// So many `per` so long.
+struct rate_value {
+  std::uint64_t items = 0;
+  std::chrono::seconds per{1};
+};
+
 /// `250ms 5s 2m 1h 7d`, at most 36500d.
 [[nodiscard]] milliseconds parse_duration(std::string_view text);
 /// `512B 64KiB 10MB 1GiB`: bytes. KB, MB, GB, TB are powers of 1000, KiB and so on of 1024.
 [[nodiscard]] std::uint64_t parse_size(std::string_view text);
-/// `100/s 6000/m 10/h`: items a second.
-[[nodiscard]] double parse_rate(std::string_view text);
+/// `100/s 6000/m 10/h`: at most 1000000000/s.
+[[nodiscard]] rate_value parse_rate(std::string_view text);
 /// `200ms..30s`, the lower end first.
 [[nodiscard]] duration_range parse_duration_range(std::string_view text);
 /// `5%` as 0.05; at most 100%.

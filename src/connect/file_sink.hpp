@@ -47,6 +47,7 @@ class file_sink final : public sink {
                            std::span<const partition_mark> marks) override;
   task<> close() override;
   [[nodiscard]] std::string first_token() const override;
+  [[nodiscard]] bool fails_in_order() const override { return true; }  // what fails, fails for good
 
  private:
   file_sink_options options_;
@@ -64,6 +65,7 @@ class stdout_sink final : public sink {
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
+  [[nodiscard]] bool fails_in_order() const override { return true; }
 
  private:
   row_format format_;
@@ -75,6 +77,7 @@ class null_sink final : public sink {
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
+  [[nodiscard]] bool fails_in_order() const override { return true; }
 };
 
 /// Where a path with `{name}` and strftime's percent signs leads now. Throws config_error on the

@@ -24,40 +24,68 @@ task<> engine::implementation::deliver() {
   for (;;) {
     co_await gather_batch(batch);
     if (batch.empty()) co_return;
-    while (!batch.empty()) co_await write_batch(batch);
+    while (!batch.empty()) {
+      if (sink_pauses_until_) {
+        co_await sleep_until(*std::exchange(sink_pauses_until_, std::nullopt));
+      }
+      co_await write_batch(batch);
+    }
   }
+}
+
+// In order, behind an item that was returned or holds its key, it has its outcome already.
+[[gnu::always_inline]] inline void engine::implementation::add_to_batch(std::vector<item*>& batch,
+                                                                        item& work) {
+  if (work.order != nullptr) [[unlikely]] {
+    if (settled_by_cut(*stages_.back(), work)) return;
+  }
+  batch.push_back(&work);
 }
 
 // At least one item, at most a batch; waits for more only while more may come.
 task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
   stage_run& stage = *stages_.back();
   {
-    auto first = co_await stage.input.take();
-    if (!first) co_return;
-    batch.push_back(*first);
+    while (batch.empty()) {
+      auto first = co_await stage.input.take();
+      if (!first) co_return;
+      add_to_batch(batch, **first);
+    }
   }
+  if (sink_rate_) co_await sink_rate_->acquire();
   loop_->refresh_now();
   const detail::time_point flush_at = loop_->now() + plan.sink_rules.batch_age_max;
   const std::size_t full = plan.sink_rules.batch_items_max;
   while (batch.size() < full) {
-    if (auto next = stage.input.try_take()) {
-      batch.push_back(**next);
+    if (!stage.input.empty()) {
+      if (sink_rate_ && !sink_rate_->try_acquire()) co_return;
+      auto next = stage.input.try_take();
+      add_to_batch(batch, ***next);
       continue;
     }
     if (!company_may_come()) co_return;
     loop_->refresh_now();
     if (loop_->now() >= flush_at) co_return;
-    deadline_scope patience(flush_at - loop_->now());
-    const detail::lent_scope lent(company_scope_, patience);
-    auto next = co_await stage.input.take(on_cancel::end);
-    if (!next) co_return;
-    batch.push_back(*next);
+    const bool came = co_await wait_for_company(batch, flush_at - loop_->now());
+    if (!came) co_return;
+    if (sink_rate_) co_await sink_rate_->acquire();
   }
+}
+
+task<bool> engine::implementation::wait_for_company(std::vector<item*>& batch,
+                                                    std::chrono::nanoseconds within) {
+  deadline_scope patience(within);
+  const detail::lent_scope lent(company_scope_, patience);
+  auto next = co_await stages_.back()->input.take(on_cancel::end);
+  if (!next) co_return false;
+  add_to_batch(batch, **next);
+  co_return true;
 }
 
 // Not in a drain, not behind the source's end, and not when all that the window lets in is here.
 bool engine::implementation::company_may_come() const {
   if (phase_ != run_phase::running || stages_.back()->upstream_done) return false;
+  if (!stages_.back()->parked.empty()) return false;  // their turn comes when this is written
   if (window_open()) return true;
   return std::any_of(stages_.begin(), std::prev(stages_.end()),
                      [](const auto& stage) { return stage->inside != 0; });
@@ -136,6 +164,10 @@ void engine::implementation::sort_out(std::vector<item*>& batch, write_result re
   const bool any_failed = std::any_of(result.failures.begin(), result.failures.end(),
                                       [](const auto& entry) { return entry.has_value(); });
   const bool rolled_back = any_failed && plan.to->transactional();
+  if (rolled_back && plan.rules.order != item_order::none) {
+    sort_out_in_order(batch, result);
+    return;
+  }
   worker_report& worker = stage.workers.front();
   std::vector<item*> again;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -159,6 +191,26 @@ void engine::implementation::sort_out(std::vector<item*>& batch, write_result re
   for (const auto& why : result.failures) {
     if (why) attempt_failed(stage, *failed[at++], 0, *why);
   }
+}
+
+// Nothing was written. Who failed and is to be tried again stays in its place, and all behind it
+// wait for that.
+void engine::implementation::sort_out_in_order(std::vector<item*>& batch,
+                                               const write_result& result) {
+  stage_run& stage = *stages_.back();
+  std::vector<item*> again;
+  held_back_ = &again;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    item& work = *batch[i];
+    if (result.failures[i]) {
+      attempt_failed(stage, work, 0, *result.failures[i]);
+    } else if (!settled_by_cut(stage, work)) {
+      again.push_back(&work);
+      --work.tries;
+    }
+  }
+  held_back_ = nullptr;
+  batch = std::move(again);
 }
 
 // What is finished durably, what the sink has though the journal cannot say so yet, and the batch.

@@ -43,7 +43,9 @@ stage_run::stage_run(int index_, stage_plan plan)
       policy(plan.policy),
       immediate(body != nullptr && body->immediate()),
       per_worker(body != nullptr ? body->in_flight_per_worker() : 1),
-      input(policy.queue_items_max, name),
+      input(policy.queue_items_max, name,
+            stage_store(plan.priority ? queue_kind::priority : policy.queue_order)),
+      priority(std::move(plan.priority)),
       slots(static_cast<std::size_t>(policy.workers) * static_cast<std::size_t>(per_worker)) {
   for (int id = 0; id < policy.workers; ++id) workers.push_back(worker_report{id, 0, 0});
 }
@@ -56,7 +58,7 @@ std::uint64_t stage_run::walk_retries() const {
 }
 
 std::uint64_t stage_run::walk() const {
-  std::uint64_t count = input.size() + walk_retries();
+  std::uint64_t count = input.size() + parked.size() + walk_retries();
   for (const work_slot& slot : slots) {
     count += (slot.current != nullptr ? 1 : 0) + slot.children.size();
   }
@@ -71,6 +73,7 @@ engine::implementation::implementation(pipeline_plan made, journal* account)
   int index = 0;
   for (stage_plan& stage : plan.stages) {
     stages_.push_back(std::make_unique<stage_run>(index++, std::move(stage)));
+    set_guard(*stages_.back());
   }
   stage_plan sink_stage;
   sink_stage.name = plan.sink_name;
@@ -78,6 +81,8 @@ engine::implementation::implementation(pipeline_plan made, journal* account)
   sink_stage.policy.attempt_timeout = plan.sink_rules.attempt_timeout;
   sink_stage.policy.queue_items_max = plan.sink_rules.batch_items_max;
   stages_.push_back(std::make_unique<stage_run>(index, std::move(sink_stage)));
+  detail::set_rate(sink_rate_, plan.sink_rules.rate, plan.sink_name);
+  prepare_entries();
 }
 
 engine::implementation::~implementation() {
@@ -193,8 +198,11 @@ void engine::implementation::spawn_work(task_group& group) {
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
     if (!run->body) continue;
     for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      auto handle = group.spawn_named(run->name + " worker " + std::to_string(slot),
-                                      [this, run, slot] { return worker(*run, slot); });
+      const bool ruled = run->guard || stages_[run->number() + 1]->selective;
+      auto handle = group.spawn_named(
+          run->name + " worker " + std::to_string(slot), [this, run, slot, ruled] {
+            return ruled ? worker<true>(*run, slot) : worker<false>(*run, slot);
+          });
       run->slots[slot].worker = handle;
       keep(std::move(handle));
     }

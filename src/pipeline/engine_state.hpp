@@ -4,13 +4,16 @@
 // slot, waiting for a retry, due for one, or in the sink's batch. Each place can be walked; that is
 // how what is in flight is counted.
 #pragma once
+#include "pipeline/stage_queue.hpp"
+
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/detail/frame_pool.hpp>
 #include <brigade/async/detail/timer.hpp>
 #include <brigade/async/event.hpp>
 #include <brigade/async/group.hpp>
+#include <brigade/async/limiter.hpp>
 #include <brigade/async/loop.hpp>
-#include <brigade/async/queue.hpp>
+#include <brigade/async/mutex.hpp>
 #include <brigade/pipeline/engine.hpp>
 #include <brigade/pipeline/watermark.hpp>
 
@@ -20,10 +23,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace brigade::detail {
 
+struct order_key;
 struct stage_run;
 
 struct item final : pooled, private timer {
@@ -37,8 +42,8 @@ struct item final : pooled, private timer {
   payload origin;  ///< as it was at the source, once a stage has changed it
   std::string key;
   std::uint16_t key_prefix = 0;  ///< the pipeline's name and a colon; behind it is the id
-  std::string business_id;
   std::uint32_t partition = 0;
+  std::string business_id;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   std::uint64_t slot = 0;  ///< in its partition's watermark
@@ -50,16 +55,19 @@ struct item final : pooled, private timer {
   int attempts = 0;  ///< completed, at this stage
   int tries = 0;     ///< begun, at this stage, whatever they were charged
   int kills = 0;
+  double urgency = 0;          ///< in a queue by priority
+  order_key* order = nullptr;  ///< whom it stays behind; null: nobody
   const replay_entry* replay = nullptr;
   std::vector<attempt_record> failed_attempts;
 
   item* parent = nullptr;
   std::string part;  ///< its path, for a child
-  std::size_t children_open = 0;
+  std::uint32_t children_open = 0;
   outcome worst_child = outcome::filtered;
+  bool has_lane = false;  ///< of its stage: those of its key behind it are parked
 
   hook live{*this};   ///< in the list of all unsettled items
-  hook place{*this};  ///< in its stage's list of retries, armed or due
+  hook place{*this};  ///< in its stage's list of retries, armed or due, or of those parked
 
   [[nodiscard]] std::string_view id() const { return std::string_view(key).substr(key_prefix); }
   [[nodiscard]] bool is_child() const { return parent != nullptr; }
@@ -81,6 +89,35 @@ struct work_slot {
   item* current = nullptr;
   std::optional<task_handle<>> worker;  ///< whose hands they are
   std::vector<item*> children;          ///< of a split, not yet passed on
+  bool probing = false;                 ///< the one a paused stage has let through
+};
+
+/// What a stage with a rate, an error budget or a changing number of workers asks before it starts
+/// an item.
+struct stage_guard {
+  mutex turn{"a stage's turn"};  ///< who has it is the next to start an item
+  std::optional<limiter> rate{};
+  std::deque<std::uint64_t> failures{};  ///< of the budget: which results they were
+  std::uint64_t forgiven = 0;            ///< results up to this one count no more
+  bool paused = false;
+  time_point next_probe{};
+  event goes_on{"the stage goes on"};
+};
+
+/// Items of one key, or of the whole source, that stay in order. In each stage one of them is in
+/// work, in the queue or waiting for a retry; those behind it are parked.
+struct order_key {
+  struct lane {
+    bool taken = false;
+    ring<item*> parked;
+    std::optional<outcome> cut{};  ///< what becomes of those that come from now on
+    std::string why{};
+  };
+  order_key(std::string name_, std::size_t stages) : name(std::move(name_)), lanes(stages) {}
+  std::string name;
+  std::vector<lane> lanes;
+  std::size_t items = 0;  ///< unsettled, of this run
+  bool cut = false;       ///< in some lane: it is not forgotten before the run ends
 };
 
 struct stage_run {
@@ -92,11 +129,16 @@ struct stage_run {
   stage_policy policy;
   bool immediate = false;
   int per_worker = 1;
-  queue<item*> input;
+  stage_queue input;
+  std::function<double(const payload&)> priority;
+  bool selective = false;              ///< an item does not just go into its queue
+  bool has_lanes = false;              ///< it has one item of a key at a time
+  std::unique_ptr<stage_guard> guard;  ///< null: a worker takes whatever comes
   std::vector<work_slot> slots;
   std::vector<worker_report> workers;
   link_list retrying;  ///< timers armed
   link_list due;       ///< waiting for room in the queue
+  link_list parked;    ///< behind others of their key
   item* requeued = nullptr;
   event due_arrived{"retry due"};
   bool upstream_done = false;
@@ -108,8 +150,11 @@ struct stage_run {
   std::array<std::uint64_t, outcome_count> settled{};
   std::uint64_t retries = 0;
 
+  [[nodiscard]] std::size_t number() const { return static_cast<std::size_t>(index); }
   [[nodiscard]] std::uint64_t walk() const;
   [[nodiscard]] std::uint64_t walk_retries() const;
+  /// Items that this stage's work has come to an end for, well or not.
+  [[nodiscard]] std::uint64_t results() const;
 };
 
 enum class run_phase : std::uint8_t {
@@ -130,6 +175,9 @@ class lent_scope {
  private:
   cancel_scope*& place_;
 };
+
+/// Nothing when there is no limit.
+void set_rate(std::optional<limiter>& rate, const rate_limit& how, const std::string& of);
 
 /// What the journal has and has not yet called durable.
 struct journaled {
@@ -192,6 +240,7 @@ class engine::implementation {
   [[nodiscard]] bool window_open() const;
 
   // worker_pool.cpp: attempts, and what their results mean
+  template <bool ruled>
   task<> worker(stage_run& stage, std::size_t slot);
   task<> requeue_due(stage_run& stage);
   task<attempt_result> attempt(stage_run& stage, item& work, int worker_id);
@@ -203,18 +252,54 @@ class engine::implementation {
   void attempt_failed(stage_run& stage, item& work, int worker_id, const failure& why);
   void retry_or_bury(stage_run& stage, item& work, const failure& why);
   void bury(stage_run& stage, item& work, const std::string& error);
+  [[nodiscard]] static std::unique_ptr<letter> letter_of(const stage_run& stage, const item& work);
   void upstream_ended(stage_run& stage);
   void close_if_drained(stage_run& stage);
+
+  // stage_entry.cpp: into a stage that has rules of its own for who comes in when
+  void prepare_entries();
+  [[nodiscard]] bool sink_keeps_order() const;
+  [[nodiscard]] detail::order_key& key_named(const std::string& name);
+  void learn_order(item& work);
+  void forget_order(item& work);
+  [[nodiscard]] bool key_has_room(const item& work) const;
+  task<> enter(stage_run* from, stage_run& to, item*& held);
+  void move_on(stage_run* from, stage_run& to, item& work);
+  static void arrive(stage_run& to, item& work) {
+    work.stage = to.index;
+    ++to.in;
+    ++to.inside;
+  }
+  [[nodiscard]] bool has_room(stage_run& to, item& work);
+  void drop(stage_run& at, item& work);
+  void leave_lane(item& work);
+  void settled_in_order(item& work, outcome result);
+  void settle_as_cut(stage_run& stage, item& work);
+  [[nodiscard]] bool settled_by_cut(stage_run& stage, item& work);
+  void abandon_lanes();
+
+  // stage_guard.cpp: when a stage may start its next item
+  static void set_guard(stage_run& stage);
+  task<> take_guarded(stage_run& stage, std::size_t slot);
+  task<> take_into(stage_run& stage, detail::work_slot& own);
+  task<> wait_out_pause(stage_run& stage, detail::work_slot& own);
+  void charge_budget(stage_run& stage, const std::string& why);
+  void check_budget(stage_run& stage, const std::string& why);
+  void budget_is_spent(stage_run& stage, const std::string& spent, const std::string& why);
+  void reopen(stage_run& stage);
 
   // delivery.cpp: batches into the sink
   task<> deliver();
   [[nodiscard]] bool company_may_come() const;
   task<> gather_batch(std::vector<item*>& batch);
+  task<bool> wait_for_company(std::vector<item*>& batch, std::chrono::nanoseconds within);
   void wait_for_no_company();
   task<> write_batch(std::vector<item*>& batch);
   task<std::optional<write_result>> write_once(const std::vector<item*>& batch);
   task<> wait_out_outage(const std::string& error);
   void sort_out(std::vector<item*>& batch, write_result result);
+  void sort_out_in_order(std::vector<item*>& batch, const write_result& result);
+  void add_to_batch(std::vector<item*>& batch, item& work);
   [[nodiscard]] std::vector<partition_mark> marks_with(const std::vector<item*>& batch) const;
 
   // settlement.cpp: one outcome an item, recorded, then acknowledged
@@ -249,8 +334,10 @@ class engine::implementation {
   detail::run_phase phase_ = detail::run_phase::running;
   std::vector<std::unique_ptr<stage_run>> stages_;  ///< the sink is the last
   detail::link_list live_;
-  std::vector<source_item> in_hand_;  ///< read, not yet received; reversed
-  item* arriving_ = nullptr;          ///< received, on its way into the first queue
+  std::unordered_map<std::string, std::unique_ptr<detail::order_key>> order_keys_;
+  std::unique_ptr<detail::order_key> source_order_;  ///< of all items, with `order: source`
+  std::vector<source_item> in_hand_;                 ///< read, not yet received; reversed
+  item* arriving_ = nullptr;                         ///< received, on its way into the first queue
 
   std::vector<std::string> partitions_;
   std::vector<watermark> watermarks_;
@@ -286,6 +373,10 @@ class engine::implementation {
   cancel_scope* open_scope_ = nullptr;
   cancel_scope* intake_scope_ = nullptr;
   cancel_scope* company_scope_ = nullptr;  ///< a batch that waits for more items
+  std::optional<limiter> sink_rate_;
+  std::vector<item*>* held_back_ =
+      nullptr;  ///< where an item that failed in the sink stays in line
+  std::optional<detail::time_point> sink_pauses_until_;
   bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};

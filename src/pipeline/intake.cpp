@@ -74,11 +74,16 @@ task<> engine::implementation::take_in_hand() {
     const int start =
         arriving_->replay == nullptr ? 0 : std::max(arriving_->replay->stage_index, 0);
     stage_run& entry = *stages_[static_cast<std::size_t>(start)];
-    co_await entry.input.put_from(arriving_);  // and accounted for in the same step
-    arriving_->stage = entry.index;
-    arriving_ = nullptr;
-    ++entry.in;
-    ++entry.inside;
+    if (entry.selective) [[unlikely]] {
+      while (!key_has_room(*arriving_)) {
+        window_moved_.clear();
+        co_await window_moved_.wait();
+      }
+      co_await enter(nullptr, entry, arriving_);
+    } else {
+      co_await entry.input.put_from(arriving_);  // and accounted for in the same step
+      arrive(entry, *std::exchange(arriving_, nullptr));
+    }
   }
 }
 
@@ -152,6 +157,7 @@ item* engine::implementation::receive(source_item taken) {
     settle(*made, outcome::dead_lettered, "source", *taken.undecodable, std::move(dead));
     return nullptr;
   }
+  learn_order(*made);
   return made;
 }
 

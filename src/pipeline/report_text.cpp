@@ -25,7 +25,7 @@ std::string_view meaning_of_exit(int code) {
     case 3:
       return "finished, but some items were dead-lettered or dropped";
     case 4:
-      return "stopped by the first failure";
+      return "stopped by the first failure, or by too many of them";
     case 5:
       return "stopped before the end of the source, or with items returned";
     case 130:

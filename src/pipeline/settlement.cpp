@@ -42,6 +42,8 @@ void engine::implementation::settle(item& work, outcome result, std::string_view
   outbox_entries_.back().in_sink = result == outcome::delivered;
   stage_run* at = work.stage >= 0 ? stages_[static_cast<std::size_t>(work.stage)].get() : nullptr;
   count_at_stage(work, result);
+  if (work.order != nullptr) [[unlikely]]
+    settled_in_order(work, result);
   item* parent = work.parent;
   if (parent == nullptr) ++settled_[static_cast<std::size_t>(result)];
   release(work);
@@ -105,6 +107,8 @@ void engine::implementation::write_down(item& work, outcome result, std::string_
 }
 
 void engine::implementation::release(item& work) {
+  if (work.order != nullptr) [[unlikely]]
+    forget_order(work);
   work.live.unlink();
   delete &work;
 }
@@ -223,6 +227,7 @@ void engine::implementation::return_the_rest() {
   }
   in_hand_.clear();
   arriving_ = nullptr;
+  abandon_lanes();
   for (auto& stage : stages_) {
     static_cast<void>(stage->input.abort());
     stage->requeued = nullptr;

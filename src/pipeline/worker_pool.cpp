@@ -35,15 +35,23 @@ void item::fire() noexcept {
 
 }  // namespace detail
 
+// `ruled`: this stage or the next has rules for which item goes when. It is a template so that
+// pipelines without pay nothing.
+template <bool ruled>
 task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
   work_slot& own = stage.slots[slot];
   const int worker_id = static_cast<int>(slot) / stage.per_worker;
   for (;;) {
-    auto ticket = co_await stage.input.take();
-    if (!ticket) co_return;
-    item& work = **ticket;
-    own.current = &work;
-    ticket.done();  // the stage's result decides, not the ticket
+    if constexpr (ruled) {
+      co_await take_guarded(stage, slot);
+      if (own.current == nullptr) co_return;
+    } else {
+      auto ticket = co_await stage.input.take();
+      if (!ticket) co_return;
+      own.current = *ticket;
+      ticket.done();  // the stage's result decides, not the ticket
+    }
+    item& work = *own.current;
     if (work.tries++ != 0) {
       ++stage.retries;
     } else {
@@ -63,9 +71,13 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
         accept(work, std::move(result->value()));
         [[fallthrough]];
       case attempt_result::kind::unchanged:
-        co_await next.input.put_from(own.current);
-        own.current = nullptr;
-        pass(stage, work);
+        if constexpr (ruled) {
+          co_await enter(&stage, next, own.current);
+        } else {
+          co_await next.input.put_from(own.current);
+          own.current = nullptr;
+          pass(stage, work);
+        }
         break;
       case attempt_result::kind::split:
         co_await pass_children(stage, own, std::move(result->values()));
@@ -76,11 +88,15 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
         break;
       case attempt_result::kind::failed:
         own.current = nullptr;
+        if constexpr (ruled) own.probing = false;
         attempt_failed(stage, work, worker_id, result->why());
         break;
     }
   }
 }
+
+template task<> engine::implementation::worker<true>(stage_run& stage, std::size_t slot);
+template task<> engine::implementation::worker<false>(stage_run& stage, std::size_t slot);
 
 namespace {
 
@@ -142,9 +158,7 @@ void engine::implementation::pass(stage_run& from, item& work) {
   stage_run& to = *stages_[static_cast<std::size_t>(from.index) + 1];
   ++from.passed;
   --from.inside;
-  ++to.in;
-  ++to.inside;
-  work.stage = to.index;
+  arrive(to, work);
   work.attempts = work.tries = work.kills = 0;
   close_if_drained(from);
 }
@@ -175,23 +189,33 @@ task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
     child->taken = parent.taken;
     child->taken_at = parent.taken_at;
     child->replay = parent.replay;
+    child->order = parent.order;
+    if (child->order != nullptr) ++child->order->items;
     child->stage = stage.index;
     live_.push_back(&child->live);
     own.children.push_back(child);
   }
-  parent.children_open = own.children.size();
+  parent.children_open = static_cast<std::uint32_t>(own.children.size());
   own.current = nullptr;
   if (own.children.empty()) {
     ++stage.passed;
     --stage.inside;
+    if (parent.has_lane) leave_lane(parent);
     settle_parent(parent);
     close_if_drained(stage);
     co_return;
   }
   stage.born += own.children.size() - 1;
   stage.inside += own.children.size() - 1;
+  own.children.back()->has_lane = std::exchange(parent.has_lane, false);
   std::reverse(own.children.begin(), own.children.end());
   while (!own.children.empty()) {
+    if (next.selective) [[unlikely]] {
+      own.current = own.children.back();
+      own.children.pop_back();
+      co_await enter(&stage, next, own.current);
+      continue;
+    }
     co_await next.input.put_from(own.children.back());
     item& child = *own.children.back();
     own.children.pop_back();
@@ -251,6 +275,11 @@ void engine::implementation::retry_or_bury(stage_run& stage, item& work, const f
     settle(work, outcome::returned, stage.name, "stopped before its next attempt: " + why.error);
     return;
   }
+  if (held_back_ != nullptr) {
+    held_back_->push_back(&work);
+    sink_pauses_until_ = std::max(sink_pauses_until_.value_or(due), due);
+    return;
+  }
   work.arm_retry(stage, due);
 }
 
@@ -258,6 +287,15 @@ void engine::implementation::bury(stage_run& stage, item& work, const std::strin
   if (plan.observer.on_failure) {
     plan.observer.on_failure({work.id(), stage.name, error, work.attempts, true});
   }
+  const std::string why =
+      "item " + std::string(work.id()) + " failed at stage '" + stage.name + "': " + error;
+  settle(work, outcome::dead_lettered, stage.name, error, letter_of(stage, work));
+  if (stage.policy.failure == on_error::fail_fast) stop_now(4, why);
+  if (stage.policy.failure == on_error::tolerate) charge_budget(stage, why);
+}
+
+std::unique_ptr<letter> engine::implementation::letter_of(const stage_run& stage,
+                                                          const item& work) {
   auto dead = std::make_unique<letter>();
   dead->payload = work.value.text();
   const item* root = &work;
@@ -266,10 +304,7 @@ void engine::implementation::bury(stage_run& stage, item& work, const std::strin
                          : root->origin.empty()  ? root->value.text()
                                                  : root->origin.text();
   dead->stage_index = stage.index;
-  const std::string why =
-      "item " + std::string(work.id()) + " failed at stage '" + stage.name + "': " + error;
-  settle(work, outcome::dead_lettered, stage.name, error, std::move(dead));
-  if (stage.policy.failure == on_error::fail_fast) stop_now(4, why);
+  return dead;
 }
 
 // Puts items whose time has come back into the stage's queue, in that order.

@@ -180,6 +180,25 @@ TEST(overflow, by_priority_the_least_urgent_gives_way_and_of_these_the_oldest) {
   EXPECT_EQ(q.statistics().dropped, 2U);
 }
 
+TEST(displace, takes_out_what_gives_way_and_leaves_the_room_to_those_who_wait) {
+  queue<int> q{2};
+  EXPECT_TRUE(put_now(q, 1));
+  EXPECT_TRUE(put_now(q, 2));
+  EXPECT_EQ(q.displace(9), 1);
+  EXPECT_TRUE(put_now(q, 3));
+  EXPECT_EQ(q.statistics().dropped, 1U);
+  EXPECT_EQ(q.abort(), (ints{2, 3}));
+  EXPECT_EQ(q.displace(9), std::nullopt);
+}
+
+TEST(displace, leaves_what_is_more_urgent) {
+  priority_queue<int> q{2};
+  EXPECT_TRUE(put_now(q, 5));
+  EXPECT_TRUE(put_now(q, 7));
+  EXPECT_EQ(q.displace(8), std::nullopt);
+  EXPECT_EQ(q.displace(6), 7);
+}
+
 // --- weight ---
 
 options weighed(std::size_t weight_max) {

@@ -37,6 +37,27 @@ ledger: { mode: full, keep: 30d }
 then: { if: success, exec: [./publish, now] }
 )";
 
+TEST(picture, policies_that_are_not_the_default_are_shown) {
+  const std::string text = text_picture(drawn(R"(
+source: { file: a }
+order_by: .customer
+after_dead_letter: hold_key
+stages:
+  - jq: .
+    queue: { kind: { priority: .urgency }, when_full: drop_oldest }
+    rate: 600/m
+    on_error: { tolerate: 5%, then: pause }
+  - { jq: ., queue: { kind: lifo }, on_error: { tolerate: 10 } }
+sink: { null: {}, rate: 5/s }
+)"));
+  for (const char* line :
+       {"order_by: .customer, held behind a dead letter", "queue: 64, by .urgency, drop_oldest",
+        "rate: 600/m", "on_error: tolerate 5%, then pause", "queue: 64, lifo",
+        "on_error: tolerate 10, then stop", "rate: 5/s"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " is not in\n" << text;
+  }
+}
+
 TEST(picture, text_shows_the_flow_with_what_holds_defaults_included) {
   EXPECT_EQ(text_picture(drawn(whole_file)),
             R"(orders

@@ -306,30 +306,72 @@ TEST(pipeline_config, names_of_stages_are_unique) {
                    "orders.yaml:3:15: a stage is already called 'a': give the sink another name"}));
 }
 
+TEST(pipeline_config, mistakes_in_policies_say_what_to_write) {
+  expect_messages({
+      in_file("order: source\norder_by: .a",
+              {"orders.yaml:3:1: 'order: source' and 'order_by' are two orders: leave one out"}),
+      in_file("order: key", {"orders.yaml:3:8: 'order' must be none or source, not 'key'"}),
+      in_file("after_dead_letter: hold_key",
+              {"orders.yaml:3:1: 'after_dead_letter' is about keys: it needs 'order_by'"}),
+      in_stage("jq: ., rate: 100", {"orders.yaml:3:20: 'rate': '100' is not a rate: write 100/s, "
+                                    "600/m or 10/h"}),
+      in_stage("jq: ., on_error: { tolerate: 500% }",
+               {"orders.yaml:3:36: 'tolerate': '500%' is not a percentage: write 0% to 100%"}),
+      in_stage("jq: ., on_error: { tolerate: 5%, then: wait }",
+               {"orders.yaml:3:46: 'then' must be stop or pause, not 'wait'"}),
+      in_stage("jq: ., on_error: { then: stop }",
+               {"orders.yaml:3:24: 'on_error' must be isolate, fail_fast or { tolerate: 5% }"}),
+      in_stage(
+          "jq: ., queue: { kind: priority }",
+          {"orders.yaml:3:29: 'kind: priority' needs to know by what: { priority: .urgency }"}),
+      in_stage("jq: ., queue: { kind: { priority: '!!' } }",
+               {"orders.yaml:3:41: '!!' is no program"}),
+      in_stage("jq: ., queue: { kind: {} }",
+               {"orders.yaml:3:29: 'kind' must be fifo, lifo or { priority: EXPRESSION }"}),
+  });
+}
+
+TEST(pipeline_config, policies_are_read) {
+  const pipeline_config config = read(
+      "source: { file: a }\n"
+      "order_by: .customer\n"
+      "after_dead_letter: hold_key\n"
+      "stages:\n"
+      "  - jq: .\n"
+      "    rate: 600/m\n"
+      "    on_error: { tolerate: 5%, then: pause }\n"
+      "    queue: { size: 3, kind: { priority: .urgency }, when_full: drop_oldest }\n"
+      "  - { jq: ., on_error: { tolerate: 100 }, queue: { kind: lifo, when_full: drop_newest } }\n"
+      "sink: { null: {}, rate: 10/h }\n");
+  EXPECT_EQ(config.order_by.value().text, ".customer");
+  EXPECT_EQ(config.run.order, item_order::by_key);
+  EXPECT_EQ(config.run.after_letter, after_dead_letter::hold_key);
+  const stage_policy& first = config.stages.at(0).policy;
+  EXPECT_EQ(first.rate.items, 600);
+  EXPECT_EQ(first.rate.per, std::chrono::minutes(1));
+  EXPECT_EQ(first.failure, on_error::tolerate);
+  EXPECT_DOUBLE_EQ(first.budget.share, 0.05);
+  EXPECT_EQ(first.budget.then, error_budget::spent::pause);
+  EXPECT_EQ(first.queue_order, queue_kind::priority);
+  EXPECT_EQ(first.queue_full, when_full::drop_oldest);
+  EXPECT_EQ(config.stages.at(0).priority.value().text, ".urgency");
+  const stage_policy& second = config.stages.at(1).policy;
+  EXPECT_EQ(second.budget.count, 100U);
+  EXPECT_EQ(second.budget.then, error_budget::spent::stop);
+  EXPECT_EQ(second.queue_order, queue_kind::lifo);
+  EXPECT_EQ(second.queue_full, when_full::drop_newest);
+  EXPECT_EQ(config.sink.policy.rate.per, std::chrono::hours(1));
+}
+
 TEST(pipeline_config, what_this_version_cannot_do_is_refused_by_name) {
   const std::string tail = " is not available in this version of brigade";
   expect_messages({
       in_file("threads: 2", {"orders.yaml:3:10: 'threads' above 1" + tail}),
-      in_file("order_by: .a", {"orders.yaml:3:1: 'order_by'" + tail}),
-      in_file("order: source", {"orders.yaml:3:1: 'order'" + tail}),
-      in_file("after_dead_letter: continue", {"orders.yaml:3:1: 'after_dead_letter'" + tail}),
       in_file("dead_letters: { file: x }", {"orders.yaml:3:1: 'dead_letters'" + tail}),
       in_file("admin: { listen: x }", {"orders.yaml:3:1: 'admin'" + tail}),
-      in_stage("jq: ., rate: 100/s", {"orders.yaml:3:14: 'rate'" + tail}),
-      in_stage("jq: ., rate: 100", {"orders.yaml:3:20: 'rate': '100' is not a rate: write 100/s, "
-                                    "600/m or 10/h"}),
       in_stage("jq: ., workers: { min: 1, max: 2 }",
                {"orders.yaml:3:23: a range of 'workers'" + tail}),
       in_stage("jq: ., workers: 1..4", {"orders.yaml:3:23: a range of 'workers'" + tail}),
-      in_stage("jq: ., on_error: { tolerate: 5%, then: stop }",
-               {"orders.yaml:3:26: 'on_error: tolerate'" + tail}),
-      in_stage("jq: ., on_error: { tolerate: 500% }",
-               {"orders.yaml:3:36: 'tolerate': '500%' is not a percentage: write 0% to 100%"}),
-      in_stage("jq: ., queue: { kind: lifo }", {"orders.yaml:3:29: queue kind 'lifo'" + tail}),
-      in_stage("jq: ., queue: { kind: { priority: .a } }",
-               {"orders.yaml:3:29: queue kind 'priority'" + tail}),
-      in_stage("jq: ., queue: { when_full: drop_oldest }",
-               {"orders.yaml:3:34: 'when_full: drop_oldest'" + tail}),
       in_stage("tee: []", {"orders.yaml:3:7: stage 'tee'" + tail}),
       in_stage("parse: syslog", {"orders.yaml:3:14: format 'syslog' of 'parse'" + tail}),
       in_stage("parse: { format: json, regex: x }",
@@ -345,7 +387,7 @@ TEST(pipeline_config, all_errors_of_a_file_come_at_once_in_its_order) {
                         "  - { jq: '!!', worker: 2 }\n"
                         "  - { exec: [a], timeout: 5, when: '!!' }\n"
                         "sink: { sqlite: { file: a.db }, batch: { count: x } }\n"
-                        "order_by: .a\n"),
+                        "order_by: '!!'\n"),
             (lines{"orders.yaml:1:7: 'name' must be lower case letters, digits, '_' and '-', not "
                    "'Orders'",
                    "orders.yaml:2:11: source: 'file' needs 'path'",
@@ -356,7 +398,7 @@ TEST(pipeline_config, all_errors_of_a_file_come_at_once_in_its_order) {
                    "orders.yaml:6:36: '!!' is no program",
                    "orders.yaml:7:9: sink: 'sqlite' needs 'table'",
                    "orders.yaml:7:49: 'count': 'x' is not a whole number",
-                   "orders.yaml:8:1: 'order_by' is not available in this version of brigade"}));
+                   "orders.yaml:8:11: '!!' is no program"}));
 }
 
 TEST(pipeline_config, a_file_that_is_absent_or_no_file_is_invalid) {

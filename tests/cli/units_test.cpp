@@ -62,9 +62,14 @@ TEST(units, sizes_know_powers_of_1000_and_of_1024) {
   EXPECT_EQ(message_of(parse_size, "9000000TiB"), "'9000000TiB' is too much: at most 8388607TiB");
 }
 
-TEST(units, rates_are_given_a_second) {
-  EXPECT_DOUBLE_EQ(parse_rate("100/s"), 100);
-  EXPECT_DOUBLE_EQ(parse_rate("6/m"), 0.1);
+TEST(units, rates_are_so_many_a_second_a_minute_or_an_hour) {
+  EXPECT_EQ(parse_rate("100/s").items, 100U);
+  EXPECT_EQ(parse_rate("100/s").per, 1s);
+  EXPECT_EQ(parse_rate("6/m").items, 6U);
+  EXPECT_EQ(parse_rate("6/m").per, 60s);
+  EXPECT_EQ(parse_rate("10/h").per, 3600s);
+  EXPECT_EQ(message_of(parse_rate, "1000000001/s"),
+            "'1000000001/s' is more than 1000000000/s: leave the rate out");
   for (const char* wrong : {"100", "/s", "0/s", "100/d", "100 /s", "-1/s", ""}) {
     EXPECT_EQ(message_of(parse_rate, wrong),
               "'" + std::string(wrong) + "' is not a rate: write 100/s, 600/m or 10/h");

@@ -39,6 +39,9 @@ class pipeline_scenario {
   task<engine_resume> open_ends(pipeline_plan& plan);
   task<> operate(mood how);
   [[nodiscard]] pipeline_plan make_plan(mood how);
+  void draw_policy(stage_shape& shape, mood how);
+  void set_order(pipeline_plan& plan) const;
+  [[nodiscard]] std::string key_of(std::string_view id) const;
   void watch(pipeline_plan& plan);
   [[nodiscard]] testing::sink_faults sink_faults(mood how);
   [[nodiscard]] testing::source_faults source_faults(mood how);
@@ -53,6 +56,9 @@ class pipeline_scenario {
   void check_delivered(const std::string& id);
   void check_letter(const row& dead);
   void check_table();
+  void check_order();
+  void check_held();
+  [[nodiscard]] bool was_given_up(const std::string& id) const;
   [[nodiscard]] std::string history(const std::string& id) const;
   void problem(const std::string& what);
   void require(bool holds, const std::string& what) {
@@ -70,6 +76,10 @@ class pipeline_scenario {
   std::uint64_t seed_;
   std::vector<stage_shape> shapes_;
   testing::fake_sink_kind sink_kind_;
+  item_order order_ = item_order::none;
+  std::uint64_t keys_ = 1;  ///< of how many there are; one more has no key
+  bool holds_keys_ = false;
+  std::set<std::string> given_up_;  ///< dead letters; a crash may forget one, and it is tried again
 
   // What outlives a crash.
   testing::fake_store store_;

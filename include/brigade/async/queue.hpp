@@ -180,6 +180,10 @@ class basic_queue : protected detail::queue_of<T> {
     if (!this->item_to_spare()) return std::nullopt;
     return hand_out(where);
   }
+  /// Makes room: takes out what would give way to `newcomer` with `overflow::drop_oldest`, whatever
+  /// the queue does when it is full. Nothing when that outranks `newcomer`, or when all that is
+  /// here is on its way to takers. It counts as dropped; those who wait for room get it first.
+  [[nodiscard]] std::optional<T> displace(const T& newcomer);
   /// asyncio's `get`: the item without a ticket; `task_done()` must follow, once for each.
   ///
   /// Completes:  with the item. Throws `queue_closed` once the queue is closed and empty.
@@ -361,13 +365,25 @@ void basic_queue<T, Store>::enter_oddly(T&& item) {
 
 template <class T, class Store>
 bool basic_queue<T, Store>::drop_oldest_for(const T& item) {
-  const std::size_t where = store_.victim(this->granted_);
+  const auto where = store_.victim(this->granted_);
   if (store_.stays(where, item)) return false;
   const T dropped = store_.remove(where);
   lighten(dropped);
   --this->size_;
   this->settle(&core_type::dropped_);
   return true;
+}
+
+template <class T, class Store>
+std::optional<T> basic_queue<T, Store>::displace(const T& newcomer) {
+  if (!this->item_to_spare()) return std::nullopt;
+  const auto where = store_.victim(this->granted_);
+  if (store_.stays(where, newcomer)) return std::nullopt;
+  std::optional<T> gone(store_.remove(where));
+  if (this->odd()) lighten(*gone);
+  this->item_left();
+  this->settle(&core_type::dropped_);
+  return gone;
 }
 
 template <class T, class Store>

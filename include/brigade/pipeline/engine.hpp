@@ -36,6 +36,9 @@ struct stage_plan {
   std::string name;
   std::unique_ptr<stage_body> body;
   stage_policy policy;
+  /// With `queue_kind::priority`, of the item as it comes to the stage. NaN and an exception count
+  /// as less urgent than every number.
+  std::function<double(const payload&)> priority{};
 };
 
 /// A failed attempt, as it happens.
@@ -71,6 +74,14 @@ struct replay_entry {
   int stage_index = 0;  ///< -1: at the source's payload, through all stages
   std::string id;       ///< the letter's item
   std::string source_payload;
+  std::string order_key;  ///< with `item_order::by_key`: its key at the source
+};
+
+/// With `after_dead_letter::hold_key`, a key of which an item was dead-lettered in a run before.
+struct held_key {
+  std::string key;
+  std::string letter;   ///< the item's id
+  int stage_index = 0;  ///< where it was
 };
 
 struct pipeline_plan {
@@ -85,6 +96,11 @@ struct pipeline_plan {
   std::uint64_t jitter_seed = 0;  ///< of the delays before retries; 0: another in each run
   /// The item's own id, beside its position; empty: none.
   std::function<std::string(const payload&)> business_id;
+  /// With `item_order::by_key`: an item's key as it is at the source. Without a key (empty) it is
+  /// in no order with others.
+  std::function<std::string(const payload&)> order_key;
+  /// Keys that are held from the beginning, and by what (the id of a dead letter).
+  std::vector<held_key> held;
   /// For replays: by position. Empty in an ordinary run.
   std::function<const replay_entry*(std::uint64_t begin)> replay;
   run_observer observer;

@@ -9,6 +9,10 @@
 /// `fatal_error` say more, anything else is tried again by the stage's retry policy and then
 /// dead-lettered; the other items go on. The sink is called once an item, in order of arrival.
 ///
+/// Rules of a stage stand in its `stage_policy`: workers, retries, rate, error budget, queue. For a
+/// queue by priority a callable stands behind it: `stage("charge", charge, {}, urgency)`. And
+/// `from(orders).order_by(customer)` keeps the items of a customer in order through all stages.
+///
 /// Thread safety: the loop's thread; `stop` from any. Lifetime: callables are copied in; what they
 /// refer to must outlive the run.
 #pragma once
@@ -39,6 +43,8 @@ template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
+
+struct no_priority {};
 
 /// What is left of a callable's result without `task` and `optional` around it.
 template <class T>
@@ -221,6 +227,7 @@ class ready_pipeline {
 
   ready_pipeline& rules(const run_policy& policy) {
     plan_.rules = policy;
+    if (plan_.order_key) plan_.rules.order = item_order::by_key;
     return *this;
   }
   ready_pipeline& observe(run_observer observer) {
@@ -255,13 +262,40 @@ class pipeline_builder {
  public:
   explicit pipeline_builder(pipeline_plan plan) : plan_(std::move(plan)) {}
 
+  /// Items for which `key` gives the same go through the stages and into the sink in the order of
+  /// the source, one behind the other. Directly behind `from` (asserted): it is the source's items
+  /// that have a key. A key without text is none.
+  template <class F>
+  pipeline_builder order_by(F key) && {
+    static_assert(std::invocable<F&, const T&>, "a key is taken from what the source gives");
+    BRIGADE_ASSERT(plan_.stages.empty(), "order_by stands directly behind from");
+    plan_.order_key = [key = std::move(key)](const payload& item) mutable {
+      return detail::payload_text(std::invoke(key, item.get<T>()));
+    };
+    plan_.rules.order = item_order::by_key;
+    return std::move(*this);
+  }
+
   template <class F>
   auto stage(std::string name, F work, const stage_policy& policy = {}) && {
+    return std::move(*this).stage(std::move(name), std::move(work), policy, detail::no_priority{});
+  }
+  /// With a queue by priority: `priority` takes what the stage takes and gives a number; the items
+  /// for which it is greatest are taken first (see `queue_kind`).
+  template <class F, class Priority>
+  auto stage(std::string name, F work, const stage_policy& policy, Priority priority) && {
     static_assert(std::invocable<F&, const T&>,
                   "this stage's function does not take what the stage before it gives");
     using given = std::invoke_result_t<F&, const T&>;
     using plain = typename detail::plain_result<given>::type;
     add(std::move(name), std::make_unique<detail::function_stage<T, F>>(std::move(work)), policy);
+    if constexpr (!std::same_as<Priority, detail::no_priority>) {
+      static_assert(std::is_invocable_r_v<double, Priority&, const T&>,
+                    "a priority takes what its stage takes and gives a number");
+      plan_.stages.back().priority = [priority = std::move(priority)](const payload& item) mutable {
+        return static_cast<double>(std::invoke(priority, item.get<T>()));
+      };
+    }
     using next = std::conditional_t<std::is_void_v<plain>, T, plain>;
     return pipeline_builder<next>(std::move(plan_));
   }

@@ -19,17 +19,60 @@ struct retry_policy {
   milliseconds backoff_max{30'000};
 };
 
-/// What the first final failure of an item means for the others.
+/// What the final failure of an item means for the others.
 enum class on_error : std::uint8_t {
   isolate,    ///< dead-letter it and carry on
   fail_fast,  ///< dead-letter it, return the rest, end with exit code 4
+  tolerate,   ///< dead-letter it and carry on, as long as the error budget lasts
+};
+
+/// How many items of a stage may fail for good: `count`, or the share `of` the last 1000 results,
+/// looked at once there are 100.
+struct error_budget {
+  /// What is done when more have failed.
+  enum class spent : std::uint8_t {
+    stop,   ///< returns the rest, ends with exit code 4
+    pause,  ///< lets one item through every 30 s; goes on, with a new budget, when one gets through
+  };
+  static constexpr std::uint64_t results_max = 1000;
+  static constexpr std::uint64_t results_min = 100;
+
+  std::uint64_t count = 0;  ///< above 0: `share` does not count
+  double share = 0;         ///< 0.05: 5%
+  spent then = spent::stop;
+};
+
+/// In which order a stage takes what waits for it.
+enum class queue_kind : std::uint8_t {
+  fifo,
+  lifo,
+  priority,  ///< the greatest priority first, equal ones in the order they came; what has waited
+             ///< for 30 s rises: then every fourth take is of what has waited longest
+};
+
+/// What becomes of an item for which a stage's queue has no room.
+enum class when_full : std::uint8_t {
+  wait,         ///< it waits, and so does what is before the stage
+  drop_oldest,  ///< what has waited longest is dropped for it; in a queue by priority, the least
+                ///< urgent, or itself when it is less urgent than that
+  drop_newest,  ///< it is dropped
+};
+
+/// So many items a time, evenly: after a rest, what comes in 50 ms may start at once (at least 1).
+struct rate_limit {
+  std::int64_t items = 0;  ///< 0: no limit
+  std::chrono::nanoseconds per = std::chrono::seconds(1);
 };
 
 struct stage_policy {
   int workers = 1;
   std::size_t queue_items_max = 64;
+  queue_kind queue_order = queue_kind::fifo;
+  when_full queue_full = when_full::wait;
+  rate_limit rate{};  ///< of attempts
   retry_policy retry{};
   on_error failure = on_error::isolate;
+  error_budget budget{};            ///< with `on_error::tolerate`
   milliseconds attempt_timeout{0};  ///< per attempt; 0: none
   milliseconds item_deadline{0};    ///< over all attempts of an item; 0: none
 };
@@ -39,6 +82,20 @@ struct sink_policy {
   milliseconds attempt_timeout{0};
   std::size_t batch_items_max = 1000;
   milliseconds batch_age_max{50};  ///< how long the first item of a batch waits for company
+  rate_limit rate{};
+};
+
+/// In which order items go through the stages into the sink.
+enum class item_order : std::uint8_t {
+  none,
+  by_key,  ///< items of one key one after the other, as they came from the source
+  source,  ///< all items
+};
+
+/// What the dead letter of an item means for those of its key that come after it.
+enum class after_dead_letter : std::uint8_t {
+  go_on,
+  hold_key,  ///< they are dead-lettered, too, where it was
 };
 
 struct run_policy {
@@ -47,6 +104,8 @@ struct run_policy {
   milliseconds stop_timeout{25'000};
   milliseconds give_up_after{300'000};  ///< how long a sink may stay down; 0: for ever
   int handler_kills_max = 3;            ///< an item that killed this many handlers is poison
+  item_order order = item_order::none;
+  after_dead_letter after_letter = after_dead_letter::go_on;
 };
 
 /// How long to wait before the next attempt, or nothing when the item has had its last.

@@ -64,6 +64,10 @@ class sink {
 
   /// True: rows and marks are committed together, so a restart neither loses nor repeats a row.
   [[nodiscard]] virtual bool transactional() const { return false; }
+  /// True: an item that fails in a batch is never written later than one behind it, because the
+  /// batch is rolled back, or because such an item has failed for good. Where items are to stay in
+  /// order, a sink that cannot say so is given one item of a key at a time.
+  [[nodiscard]] virtual bool fails_in_order() const { return transactional(); }
   /// Commits marks alone, at the end of a run and when nothing else was written for a while.
   virtual task<> commit_marks(std::span<const partition_mark> marks);
 };

@@ -5,7 +5,8 @@
 ///   put_back(item)      back to where a take finds it first (in a priority queue: of its rank)
 ///   at(index)           0 is what the next take gets
 ///   victim(promised)    where the item is that gives way: the oldest one, but not among the first
-///                       `promised`, which are on their way to takers; `remove(where)` takes it out
+///                       `promised`, which are on their way to takers; `remove(where)` takes it
+///                       out. A number, or what the store likes
 ///   stays(where, item)  whether that one outranks `item`, and stays
 #pragma once
 #include <algorithm>

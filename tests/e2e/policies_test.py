@@ -1,0 +1,124 @@
+"""Queues, rates, error budgets and order, as somebody uses them who has only read the manual."""
+import json
+import random
+
+import brigade_e2e
+from brigade_e2e import python, query
+
+REFUSING = """import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    bad = asked["item"].get("bad")
+    answer = {"error": "refused", "retry": False} if bad else {"ok": asked["item"]}
+    print(json.dumps({"id": asked["id"], **answer}), flush=True)
+"""
+
+FLAKY = """import json, random, sys, time
+random.seed(7)
+for line in sys.stdin:
+    asked = json.loads(line)
+    time.sleep(random.random() * 0.004)
+    failed = random.random() < 0.2
+    answer = {"error": "not now", "retry": 0.005} if failed else {"ok": asked["item"]}
+    print(json.dumps({"id": asked["id"], **answer}), flush=True)
+"""
+
+
+class PoliciesTest(brigade_e2e.BrigadeTest):
+    def items(self, rows):
+        self.write("in.ndjson", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def pipeline(self, stages, **more):
+        self.write_pipeline(
+            name="policies", source={"file": {"path": "in.ndjson", "format": "ndjson"}},
+            stages=stages, **{"sink": {"file": {"path": "out.ndjson"}}, **more})
+
+    def written(self):
+        return [json.loads(line) for line in (self.folder / "out.ndjson").read_text().splitlines()]
+
+    def handler(self, text):
+        self.write("handler.py", text)
+        return python(self.folder / "handler.py")
+
+    def test_the_most_urgent_first(self):
+        rows = [{"n": n, "urgency": n % 5} for n in range(60)]
+        self.items(rows)
+        self.pipeline([{"exec": self.handler(FLAKY.replace("0.2", "0")), "name": "work",
+                        "queue": {"size": 100, "kind": {"priority": ".urgency"}}}])
+        self.run_pipeline(expect=0)
+        urgencies = [row["urgency"] for row in self.written()]
+        # The first may be taken before the others are there.
+        self.assertEqual(urgencies[1:], sorted(urgencies[1:], reverse=True))
+
+    def test_dropped_items_are_told_of(self):
+        self.items({"n": n} for n in range(300))
+        self.pipeline([{"exec": self.handler(FLAKY), "name": "work",
+                        "queue": {"size": 10, "when_full": "drop_oldest"}}],
+                      ledger={"mode": "full"})
+        _, report = self.run_pipeline(expect=3)
+        self.assertGreater(report["dropped"], 0)
+        self.assertEqual(report["dropped"] + report["delivered"], 300)
+        self.assertEqual(report["stages"][0]["dropped"], report["dropped"])
+        rows = query(self.ledger("policies"),
+                     "select count(*) from items where outcome = 'dropped'")
+        self.assertEqual(rows, [(report["dropped"],)])
+        self.assertIn({"n": 299}, self.written())
+
+    def test_a_rate_is_kept(self):
+        self.items({"n": n} for n in range(31))
+        self.pipeline([{"jq": ".", "rate": "20/s", "workers": 4}])
+        result, _ = self.run_pipeline(expect=0)
+        self.assertGreater(result.seconds, 1.4)
+
+    def test_an_error_budget_that_is_used_up_stops_the_run(self):
+        self.items({"n": n, "bad": n % 10 == 9} for n in range(1000))
+        stage = {"exec": self.handler(REFUSING), "name": "work"}
+        self.pipeline([{**stage, "on_error": {"tolerate": "5%"}}])
+        result, report = self.run_pipeline(expect=4)
+        self.assertEqual(report["dead_lettered"], 10)
+        self.assertIn("stage 'work': 10 of the last 100 items failed, and 5% are tolerated",
+                      result.err)
+        # The rest is still in the source.
+        self.pipeline([{**stage, "on_error": {"tolerate": 100}}])
+        _, rest = self.run_pipeline(expect=3)
+        self.assertEqual(rest["taken"], 1000 - report["taken"] + report["returned"])
+        self.assertEqual(report["dead_lettered"] + rest["dead_lettered"], 100)
+
+    def test_each_key_keeps_its_order(self):
+        chance = random.Random(3)
+        self.items({"n": n, "customer": chance.randrange(20)} for n in range(600))
+        flaky = self.handler(FLAKY)
+        stages = [{"exec": flaky, "name": name, "workers": 4, "retry": {"attempts": 50}}
+                  for name in ("first", "second")]
+        self.pipeline(stages, order_by=".customer",
+                      sink={"sqlite": {"file": "out.db", "table": "rows"}})
+        _, report = self.run_pipeline(expect=0)
+        self.assertGreater(report["retries"], 50)
+        rows = query(self.folder / "out.db", "select customer, n from rows order by rowid")
+        last = {}
+        for customer, n in rows:
+            self.assertGreater(n, last.get(customer, -1))
+            last[customer] = n
+        self.assertNotEqual([n for _, n in rows], sorted(n for _, n in rows))
+
+    def test_a_held_key_stays_held_until_its_letter_is_replayed(self):
+        self.items({"n": n, "customer": n % 2, "bad": n == 3} for n in range(6))
+        stage = {"exec": self.handler(REFUSING), "name": "work", "workers": 2}
+        settings = {"order_by": ".customer", "after_dead_letter": "hold_key"}
+        self.pipeline([stage], **settings)
+        self.run_pipeline(expect=3)
+        self.assertEqual(sorted(row["n"] for row in self.written()), [0, 1, 2, 4])
+
+        with open(self.folder / "in.ndjson", "a") as more:
+            more.write('{"n": 6, "customer": 0}\n{"n": 7, "customer": 1}\n')
+        result, _ = self.run_pipeline(expect=3)
+        self.assertIn("held", result.err)
+        self.assertEqual(sorted(row["n"] for row in self.written()), [0, 1, 2, 4, 6])
+
+        self.handler(REFUSING.replace('.get("bad")', '.get("worse")'))
+        self.assert_exit(self.brigade("dlq", "replay", self.ledger("policies")), 0)
+        self.assertEqual([row["n"] for row in self.written() if row["customer"] == 1], [1, 3, 5, 7])
+
+
+if __name__ == "__main__":
+    brigade_e2e.main()
