@@ -92,6 +92,8 @@ void write_policy(const component& what, std::ostream& out) {
       what.timeout_default.count() == 0 ? "of an attempt [none]" : "of an attempt [60s]");
   key("retry", "{ attempts: 5, backoff: 200ms..30s }", "then it is dead-lettered");
   key("on_error", "fail_fast", "the first dead letter ends the run [isolate]");
+  key("queue", "{ size: 64, kind: fifo, when_full: wait }", "what waits for it");
+  key("rate", "100/s", "attempts [no limit]");
 }
 
 void write_file(const cast& parts, std::ostream& out) {
@@ -102,7 +104,8 @@ void write_file(const cast& parts, std::ostream& out) {
          "#   brigade check NAME.yaml && brigade run NAME.yaml\n"
          "# A line that begins with # says what is possible, with its default or an example.\n";
   out << "# name: orders  # names the ledger [the file's name]\n"
-         "# state: ./state  # where the ledger is [the file's folder]\n";
+         "# state: ./state  # where the ledger is [the file's folder]\n"
+         "# order_by: .customer  # items of one key in their order [none]\n";
   out << "source:\n  ";
   write_component(*parts.source, "  ", out);
   if (!parts.stages.empty()) out << "stages:\n";

@@ -86,6 +86,7 @@ task<> engine::implementation::wait_out_pause(stage_run& stage, work_slot& own) 
     co_await guard.goes_on.wait();
   } catch (const cancelled&) {
     if (!until.caused_cancellation()) throw;
+    until.cancellation_ended();
   }
 }
 
