@@ -202,9 +202,10 @@ void engine::implementation::sort_out_in_order(std::vector<item*>& batch,
   held_back_ = &again;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     item& work = *batch[i];
+    if (settled_by_cut(stage, work)) continue;  // also one that failed, behind one that ended here
     if (result.failures[i]) {
       attempt_failed(stage, work, 0, *result.failures[i]);
-    } else if (!settled_by_cut(stage, work)) {
+    } else {
       again.push_back(&work);
       --work.tries;
     }
