@@ -47,9 +47,9 @@ void stage_store::put_back(item*&& one) {
   if (ranked_) {
     push_by_rank(one);
   } else if (kind_ == queue_kind::lifo) {
-    ring_.push_back(std::move(one));
+    ring_.push_back(std::forward<item*>(one));
   } else {
-    ring_.push_front(std::move(one));
+    ring_.push_front(std::forward<item*>(one));
   }
 }
 

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <utility>
 
 namespace brigade::detail {
 
@@ -68,7 +69,7 @@ class stage_store {
   void push(item*&& one) {
     if (kind_ == queue_kind::priority) [[unlikely]]
       return push_by_rank(one);
-    ring_.push_back(std::move(one));
+    ring_.push_back(std::forward<item*>(one));
   }
   item* pop() {
     if (kind_ != queue_kind::fifo) [[unlikely]]
