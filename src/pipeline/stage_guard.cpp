@@ -13,7 +13,6 @@
 namespace brigade {
 
 using namespace std::chrono_literals;
-using detail::item;
 using detail::stage_guard;
 using detail::work_slot;
 
