@@ -329,9 +329,9 @@ std::vector<letter_row> ledger_reader::dead_letters(const letter_filter& filter)
     row.bind_all(filter.include_settled, filter.stage, filter.error);
     while (row.step()) {
       letter_row each = read_letter(row);
-      if (!wanted.empty() && !wanted.contains(each.id) && !wanted.contains(each.business_id)) {
-        continue;
-      }
+      const bool named = wanted.contains(each.id) ||
+                         (!each.business_id.empty() && wanted.contains(each.business_id));
+      if (!wanted.empty() && !named) continue;
       result.push_back(std::move(each));
     }
     return result;
