@@ -81,10 +81,7 @@ void task_group::set_limit(std::size_t running_max) {
 task_group_statistics task_group::statistics() const {
   task_group_statistics result;
   result.running = alive_;
-  for (const detail::link* node = room_waiters_.front(); node != room_waiters_.end();
-       node = node->next) {
-    ++result.waiting_for_room;
-  }
+  result.waiting_for_room = room_waiters_.size();
   result.limit = limit_;
   result.spawned = spawned_;
   result.failed = failed_;

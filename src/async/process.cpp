@@ -37,22 +37,6 @@ std::string_view search_path(const process_options& options) {
   return inherited != nullptr ? inherited : "/usr/local/bin:/usr/bin:/bin";
 }
 
-/// The file to run. Looked up here and not in the child, where nothing may allocate.
-std::string find_program(const process_options& options) {
-  const std::string& name = options.command.front();
-  if (name.find('/') != std::string::npos) return name;
-  std::string_view folders = search_path(options);
-  while (!name.empty()) {
-    const std::size_t colon = folders.find(':');
-    const std::filesystem::path folder(folders.substr(0, colon));
-    const std::string candidate = std::filesystem::absolute(folder / name).string();
-    if (is_program(candidate)) return candidate;
-    if (colon == std::string_view::npos) break;
-    folders.remove_prefix(colon + 1);
-  }
-  throw start_error("command '" + name + "' not found in PATH", ENOENT);
-}
-
 std::vector<std::string> environment_of(const process_options& options) {
   std::vector<std::string> result;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -106,6 +90,22 @@ descriptor end_watcher(pid_t id) {
 }
 
 }  // namespace
+
+// Looked up here and not in the child, where nothing may allocate.
+std::string find_program(const process_options& options) {
+  const std::string& name = options.command.front();
+  if (name.find('/') != std::string::npos) return name;
+  std::string_view folders = search_path(options);
+  while (!name.empty()) {
+    const std::size_t colon = folders.find(':');
+    const std::filesystem::path folder(folders.substr(0, colon));
+    const std::string candidate = std::filesystem::absolute(folder / name).string();
+    if (is_program(candidate)) return candidate;
+    if (colon == std::string_view::npos) break;
+    folders.remove_prefix(colon + 1);
+  }
+  throw start_error("command '" + name + "' not found in PATH", ENOENT);
+}
 
 std::string to_string(const exit_status& status) {
   if (!status.was_signalled()) return "exit code " + std::to_string(status.code());

@@ -134,6 +134,7 @@ void queue_core::use_reserved(std::size_t weight) noexcept {
   BRIGADE_ASSERT(reserved_weight_ >= weight, "a weigher gave one item two weights");
   --reserved_;
   reserved_weight_ -= weight;
+  offer_ = nullptr;  // it may have been that of this room
 }
 
 void queue_core::take_back_room_grant(std::size_t weight) noexcept {

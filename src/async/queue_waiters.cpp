@@ -130,7 +130,6 @@ void putter::suspend_oddly() noexcept {
 void putter::finish_wait() {
   const wait_state how = std::exchange(state_, wait_state::idle);
   if (how == wait_state::ended) --core_.leaving_;
-  if (core_.offer_ == this) core_.offer_ = nullptr;  // a reserve goes, and its room is held on
   if (how == wait_state::granted && core_.waits_when_full()) core_.use_reserved(weight());
   if (how == wait_state::cancelled) task_->throw_cancelled();
   if (core_.closed_) throw queue_closed(core_.name_);
@@ -142,7 +141,6 @@ bool queue_core::take_up_offer() noexcept {
 }
 
 void putter::revoke() noexcept {
-  core_.offer_ = nullptr;
   if (core_.waits_when_full()) core_.take_back_room_grant(weight());
 }
 

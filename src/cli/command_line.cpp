@@ -13,8 +13,8 @@ namespace {
 
 constexpr const char* exit_codes =
     "Exit codes: 0 all delivered or filtered; 1 the run failed; 2 usage; 3 some dead-lettered or\n"
-    "dropped; 4 stopped by fail_fast; 5 stopped before the source's end; 78 the pipeline file is\n"
-    "absent or invalid; 130 third interrupt.";
+    "dropped; 4 stopped by fail_fast or a spent error budget; 5 stopped before the source's end;\n"
+    "78 the pipeline file is absent or invalid; 130 third interrupt.";
 
 /// Everything the options of all verbs write to; the verb that was given says which part counts.
 struct options {

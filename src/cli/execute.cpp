@@ -174,9 +174,13 @@ struct run_frame {
   std::filesystem::path unknown_ledger;  ///< where nobody was told of it yet; empty: they were
 };
 
-void fail(report& result, const std::string& why) {
+void add_error(report& result, const std::string& why) {
   if (!result.error.empty()) result.error += "; ";
   result.error += why;
+}
+
+void fail(report& result, const std::string& why) {
+  add_error(result, why);
   result.exit_code = exit_failed;
 }
 
@@ -184,8 +188,7 @@ void take_last_step(report& result, const run_frame& frame, ledger& account,
                     stop_signals& signals) {
   if (!is_due(*frame.last_step_of->then, result.exit_code)) return;
   if (signals.at_deadline()) {
-    if (!result.error.empty()) result.error += "; ";
-    result.error += "then: not started, the run was stopped and has no time left";
+    add_error(result, "then: not started, the run was stopped and has no time left");
     return;
   }
   // It may want to read it.

@@ -53,15 +53,6 @@ void add(yaml_node& map, std::string key, yaml_node value) {
   map.entries.push_back(yaml_entry{std::move(key), at, std::move(value)});
 }
 
-void place_all(yaml_node& node, position at) {
-  node.at = at;
-  for (yaml_node& item : node.items) place_all(item, at);
-  for (yaml_entry& entry : node.entries) {
-    entry.at = at;
-    place_all(entry.value, at);
-  }
-}
-
 /// `file` of `file:in.txt`, and what is behind the colon.
 struct word_and_rest {
   std::string word;
@@ -177,7 +168,7 @@ class line_reader {
       return std::ranges::find(what.fields, entry.key, &field_spec::name) != what.fields.end();
     });
     if (!has_field) return std::nullopt;
-    place_all(*fields, at);
+    place_at(*fields, at);
     return fields;
   }
 

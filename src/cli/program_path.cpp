@@ -1,10 +1,9 @@
 #include "cli/program_path.hpp"
 
+#include <brigade/async/process.hpp>
+
 #include <fmt/format.h>
 #include <unistd.h>
-
-#include <cstdlib>
-#include <sstream>
 
 namespace brigade::cli {
 namespace {
@@ -15,12 +14,12 @@ bool can_be_run(const std::filesystem::path& file) {
 }
 
 bool is_in_path(const std::string& program) {
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "/bin:/usr/bin" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (can_be_run(std::filesystem::path(folder.empty() ? "." : folder) / program)) return true;
+  try {
+    static_cast<void>(find_program(process_options({program})));
+    return true;
+  } catch (const start_error&) {
+    return false;
   }
-  return false;
 }
 
 }  // namespace

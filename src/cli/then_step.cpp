@@ -8,6 +8,7 @@
 #include <brigade/async/loop.hpp>
 #include <brigade/async/process.hpp>
 #include <brigade/async/timeout.hpp>
+#include <brigade/async/wait_for.hpp>
 
 #include <fmt/format.h>
 
@@ -18,8 +19,7 @@
 namespace brigade::cli {
 namespace {
 
-constexpr std::chrono::seconds grace{2};            // between TERM and KILL
-constexpr std::chrono::seconds last_words_time{1};  // for what it left in its pipes
+constexpr std::chrono::seconds grace{2};  // between TERM and KILL
 
 process_options program_of(const pipeline_config& config, const report& account,
                            const std::optional<std::filesystem::path>& report_file) {
@@ -64,11 +64,7 @@ class last_step {
     group.spawn(&last_step::copy_errors, this);
     group.spawn(&last_step::mind_the_stop, this);
     static_cast<void>(co_await child_.wait());
-    try {
-      co_await timeout(last_words_time, wait_for(drained_));
-    } catch (const timed_out&) {
-      exec::log_line(log_.label(), "something outside its process group keeps its output open");
-    }
+    co_await log_.last_words(drained_, "its process group");
     group.cancel("the last step has ended");
   }
 
@@ -91,7 +87,7 @@ class last_step {
   task<> mind_the_stop() {
     co_await stopping_.wait();
     try {
-      co_await timeout(left_, wait_for(hurry_));
+      co_await wait_for(hurry_.wait(), left_);
     } catch (const timed_out&) {
       left_ = {};
     }
@@ -100,8 +96,6 @@ class last_step {
     co_await sleep_for(grace);
     child_.kill_group();
   }
-
-  static task<> wait_for(event& flag) { co_await flag.wait(); }
 
   void stream_ended() {
     if (--streams_open_ == 0) drained_.set();

@@ -50,6 +50,9 @@ using environment = std::function<std::optional<std::string>(const std::string& 
 /// Replaces `${VAR}` and `${VAR:default}` in every scalar (not in keys).
 void expand_variables(yaml_node& node, const environment& lookup, problem_list& problems);
 
+/// Everything in `node` stands at the argument that gave it.
+void place_at(yaml_node& node, position at);
+
 /// Applies a `--set`, argument number `number` (from 1), `stages.charge.workers=8`: the path's last
 /// key is set to the value, read as YAML; keys that are missing on the way are made. Items of a
 /// list are addressed by their index from 0, or by name: their `name`, or else any of their keys.

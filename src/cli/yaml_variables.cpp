@@ -57,16 +57,6 @@ void expand_scalar(yaml_node& node, const environment& lookup, problem_list& pro
   node.text = std::move(result);
 }
 
-/// Everything in an overriding value stands at the `--set` that gave it.
-void place_at(yaml_node& node, position at) {
-  node.at = at;
-  for (yaml_node& item : node.items) place_at(item, at);
-  for (yaml_entry& entry : node.entries) {
-    entry.at = at;
-    place_at(entry.value, at);
-  }
-}
-
 std::vector<std::string_view> names_of(const yaml_node& item) {
   const yaml_entry* const name = item.find("name");
   if (name != nullptr && name->value.what == yaml_node::kind::scalar) return {name->value.text};
@@ -120,6 +110,15 @@ void expand_variables(yaml_node& node, const environment& lookup, problem_list& 
   if (node.what == yaml_node::kind::scalar) expand_scalar(node, lookup, problems);
   for (yaml_node& item : node.items) expand_variables(item, lookup, problems);
   for (yaml_entry& entry : node.entries) expand_variables(entry.value, lookup, problems);
+}
+
+void place_at(yaml_node& node, position at) {
+  node.at = at;
+  for (yaml_node& item : node.items) place_at(item, at);
+  for (yaml_entry& entry : node.entries) {
+    entry.at = at;
+    place_at(entry.value, at);
+  }
 }
 
 void apply_override(yaml_node& root, std::string_view assignment, int number,

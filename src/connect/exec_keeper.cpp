@@ -5,6 +5,7 @@
 #include <brigade/async/error.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/timeout.hpp>
+#include <brigade/async/wait_for.hpp>
 
 #include <signal.h>
 
@@ -16,13 +17,10 @@ namespace brigade::exec {
 
 namespace {
 
-constexpr milliseconds finish_time{500};       // between the end of its input and TERM
-constexpr milliseconds end_time{2000};         // between TERM and KILL
-constexpr milliseconds last_words_time{1000};  // for what a dead handler left in its pipes
+constexpr milliseconds finish_time{500};  // between the end of its input and TERM
+constexpr milliseconds end_time{2000};    // between TERM and KILL
 constexpr int exit_not_executable = 126;
 constexpr int exit_not_found = 127;
-
-task<> wait_for(event& flag) { co_await flag.wait(); }
 
 }  // namespace
 
@@ -73,11 +71,7 @@ task<> keeper::attend(task_group& group, process& child) {
   group.spawn(&keeper::watch, this, std::ref(child));
   co_await attention_.wait();
   co_await end_child(child);
-  try {
-    co_await timeout(last_words_time, wait_for(drained_));
-  } catch (const timed_out&) {
-    log_line(log_.label(), "something outside the handler's process group keeps its output open");
-  }
+  co_await log_.last_words(drained_, "the handler's process group");
   group.cancel("the handler has ended");
 }
 
@@ -101,7 +95,7 @@ task<> keeper::end_child(process& child) {
 task<bool> keeper::ended_within(milliseconds limit) {
   bool ended = true;
   try {
-    co_await timeout(limit, wait_for(exited_));
+    co_await wait_for(exited_.wait(), limit);
   } catch (const timed_out&) {
     ended = false;
   }

@@ -3,8 +3,10 @@
 #include "connect/exec_protocol.hpp"
 
 #include <brigade/async/timeout.hpp>
+#include <brigade/async/wait_for.hpp>
 #include <brigade/pipeline/log.hpp>
 
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -13,6 +15,7 @@ namespace brigade::exec {
 namespace {
 // A handler may write for ever, and faster than this reads: timeouts and stops must get through.
 constexpr std::size_t lines_between_yields = 64;
+constexpr std::chrono::seconds last_words_time{1};
 }  // namespace
 
 void log_line(std::string_view label, std::string_view text) {
@@ -41,6 +44,17 @@ task<> error_log::copy(descriptor& from, std::function<std::string_view()> item)
     }
   }
   if (!skipping && !lines.rest().empty()) take(lines.rest(), item());
+}
+
+task<> error_log::last_words(event& drained, std::string_view its_group) const {
+  try {
+    co_await wait_for(drained.wait(), last_words_time);
+  } catch (const timed_out&) {
+    std::string text("something outside ");
+    text += its_group;
+    text += " keeps its output open";
+    log_line(label_, text);
+  }
 }
 
 void error_log::take(std::string_view line, std::string_view item) {

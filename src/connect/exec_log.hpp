@@ -1,6 +1,7 @@
 /// What a child writes to its standard error, line by line into our log.
 #pragma once
 #include <brigade/async/descriptor.hpp>
+#include <brigade/async/event.hpp>
 #include <brigade/async/task.hpp>
 
 #include <functional>
@@ -25,6 +26,9 @@ class error_log {
   [[nodiscard]] const std::string& last_line() const { return last_line_; }
   void forget() { last_line_.clear(); }
   [[nodiscard]] const std::string& label() const { return label_; }
+  /// Waits a second for what a child that has ended left in its pipes, until it is `drained`; then
+  /// says that something outside `its_group` keeps them open.
+  task<> last_words(event& drained, std::string_view its_group) const;
 
  private:
   void take(std::string_view line, std::string_view item);

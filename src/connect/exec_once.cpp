@@ -25,7 +25,6 @@ namespace brigade::exec {
 
 namespace {
 
-constexpr milliseconds last_words_time{1000};
 constexpr int exit_try_again = 75;  // EX_TEMPFAIL of sysexits.h
 constexpr int exit_not_executable = 126;
 constexpr int exit_not_found = 127;
@@ -59,8 +58,6 @@ class single_run {
   event drained_{"what the command printed"};
 };
 
-task<> wait_for(event& flag) { co_await flag.wait(); }
-
 task<attempt_result> single_run::finish() {
   co_await with_group([&](task_group& group) { return attend(group); });
   co_return judge();
@@ -71,11 +68,7 @@ task<> single_run::attend(task_group& group) {
   group.spawn(&single_run::collect, this);
   group.spawn(&single_run::copy_errors, this);
   static_cast<void>(co_await child_.wait());
-  try {
-    co_await timeout(last_words_time, wait_for(drained_));
-  } catch (const timed_out&) {
-    log_line(log_.label(), "something outside the command's process group keeps its output open");
-  }
+  co_await log_.last_words(drained_, "the command's process group");
   group.cancel("the command has ended");
 }
 

@@ -51,10 +51,7 @@ stage_run::stage_run(int index_, stage_plan plan)
 }
 
 std::uint64_t stage_run::walk_retries() const {
-  std::uint64_t count = requeued != nullptr ? 1 : 0;
-  for (const link* node = retrying.front(); node != retrying.end(); node = node->next) ++count;
-  for (const link* node = due.front(); node != due.end(); node = node->next) ++count;
-  return count;
+  return retrying.size() + due.size() + (requeued != nullptr ? 1 : 0);
 }
 
 std::uint64_t stage_run::walk() const {

@@ -92,8 +92,7 @@ struct work_slot {
   bool probing = false;                 ///< the one a paused stage has let through
 };
 
-/// What a stage with a rate, an error budget or a changing number of workers asks before it starts
-/// an item.
+/// What a stage with a rate or an error budget asks before it starts an item.
 struct stage_guard {
   mutex turn{"a stage's turn"};  ///< who has it is the next to start an item
   std::optional<limiter> rate{};
@@ -374,8 +373,7 @@ class engine::implementation {
   cancel_scope* intake_scope_ = nullptr;
   cancel_scope* company_scope_ = nullptr;  ///< a batch that waits for more items
   std::optional<limiter> sink_rate_;
-  std::vector<item*>* held_back_ =
-      nullptr;  ///< where an item that failed in the sink stays in line
+  std::vector<item*>* held_back_ = nullptr;  ///< where what failed in the sink stays in line
   std::optional<detail::time_point> sink_pauses_until_;
   bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
   std::vector<task_handle<>> work_tasks_;

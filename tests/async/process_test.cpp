@@ -155,8 +155,10 @@ TEST(process, looks_for_its_program_where_its_own_path_says) {
   process_options options({"sh", "-c", "echo found"});
   options.env = {{"PATH", "/nonexistent:/bin"}};
   EXPECT_EQ(run(output_of(options)).text, "found\n");
+  EXPECT_EQ(find_program(options), "/bin/sh");
   options.env = {{"PATH", "/nonexistent"}};
   EXPECT_THROW(run(output_of(options)), start_error);
+  EXPECT_THROW(static_cast<void>(find_program(options)), start_error);
 }
 
 std::string start_failure(process_options options) {

@@ -4,13 +4,10 @@
 #include <brigade/async/select.hpp>
 #include <brigade/async/timeout.hpp>
 
-#include <exception>
-
 namespace brigade::sim {
 
 namespace {
 
-constexpr std::uint64_t steps_max = 50'000;
 using in_line = waiting_line::entry;
 
 queue_terms some_terms(world& all) {
@@ -20,15 +17,6 @@ queue_terms some_terms(world& all) {
   if (all.chance(4)) terms.weight_max = static_cast<std::size_t>(all.between(4, 12));
   if (all.chance(4)) terms.when_full = static_cast<overflow>(all.between(1, 3));
   return terms;
-}
-
-queue_options<parcel> options_for(const queue_terms& terms) {
-  queue_options<parcel> how(terms.items_max);
-  how.name(terms.name).when_full(terms.when_full);
-  if (terms.weight_max != 0) {
-    how.weight(terms.weight_max, [](const parcel& item) { return item->weight; });
-  }
-  return how;
 }
 
 }  // namespace
@@ -58,16 +46,7 @@ std::string channel_life::in_words() const {
 }
 
 std::string channel_life::run() {
-  loop_.before_each_step([this] { check_step(); });
-  loop_.kill_after(dies_after_ != 0 ? dies_after_ : steps_max);
-  try {
-    loop_.run(play());
-  } catch (const cancelled&) {
-    if (dies_after_ == 0) all_.judge.problem("it did not come to its end");
-    saw(feature::killed);
-  } catch (const std::exception& error) {
-    all_.judge.problem(error.what());
-  }
+  all_.play(loop_, dies_after_, play(), [this] { check_step(); });
   check_end();
   return all_.judge.first_problem();
 }

@@ -4,14 +4,11 @@
 #include <brigade/async/timeout.hpp>
 
 #include <concepts>
-#include <exception>
 #include <utility>
 
 namespace brigade::sim {
 
 namespace {
-
-constexpr std::uint64_t steps_max = 50'000;
 
 template <class Queue>
 constexpr taking_order order_of() {
@@ -73,16 +70,7 @@ std::string queue_life<Queue>::in_words() const {
 
 template <class Queue>
 std::string queue_life<Queue>::run() {
-  loop_.before_each_step([this] { check_step(); });
-  loop_.kill_after(dies_after_ != 0 ? dies_after_ : steps_max);
-  try {
-    loop_.run(play());
-  } catch (const cancelled&) {
-    if (dies_after_ == 0) all_.judge.problem("it did not come to its end");
-    saw(feature::killed);
-  } catch (const std::exception& error) {
-    all_.judge.problem(error.what());
-  }
+  all_.play(loop_, dies_after_, play(), [this] { check_step(); });
   check_end();
   return all_.judge.first_problem();
 }
@@ -234,14 +222,6 @@ template <class Queue>
 void queue_life<Queue>::abort(subject<Queue>& target) {
   const std::vector<parcel> left = target.queue.abort();
   target.model.aborted(left);
-}
-
-template <class Queue>
-task<> queue_life<Queue>::ended(task_handle<> of) {
-  try {
-    co_await of.join();
-  } catch (const cancelled&) {
-  }
 }
 
 template <class Queue>

@@ -42,7 +42,6 @@ class queue_life {
   void close(subject<Queue>& target);
   void abort(subject<Queue>& target);
   task<> finish();
-  task<> ended(task_handle<> of);
   void check_step();
   void check_end();
 

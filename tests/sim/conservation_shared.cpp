@@ -6,14 +6,12 @@
 #include <brigade/async/select.hpp>
 #include <brigade/async/timeout.hpp>
 
-#include <exception>
 #include <utility>
 
 namespace brigade::sim {
 
 namespace {
 
-constexpr std::uint64_t steps_max = 50'000;
 using in_line = waiting_line::entry;
 
 queue_terms some_terms(world& all) {
@@ -53,16 +51,7 @@ std::string shared_life::in_words() const {
 }
 
 std::string shared_life::run() {
-  loop_.before_each_step([this] { check_step(); });
-  loop_.kill_after(dies_after_ != 0 ? dies_after_ : steps_max);
-  try {
-    loop_.run(play());
-  } catch (const cancelled&) {
-    if (dies_after_ == 0) all_.judge.problem("it did not come to its end");
-    saw(feature::killed);
-  } catch (const std::exception& error) {
-    all_.judge.problem(error.what());
-  }
+  all_.play(loop_, dies_after_, play(), [this] { check_step(); });
   check_end();
   return all_.judge.first_problem();
 }
@@ -337,13 +326,6 @@ void shared_life::close() {
 void shared_life::abort() {
   const std::vector<parcel> left = queue_.abort();
   model_.aborted(left);
-}
-
-task<> shared_life::ended(task_handle<> of) {
-  try {
-    co_await of.join();
-  } catch (const cancelled&) {
-  }
 }
 
 task<> shared_life::finish() {

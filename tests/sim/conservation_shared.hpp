@@ -61,7 +61,6 @@ class shared_life {
   void close();
   void abort();
   task<> finish();
-  task<> ended(task_handle<> of);
   void check_step();
   void check_end();
 

@@ -1,30 +1,43 @@
 #include "sim/conservation_world.hpp"
 
+#include <brigade/async/error.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/timeout.hpp>
 
+#include <exception>
 #include <utility>
 
 namespace brigade::sim {
 
+namespace {
+constexpr std::uint64_t steps_max = 50'000;
+}  // namespace
+
+queue_options<parcel> options_for(const queue_terms& terms) {
+  using options = queue_options<parcel>;
+  options how =
+      terms.items_max == queue_terms::no_bound ? options(unbounded) : options(terms.items_max);
+  how.name(terms.name).when_full(terms.when_full);
+  if (terms.notes_holders) how.note_holders();
+  if (terms.weight_max != 0) {
+    how.weight(terms.weight_max, [](const parcel& item) { return item->weight; });
+  }
+  return how;
+}
+
 std::string own_name() { return loop::current().running()->name(); }
 
-task<> world::pause() {
-  switch (random.below(5)) {
-    case 0:
-      co_await yield();
-      [[fallthrough]];
-    case 1:
-      co_await yield();
-      break;
-    case 2:
-    case 3: {
-      const auto how_long = short_time();
-      co_await sleep_for(how_long);
-      break;
-    }
-    default:
-      break;
+void world::play(testing::virtual_loop& loop, std::uint64_t dies_after, task<> life,
+                 std::function<void()> check) {
+  loop.before_each_step(std::move(check));
+  loop.kill_after(dies_after != 0 ? dies_after : steps_max);
+  try {
+    loop.run(std::move(life));
+  } catch (const cancelled&) {
+    if (dies_after == 0) judge.problem("it did not come to its end");
+    saw(feature::killed);
+  } catch (const std::exception& error) {
+    judge.problem(error.what());
   }
 }
 

@@ -5,6 +5,7 @@
 #include "sim/conservation_line.hpp"
 #include "sim/conservation_model.hpp"
 #include "sim/conservation_oracle.hpp"
+#include "sim/pause.hpp"
 
 #include <brigade/async/event.hpp>
 #include <brigade/async/queue.hpp>
@@ -14,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,23 +37,26 @@ struct world {
   [[nodiscard]] int between(int least, int most) {
     return least + static_cast<int>(random.below(static_cast<std::uint64_t>(most - least) + 1));
   }
-  [[nodiscard]] std::chrono::milliseconds short_time() {
-    return std::chrono::milliseconds(random.below(3));
-  }
+  [[nodiscard]] std::chrono::milliseconds short_time() { return sim::short_time(random); }
   [[nodiscard]] parcel new_item(int producer, int number) {
     const int rank = up_to(2);
     const auto weight = static_cast<std::size_t>(between(1, static_cast<int>(weight_most)));
     return book.make(producer, number, rank, weight);
   }
-  /// Nothing, a turn or two, or a little time.
-  task<> pause();
+  task<> pause() { return sim::pause(random); }
   task<> before_a_put() {
     if (!makers_hurry) co_await pause();
   }
   task<> at_work();
+  /// Plays a life to its end, or until it is killed after so many steps (0: it is not), with a
+  /// check before each step.
+  void play(testing::virtual_loop& loop, std::uint64_t dies_after, task<> life,
+            std::function<void()> check);
   /// `body` under a deadline of one kind or another; false: it passed.
   task<bool> in_time(task<> body);
 };
+
+[[nodiscard]] queue_options<parcel> options_for(const queue_terms& terms);
 
 /// The name of the task that runs now.
 [[nodiscard]] std::string own_name();
@@ -74,19 +79,6 @@ struct subject {
   waiting_line putters;
   queue_model model;
   Queue queue;
-
- private:
-  static typename Queue::options options_for(const queue_terms& terms) {
-    using options = typename Queue::options;
-    options how =
-        terms.items_max == queue_terms::no_bound ? options(unbounded) : options(terms.items_max);
-    how.name(terms.name).when_full(terms.when_full);
-    if (terms.notes_holders) how.note_holders();
-    if (terms.weight_max != 0) {
-      how.weight(terms.weight_max, [](const parcel& item) { return item->weight; });
-    }
-    return how;
-  }
 };
 
 template <class Queue>

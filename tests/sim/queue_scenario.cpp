@@ -1,5 +1,7 @@
 #include "sim/queue_scenario.hpp"
 
+#include "sim/pause.hpp"
+
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
@@ -147,31 +149,12 @@ void queue_scenario::spawn_consumers(task_group& group, int count) {
   }
 }
 
-task<> queue_scenario::pause() {
-  switch (random_.below(5)) {
-    case 0:
-      co_await yield();
-      [[fallthrough]];
-    case 1:
-      co_await yield();
-      break;
-    case 2:
-    case 3: {
-      const auto how_long = short_time();
-      co_await sleep_for(how_long);
-      break;
-    }
-    default:
-      break;
-  }
-}
-
 // --- those who put ---
 
 task<> queue_scenario::produce(int producer) {
   const bool hasty = items_each_ > 100;  // never waits by itself: lives on its turn budget
   for (int number = 0; number < items_each_; ++number) {
-    if (!hasty) co_await pause();
+    if (!hasty) co_await pause(random_);
     const bool more = co_await put_somehow(label{producer, number});
     if (!more) co_return;
   }
@@ -205,7 +188,7 @@ task<bool> queue_scenario::put_in_time(label what) {
   for (;;) {
     try {
       auto body = put_one(what);
-      co_await timeout(short_time(), std::move(body));
+      co_await timeout(short_time(random_), std::move(body));
       co_return true;
     } catch (const timed_out&) {
     }
@@ -249,7 +232,7 @@ void queue_scenario::was_put(const label& what) {
 task<> queue_scenario::consume() {
   int lives = 2;
   for (;;) {
-    co_await pause();
+    co_await pause(random_);
     auto got = co_await take_somehow();
     if (got) {
       co_await use_or_fail(std::move(got));
@@ -271,7 +254,7 @@ task<ticket<queue_scenario::parcel>> queue_scenario::take_somehow() {
   while (way == 1 || way == 2) {
     try {
       auto body = take_one(on_cancel::raise);
-      auto got = co_await timeout(short_time(), std::move(body));
+      auto got = co_await timeout(short_time(random_), std::move(body));
       co_return std::move(got);
     } catch (const timed_out&) {
     }
@@ -294,31 +277,31 @@ task<> queue_scenario::use_or_fail(ticket<parcel> got) {
 
 task<> queue_scenario::use(ticket<parcel> got) {
   claim mine(*this, **got);
-  co_await pause();
+  co_await pause(random_);
   switch (random_.below(gives_back_ ? 9 : 6)) {
     case 0:
       got.done();
       mine.settle(&ends::done);
-      co_await pause();
+      co_await pause(random_);
       break;
     case 1:
       got.fail();
       mine.settle(&ends::failed);
-      co_await pause();
+      co_await pause(random_);
       break;
     case 2:
       mine.will_end_as(&ends::failed);
       throw spoiled("spoiled");
     case 3: {
       const ticket<parcel> handed_over = std::move(got);
-      co_await pause();
+      co_await pause(random_);
       mine.will_end_as(&ends::done);
       break;
     }
     case 6:
       got.give_back();
       mine.give_back();
-      co_await pause();
+      co_await pause(random_);
       break;
     default:
       mine.will_end_as(&ends::done);
@@ -336,7 +319,7 @@ void queue_scenario::saw_the_end() {
 task<> queue_scenario::sweep() {
   while (auto got = co_await jobs_.take()) {
     claim mine(*this, **got);
-    if (chance(3)) co_await pause();
+    if (chance(3)) co_await pause(random_);
     mine.will_end_as(&ends::done);
   }
   saw_the_end();
@@ -344,7 +327,7 @@ task<> queue_scenario::sweep() {
 
 task<> queue_scenario::wait_for_join() {
   for (int times = up_to(4); times > 0; --times) {
-    co_await pause();
+    co_await pause(random_);
     co_await jobs_.join();
     require(waiting_.empty() && held_ == 0, "join returned while there was work");
   }
@@ -356,7 +339,7 @@ task<> queue_scenario::make_trouble() {
   co_await squad_ready_.wait();
   const int times = up_to(60);
   for (int n = 0; n < times; ++n) {
-    co_await pause();
+    co_await pause(random_);
     do_harm();
   }
   if (!has_sweeper_) {
@@ -415,17 +398,10 @@ void queue_scenario::abort() {
   waiting_.clear();
 }
 
-task<> queue_scenario::ended(task_handle<> of) {
-  try {
-    co_await of.join();
-  } catch (const cancelled&) {
-  }
-}
-
 task<> queue_scenario::finish() {
   co_await trouble_over_.wait();
   for (std::size_t n = 0; n < producers_.size(); ++n) co_await ended(producers_[n]);
-  co_await pause();
+  co_await pause(random_);
   if (chance(4)) {
     abort();
   } else {

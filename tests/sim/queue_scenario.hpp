@@ -59,8 +59,6 @@ class queue_scenario {
   [[nodiscard]] task_handle<> some_victim();
   void do_harm();
   task<> finish();
-  task<> pause();
-  task<> ended(task_handle<> of);
 
   void close();
   void abort();
@@ -77,9 +75,6 @@ class queue_scenario {
   [[nodiscard]] bool chance(std::uint64_t one_in) { return random_.one_in(one_in); }
   [[nodiscard]] int up_to(int most) {
     return static_cast<int>(random_.below(static_cast<std::uint64_t>(most) + 1));
-  }
-  [[nodiscard]] std::chrono::milliseconds short_time() {
-    return std::chrono::milliseconds(random_.below(3));
   }
 
   testing::random_source random_;

@@ -69,6 +69,10 @@ struct process_options {
   std::filesystem::path cwd;               ///< where it runs; empty: here
 };
 
+/// The file that `start` runs: a name without a slash is looked up in PATH, that of `env` if it is
+/// there; one with a slash is given back as it is. Throws start_error when there is none.
+[[nodiscard]] std::string find_program(const process_options& options);
+
 class process {
  public:
   /// Completes:  when the program runs, in the sense that exec has succeeded.
