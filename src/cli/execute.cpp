@@ -108,7 +108,7 @@ std::vector<held_key> held_keys(const pipeline_plan& plan, const std::filesystem
     payload value(record::from_text(reader.letter(row.number).source_payload));
     if (row.stage_index < 0 || plan.from->decode(value)) continue;
     const std::string key = plan.order_key(value);
-    if (!key.empty()) held.push_back({key, row.id, row.stage_index});
+    if (!key.empty()) held.push_back({key, row.id, row.stage_index, row.partition, row.position});
   }
   return held;
 }

@@ -60,9 +60,16 @@ void occupy_closed_streams() {
   }
 }
 
+/// What was asked for and could not be written is a failure, such as a file on a full disk.
+int written(int exit_code) {
+  if (std::cout.flush() || exit_code != exit_ok) return exit_code;
+  std::cerr << "brigade: cannot write standard output\n";
+  return exit_failed;
+}
+
 int run_program(int argc, char** argv) {
   try {
-    return std::visit(dispatcher(), read_command_line(argc, argv));
+    return written(std::visit(dispatcher(), read_command_line(argc, argv)));
   } catch (const invalid_pipeline& error) {
     std::cerr << error.what() << '\n';
     return exit_invalid_pipeline;

@@ -25,6 +25,7 @@ auto made(const Make& make, const component_use& use, problem_list& problems)
 }
 
 /// `id`, `when` and their like are written as a `filter` is, so a filter can tell what is wrong.
+/// The time limit of a stage is of its work, not of these.
 void try_expression(const located_text& expression, const component_context& context,
                     const registry& known, problem_list& problems) {
   const component* const filter = known.find(component_kind::stage, "filter");
@@ -33,6 +34,7 @@ void try_expression(const located_text& expression, const component_context& con
   use.what = filter;
   use.at = expression.at;
   use.context = context;
+  use.context.attempt_timeout = {};
   use.values.set(filter->fields.front().name, expression.text);
   static_cast<void>(made(filter->make_stage, use, problems));
 }

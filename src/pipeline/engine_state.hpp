@@ -111,6 +111,7 @@ struct order_key {
     ring<item*> parked;
     std::optional<outcome> cut{};  ///< what becomes of those that come from now on
     std::string why{};
+    const held_key* letter = nullptr;  ///< of a run before, that cut it: for those behind it only
   };
   order_key(std::string name_, std::size_t stages) : name(std::move(name_)), lanes(stages) {}
   std::string name;
@@ -273,6 +274,7 @@ class engine::implementation {
   void drop(stage_run& at, item& work);
   void leave_lane(item& work);
   void settled_in_order(item& work, outcome result);
+  [[nodiscard]] bool is_cut(const detail::order_key::lane& lane, const detail::item& work) const;
   void settle_as_cut(stage_run& stage, item& work);
   [[nodiscard]] bool settled_by_cut(stage_run& stage, item& work);
   void abandon_lanes();

@@ -33,8 +33,10 @@ task<> engine::implementation::intake() {
     if (failed) stop_now(1, "source '" + plan.source_name + "': " + error_text(failed));
   }
   // What was read but never put into the first queue has not been started: it goes back, unless it
-  // could not be asked for again; then it is finished like what is under way.
-  if (!plan.from->replayable()) co_await take_in_hand();
+  // could not be asked for again; then it is finished like what is under way. So is the one that
+  // waits for room when the source has no end: a run that is drained has then nothing to return.
+  if (plan.from->replayable()) in_hand_.clear();
+  if (!plan.from->replayable() || !plan.from->finite()) co_await take_in_hand();
   in_hand_.clear();
   if (arriving_ != nullptr) {
     settle(*std::exchange(arriving_, nullptr), outcome::returned, plan.source_name,

@@ -46,7 +46,7 @@ std::optional<place> parse_place(std::string_view id) {
 
 constexpr std::string_view letter_columns =
     "SELECT letter, id, business_id, run, stage, stage_index, attempts, error, status, replayable, "
-    "at, replay_of FROM dead_letters ";
+    "at, replay_of, source, position FROM dead_letters ";
 
 letter_row read_letter(const statement& row) {
   letter_row result;
@@ -63,6 +63,8 @@ letter_row read_letter(const statement& row) {
   result.replayable = row.integer(9) != 0;
   result.at = row.text(10);
   result.replay_of = row.text(11);
+  result.partition = row.text(12);
+  result.position = row.unsigned_integer(13);
   return result;
 }
 
@@ -329,9 +331,9 @@ std::vector<letter_row> ledger_reader::dead_letters(const letter_filter& filter)
     row.bind_all(filter.include_settled, filter.stage, filter.error);
     while (row.step()) {
       letter_row each = read_letter(row);
-      if (!wanted.empty() && !wanted.contains(each.id) && !wanted.contains(each.business_id)) {
-        continue;
-      }
+      const bool named = wanted.contains(each.id) ||
+                         (!each.business_id.empty() && wanted.contains(each.business_id));
+      if (!wanted.empty() && !named) continue;
       result.push_back(std::move(each));
     }
     return result;

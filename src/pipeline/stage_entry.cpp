@@ -56,8 +56,11 @@ void engine::implementation::prepare_entries() {
     const auto at = static_cast<std::size_t>(std::clamp(held.stage_index, 0, last));
     order_key& key = key_named(held.key);
     order_key::lane& lane = key.lanes[at];
-    if (lane.cut) continue;
+    const bool is_first = !lane.cut || (lane.letter->partition == held.partition &&
+                                        held.position < lane.letter->position);
+    if (!is_first) continue;
     lane.cut = outcome::dead_lettered;
+    lane.letter = &held;
     lane.why = "held: item " + held.letter + " of its key is a dead letter";
     key.cut = true;
   }
@@ -105,7 +108,7 @@ task<> engine::implementation::enter(stage_run* from, stage_run& to, item*& held
   item& work = *held;
   if (to.priority) work.urgency = urgency_of(to.priority, work.value);
   const bool in_order = work.order != nullptr;
-  const bool cut = in_order && work.order->lanes[to.number()].cut.has_value();
+  const bool cut = in_order && is_cut(work.order->lanes[to.number()], work);
   const bool needs_lane = in_order && to.has_lanes && !cut;
   if (needs_lane && work.order->lanes[to.number()].taken) {
     held = nullptr;
@@ -162,7 +165,7 @@ void engine::implementation::leave_lane(item& work) {
   while (lane.parked.size() != 0) {
     item& next = *lane.parked.pop_front();
     next.place.unlink();
-    if (lane.cut) {
+    if (is_cut(lane, next)) {
       settle_as_cut(stage, next);
       continue;
     }
@@ -181,14 +184,22 @@ void engine::implementation::settled_in_order(item& work, outcome result) {
   order_key::lane& lane = key.lanes[static_cast<std::size_t>(work.stage)];
   const bool holds =
       result == outcome::dead_lettered && plan.rules.after_letter == after_dead_letter::hold_key;
-  if ((result == outcome::returned || holds) && !lane.cut) {
+  if ((result == outcome::returned || holds) && !is_cut(lane, work)) {
     const std::string id(work.id());
     lane.cut = result;
+    lane.letter = nullptr;
     lane.why = holds ? "held: item " + id + " of its key is a dead letter"
                      : "stopped: item " + id + " before it was returned";
     key.cut = true;
   }
   if (work.has_lane) leave_lane(work);
+}
+
+// A letter of a run before says nothing of what came before it and was not finished in that run.
+bool engine::implementation::is_cut(const order_key::lane& lane, const item& work) const {
+  if (!lane.cut || lane.letter == nullptr) return lane.cut.has_value();
+  return partitions_[work.partition] != lane.letter->partition ||
+         work.begin > lane.letter->position;
 }
 
 void engine::implementation::settle_as_cut(stage_run& stage, item& work) {
@@ -206,7 +217,7 @@ void engine::implementation::settle_as_cut(stage_run& stage, item& work) {
 
 // For the sink that has no lanes: an item that came before the one that cut its key's way.
 bool engine::implementation::settled_by_cut(stage_run& stage, item& work) {
-  if (work.order == nullptr || !work.order->lanes[stage.number()].cut) return false;
+  if (work.order == nullptr || !is_cut(work.order->lanes[stage.number()], work)) return false;
   settle_as_cut(stage, work);
   return true;
 }

@@ -60,6 +60,17 @@ std::vector<std::string> names(component_kind kind) {
   return result;
 }
 
+TEST(expressions, of_a_stage_may_need_libjq_though_its_attempts_have_a_time_limit) {
+  const auto with = [](const std::string& stage) {
+    return trouble_with("source: { stdin: {} }\nstages: [ { " + stage +
+                        " } ]\nsink: { stdout: {} }\n");
+  };
+  EXPECT_EQ(with("exec: [cat], when: .n % 2 == 0"), "");
+  EXPECT_EQ(with("exec: [cat], queue: { kind: { priority: '-.n' } }"), "");
+  EXPECT_NE(with("exec: [cat], when: '.n %'"), "");
+  EXPECT_NE(with("filter: .n % 2 == 0, timeout: 5s"), "");
+}
+
 TEST(component_verbs, list_has_a_line_for_every_component) {
   std::ostringstream out;
   EXPECT_EQ(list_verb(all_components(), out), 0);

@@ -459,6 +459,15 @@ class StreamTest(brigade_e2e.BrigadeTest):
         self.assertRegex(result.err, r"(?i)standard output|stdout")
         self.assertEqual(result.last_line()["returned"], 5)
 
+    def test_an_answer_that_cannot_be_written_is_exit_1(self):
+        for lost in (">&-", ">/dev/full"):
+            for verb in ("new file sqlite", "list", "help sink file"):
+                with self.subTest(lost, verb=verb):
+                    command = f'exec "$0" {verb} {lost}'
+                    result = self.start("-c", command, program(), command="/bin/sh").wait(15)
+                    self.assert_exit(result, 1)
+                    self.assertIn("standard output", result.err)
+
     def test_a_closed_standard_error_costs_only_the_messages(self):
         for lost in ("2>&-", "2>/dev/full"):
             with self.subTest(lost):

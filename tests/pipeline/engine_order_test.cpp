@@ -213,6 +213,25 @@ TEST(engine_order, a_key_held_by_a_letter_of_a_run_before_is_held_from_the_begin
   EXPECT_TRUE(std::ranges::none_of(got.all, [](int item) { return key_of(item) == 3; }));
 }
 
+TEST(engine_order, what_came_before_the_letter_of_a_run_before_is_not_held) {
+  virtual_loop loop;
+  delivered got;
+  pipeline_plan plan = pipeline("order")
+                           .from(numbers(20))
+                           .order_by(key_of)
+                           .stage("work", [](int) {})
+                           .to("out", [&](int item) { got.all.push_back(item); })
+                           .take_plan();
+  plan.rules.after_letter = after_dead_letter::hold_key;
+  // 3, 8, 13 and 18 have the key: at 2, 7, 12 and 17.
+  plan.held.push_back({"3", "items:0:17", 0, "items:0", 17});
+  plan.held.push_back({"3", "items:0:12", 0, "items:0", 12});
+  const report result = run_on(loop, std::move(plan));
+  EXPECT_EQ(result.count(outcome::dead_lettered), 1U);
+  std::erase_if(got.all, [](int item) { return key_of(item) != 3; });
+  EXPECT_EQ(got.all, (std::vector<int>{3, 8, 13}));
+}
+
 TEST(engine_order, one_key_takes_at_most_a_tenth_of_the_window) {
   virtual_loop loop;
   auto slow = [](int item) -> task<int> {

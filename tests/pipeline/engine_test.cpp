@@ -237,9 +237,10 @@ TEST(engine, one_that_is_stopped_before_it_runs_takes_nothing) {
   EXPECT_EQ(result.exit_code, 5);
 }
 
-/// A pipe: what was read is gone from it.
+/// Never at its end. A pipe, when what was read is gone from it.
 class pipe_source final : public source {
  public:
+  explicit pipe_source(bool replayable = false) : replayable_(replayable) {}
   task<> open(std::vector<partition_mark>, std::string) override { co_return; }
   task<std::vector<source_item>> read(std::size_t items_max) override {
     std::vector<source_item> batch;
@@ -250,11 +251,12 @@ class pipe_source final : public source {
   }
   [[nodiscard]] const std::vector<std::string>& partitions() const override { return names_; }
   [[nodiscard]] bool finite() const override { return false; }
-  [[nodiscard]] bool replayable() const override { return false; }
+  [[nodiscard]] bool replayable() const override { return replayable_; }
   [[nodiscard]] std::string fingerprint() const override { return "pipe"; }
   std::uint64_t given = 0;
 
  private:
+  bool replayable_;
   std::vector<std::string> names_{"pipe:0"};
 };
 
@@ -275,6 +277,29 @@ TEST(engine, what_was_read_from_a_pipe_is_in_the_account_however_it_stops) {
     const report result = run_and_drain(loop, std::move(plan), 1s, [&] { given = pipe.given; });
     EXPECT_EQ(result.taken, given);
     EXPECT_EQ(result.count(outcome::returned) == 0, stop_timeout == 1h);
+    EXPECT_TRUE(result.adds_up());
+  }
+}
+
+TEST(engine, a_drained_endless_source_has_nothing_returned_and_ends_with_0) {
+  for (const item_order order : {item_order::none, item_order::source}) {
+    virtual_loop loop;
+    auto slow = [](int item) -> task<int> {
+      co_await sleep_for(100ms);
+      co_return item;
+    };
+    pipeline_plan plan = pipeline("endless")
+                             .from(numbers(1))
+                             .stage("work", slow, {.queue_items_max = 2})
+                             .to("out", [](int) {})
+                             .take_plan();
+    plan.from = std::make_unique<pipe_source>(true);
+    plan.rules.stop_timeout = 1h;
+    plan.rules.order = order;
+    const report result = run_and_drain(loop, std::move(plan), 1s);
+    EXPECT_GT(result.count(outcome::delivered), 10U);
+    EXPECT_EQ(result.count(outcome::returned), 0U);
+    EXPECT_EQ(result.exit_code, 0);
     EXPECT_TRUE(result.adds_up());
   }
 }

@@ -224,6 +224,8 @@ TEST_F(ledger_reader_test, lists_dead_letters_by_stage_error_and_id) {
   filter = {};
   filter.ids = {"main:8f3a:0", "order 3", "main:8f3a:10"};
   EXPECT_EQ(numbers(filter), (expected{1, 3}));
+  filter.ids = {""};  // an empty id names no item, not those without a business id
+  EXPECT_EQ(numbers(filter), (expected{}));
 }
 
 TEST_F(ledger_reader_test, shows_a_letter_with_what_it_carries) {

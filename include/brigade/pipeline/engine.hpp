@@ -80,8 +80,10 @@ struct replay_entry {
 /// With `after_dead_letter::hold_key`, a key of which an item was dead-lettered in a run before.
 struct held_key {
   std::string key;
-  std::string letter;   ///< the item's id
-  int stage_index = 0;  ///< where it was
+  std::string letter;          ///< the item's id
+  int stage_index = 0;         ///< where it was
+  std::string partition = {};  ///< the item's; those before it in there, and itself, are not held
+  std::uint64_t position = 0;
 };
 
 struct pipeline_plan {

@@ -70,6 +70,8 @@ struct letter_row {
   bool replayable = true;
   std::string at;
   std::string replay_of;
+  std::string partition;  ///< what the id is made of
+  std::uint64_t position = 0;
   std::string payload;         ///< filled in by `letter` only
   std::string source_payload;  ///< likewise
 };
