@@ -107,7 +107,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers_ = &helpers;
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
     helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
-    helpers.spawn_named("staffing", [this] { return mind_the_workers(); }).set_background();
+    helpers.spawn_named("foreman", [this] { return look_at_workers(); }).set_background();
     co_await work();
     phase_ = run_phase::closing;
     return_the_rest();
@@ -194,6 +194,7 @@ void engine::implementation::spawn_work(task_group& group) {
   work_group_ = &group;
   auto keep = [this](task_handle<> handle) { work_tasks_.push_back(std::move(handle)); };
   keep(group.spawn_named("intake", [this] { return intake(); }));
+  keep(group.spawn_named("staffing", [this] { return keep_staffed(); }));
   for (auto& stage : stages_) {
     stage_run* run = stage.get();
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));

@@ -278,16 +278,17 @@ class engine::implementation {
   void close_if_drained(stage_run& stage);
 
   // staffing.cpp: who works at a stage
-  task<> mind_the_workers();
-  task<> wait_for_staff_matters();
+  task<> keep_staffed();
+  task<> look_at_workers();
+  task<> wait_for_next_look();
   task<> staff(stage_run& stage);
-  void rescale(stage_run& stage);
+  bool rescale(stage_run& stage);
   void bring_in(stage_run& stage, std::size_t id);
   [[nodiscard]] static std::size_t next_worker(stage_run& stage);
   [[nodiscard]] static std::vector<task_handle<>> send_off(stage_run& stage, std::size_t id);
   static void see_who_left(stage_run& stage);
   bool stays(stage_run& stage, detail::work_slot& own);
-  void look_for_hung(stage_run& stage);
+  bool look_for_hung(stage_run& stage);
   void tell_of_hung(const stage_run& stage, const detail::work_slot& own) const;
   [[nodiscard]] static int replacements(const stage_run& stage);
 
@@ -416,6 +417,7 @@ class engine::implementation {
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};
   event staff_moved_{"a worker that comes or goes"};
+  event looks_changed_{"the next look at the workers"};
 };
 
 }  // namespace brigade

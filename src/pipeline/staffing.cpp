@@ -1,9 +1,10 @@
 // Who works at a stage: workers that come and go while it runs, and hung ones that are replaced.
 //
-// One task looks after all stages. A worker goes between two items: one that waits for an item is
-// cancelled in that wait, where the queue keeps what it was promised; one with an item in hand is
-// told, and goes when it looks. A worker's number is given again, so there are never more numbers
-// than workers at once.
+// One task looks at all stages now and then, and another one, of the work, brings workers in and
+// sends them off: those are no background then, as the first one is. A worker goes between two
+// items: one that waits for an item is cancelled in that wait, where the queue keeps what it was
+// promised; one with an item in hand is told, and goes when it looks. A worker's number is given
+// again, so there are never more numbers than workers at once.
 //
 // A hung item stays where it is, in its slot and in the account. Its worker counts no more, so that
 // another comes; when it ends after all, its result counts, and one worker is too many.
@@ -103,25 +104,37 @@ void engine::implementation::scale(std::string_view stage, int workers, int work
   }
   if (workers < 1) throw std::invalid_argument("a stage has at least one worker");
   (*found)->set_workers(workers, workers_max);
+  looks_changed_.set();
   staff_moved_.set();
 }
 
-task<> engine::implementation::mind_the_workers() {
-  for (;;) {
+// Ends when there is no more work.
+task<> engine::implementation::keep_staffed() {
+  const auto is_open = [](const auto& stage) { return stage->body && !stage->input.closed(); };
+  while (std::ranges::any_of(stages_, is_open)) {
+    co_await staff_moved_.wait();
     staff_moved_.clear();
-    loop_->refresh_now();
     for (auto& stage : stages_) {
-      if (!stage->body || work_group_ == nullptr || phase_ >= run_phase::stopping) continue;
-      look_for_hung(*stage);
-      rescale(*stage);
-      co_await staff(*stage);
+      if (stage->body) co_await staff(*stage);
     }
-    co_await wait_for_staff_matters();
   }
 }
 
-task<> engine::implementation::wait_for_staff_matters() {
+task<> engine::implementation::look_at_workers() {
+  for (;;) {
+    co_await wait_for_next_look();
+    if (work_group_ == nullptr || phase_ >= run_phase::stopping) continue;
+    for (auto& stage : stages_) {
+      if (!stage->body || stage->input.closed()) continue;
+      const bool hangs = look_for_hung(*stage);
+      if (rescale(*stage) || hangs) staff_moved_.set();
+    }
+  }
+}
+
+task<> engine::implementation::wait_for_next_look() {
   loop_->refresh_now();
+  looks_changed_.clear();
   detail::time_point next = loop_->now() + look_max;
   for (const auto& stage : stages_) {
     if (!stage->body || stage->input.closed()) continue;
@@ -131,15 +144,16 @@ task<> engine::implementation::wait_for_staff_matters() {
   }
   deadline_scope until(std::max<std::chrono::nanoseconds>(next - loop_->now(), look_min));
   try {
-    co_await staff_moved_.wait();
+    co_await looks_changed_.wait();
   } catch (const cancelled&) {
     if (!until.caused_cancellation()) throw;
   }
+  loop_->refresh_now();
 }
 
 // Work that never waits keeps its loop to itself: more workers have nothing to do there.
-void engine::implementation::rescale(stage_run& stage) {
-  if (!stage.scaler || stage.immediate || stage.input.closed()) return;
+bool engine::implementation::rescale(stage_run& stage) {
+  if (!stage.scaler || stage.immediate) return false;
   std::size_t busy = 0;
   std::size_t held_up = 0;
   for (const work_slot& slot : stage.slots) {
@@ -159,7 +173,8 @@ void engine::implementation::rescale(stage_run& stage) {
   seen.waiting = queue.size > queue.granted && held_up * 4 <= hands;
   seen.busy = static_cast<int>((busy + per_worker - 1) / per_worker);
   seen.workers = stage.workers;
-  stage.wanted = stage.scaler->look(seen);
+  const int wanted = stage.scaler->look(seen);
+  return std::exchange(stage.wanted, wanted) != wanted;
 }
 
 task<> engine::implementation::staff(stage_run& stage) {
@@ -265,9 +280,9 @@ bool engine::implementation::stays(stage_run& stage, work_slot& own) {
   return false;
 }
 
-void engine::implementation::look_for_hung(stage_run& stage) {
+bool engine::implementation::look_for_hung(stage_run& stage) {
   const detail::time_point now = loop_->now();
-  if (now < stage.hung_look) return;
+  if (now < stage.hung_look) return false;
   const std::chrono::nanoseconds limit = hung_limit(stage.policy);
   stage.hung_look = now + limit;
   std::size_t found = 0;
@@ -283,6 +298,7 @@ void engine::implementation::look_for_hung(stage_run& stage) {
   if (found > named_max) {
     notice(fmt::format("stage '{}': {} more items hang", stage.name, found - named_max));
   }
+  return found != 0;
 }
 
 void engine::implementation::tell_of_hung(const stage_run& stage, const work_slot& own) const {

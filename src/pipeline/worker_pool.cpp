@@ -338,6 +338,7 @@ void engine::implementation::close_if_drained(stage_run& stage) {
   if (!stage.upstream_done || stage.inside != 0 || stage.input.closed()) return;
   stage.input.close();
   stage.due_arrived.set();
+  staff_moved_.set();
   const std::size_t next = static_cast<std::size_t>(stage.index) + 1;
   if (next < stages_.size()) upstream_ended(*stages_[next]);
 }

@@ -37,7 +37,7 @@ constexpr nanoseconds hold_max = 120s;
 constexpr nanoseconds usual_span = 5s;
 
 constexpr nanoseconds quiet_span = 5s;
-// Of those who leave, one in so many of the others stays as a reserve.
+// Beside those who were at work, one for so many of them stays as a reserve.
 constexpr int reserve_one_in = 4;
 
 double seconds(nanoseconds span) { return std::chrono::duration<double>(span).count(); }
@@ -247,7 +247,7 @@ void worker_scaler::let_the_idle_go(const sight& seen) {
   peak_ = std::max(peak_, seen.busy);
   if (seen.now - quiet_since_ < quiet_span) return;
   const double waiting = static_cast<double>(quiet_waited_) / static_cast<double>(quiet_looks_);
-  const int enough = std::max(least_, peak_ + (peak_ + reserve_one_in - 1) / reserve_one_in);
+  const int enough = std::max(least_, peak_ + peak_ / reserve_one_in);
   if (waiting < waiting_little && enough < wanted_) {
     wanted_ = enough;
     start_over(seen);

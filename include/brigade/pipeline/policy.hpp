@@ -77,8 +77,8 @@ struct stage_policy {
   milliseconds attempt_timeout{0};  ///< per attempt; 0: none
   milliseconds item_deadline{0};    ///< over all attempts of an item; 0: none
   /// An item in work for longer (one attempt) is hung: a notice names it, and another worker takes
-  /// its worker's place until it ends; so at most twice as many as `workers` are there.
-  /// 0: the notice alone, after `hung_notice_default`, or twice `attempt_timeout` if that is longer.
+  /// its worker's place until it ends; so at most twice as many as `workers` are there. 0: the
+  /// notice alone, after `hung_notice_default`, or twice `attempt_timeout` if that is longer.
   milliseconds hung_after{0};
   static constexpr milliseconds hung_notice_default{300'000};
   static constexpr milliseconds hung_never = milliseconds::max();
