@@ -101,6 +101,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   started_ = loop_->now();
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
+  be_reachable();
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto course = [this](task_group& helpers) -> task<> {
@@ -133,7 +134,21 @@ task<report> engine::implementation::execute(engine_resume resume) {
 void engine::implementation::leave_nothing_behind() {
   helpers_ = nullptr;
   work_group_ = nullptr;
+  if (plan.handle) plan.handle->detach();
   return_the_rest();
+}
+
+void engine::implementation::be_reachable() {
+  if (!plan.handle) return;
+  run_target own;
+  for (const auto& stage : stages_) {
+    if (stage->body) own.stages.push_back(stage->name);
+  }
+  own.scale = [this](const std::string& stage, int workers, int workers_max) {
+    scale(stage, workers, workers_max);
+  };
+  own.drain = [this] { drain(); };
+  plan.handle->attach(std::move(own));
 }
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.

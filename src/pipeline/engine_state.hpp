@@ -240,6 +240,7 @@ class engine::implementation {
   // engine.cpp: the course of a run
   void listen_to_journal();
   void leave_nothing_behind();
+  void be_reachable();
   task<> open_all();
   task<> open_unless_stopped();
   task<> work();

@@ -363,6 +363,12 @@ TEST(pipeline_config, policies_are_read) {
   EXPECT_EQ(config.sink.policy.rate.per, std::chrono::hours(1));
 }
 
+stage_policy stage_with(const std::string& keys) {
+  return read("source: { file: a }\nstages: [ { " + keys + " } ]\nsink: { null: {} }\n")
+      .stages.at(0)
+      .policy;
+}
+
 TEST(pipeline_config, workers_may_be_a_range) {
   for (const char* written : {"{ min: 2, max: 16 }", "2..16", "'2..16'", "{ max: 16, min: 2 }"}) {
     const auto policy = stage_with("jq: ., workers: " + std::string(written));

@@ -15,6 +15,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -299,6 +300,47 @@ TEST(scaling, of_what_is_not_there_or_to_nothing_is_refused) {
   EXPECT_THROW(own.scale("wrok", 2), std::invalid_argument);
   EXPECT_THROW(own.scale("null", 2), std::invalid_argument) << "a sink has no workers";
   EXPECT_THROW(own.scale("work", 0), std::invalid_argument);
+}
+
+TEST(run_handle, changes_workers_and_ends_a_run_from_another_thread) {
+  const run_handle running;
+  EXPECT_FALSE(running.scale("work", 4)) << "nothing runs";
+  EXPECT_FALSE(running.drain());
+  std::jthread outside;
+  std::set<std::string> seen;
+  int at_work = 0;
+  int most = 0;
+  bool drained = false;
+  const auto work = [&](int item) -> task<int> {
+    most = std::max(most, ++at_work);
+    if (item == 1) {
+      outside = std::jthread([running, &seen] {
+        seen.insert(running.scale("work", 6) ? "scaled" : "too late");
+        try {
+          static_cast<void>(running.scale("wrok", 6));
+        } catch (const std::invalid_argument& wrong) {
+          seen.insert(wrong.what());
+        }
+      });
+    }
+    co_await sleep_for(1ms);
+    if (most == 6 && !drained) drained = running.drain();
+    --at_work;
+    co_return item;
+  };
+  const report result = pipeline("reached")
+                            .from(endless())
+                            .stage("work", work)
+                            .to("null", [](int) {})
+                            .reached_by(running)
+                            .run();
+  outside.join();
+  EXPECT_EQ(most, 6);
+  EXPECT_EQ(result.exit_code, 5) << "it was ended before its source was";
+  EXPECT_EQ(result.taken, result.count(outcome::delivered));
+  EXPECT_EQ(seen, (std::set<std::string>{
+                      "scaled", "there is no stage 'wrok' whose workers could be changed"}));
+  EXPECT_FALSE(running.scale("work", 4)) << "it has run";
 }
 
 /// Counts attempts that begin and end, and what it is told of its workers.

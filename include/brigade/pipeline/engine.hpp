@@ -17,6 +17,7 @@
 #include <brigade/pipeline/mark.hpp>
 #include <brigade/pipeline/policy.hpp>
 #include <brigade/pipeline/report.hpp>
+#include <brigade/pipeline/run_handle.hpp>
 #include <brigade/pipeline/sink.hpp>
 #include <brigade/pipeline/source.hpp>
 #include <brigade/pipeline/stage.hpp>
@@ -26,6 +27,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,6 +108,7 @@ struct pipeline_plan {
   /// For replays: by position. Empty in an ordinary run.
   std::function<const replay_entry*(std::uint64_t begin)> replay;
   run_observer observer;
+  std::optional<run_handle> handle;  ///< reaches the run while it is executed
 };
 
 /// What a run continues from.

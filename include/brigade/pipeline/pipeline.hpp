@@ -9,12 +9,13 @@
 /// `fatal_error` say more, anything else is tried again by the stage's retry policy and then
 /// dead-lettered; the other items go on. The sink is called once an item, in order of arrival.
 ///
-/// Rules of a stage stand in its `stage_policy`: workers, retries, rate, error budget, queue. For a
+/// Rules of a stage stand in its `stage_policy`: workers (`{.workers = 2, .workers_max = 16}`: as
+/// many as bring something), retries, rate, error budget, queue, hung items. For a
 /// queue by priority a callable stands behind it: `stage("charge", charge, {}, urgency)`. And
 /// `from(orders).order_by(customer)` keeps the items of a customer in order through all stages.
 ///
-/// Thread safety: the loop's thread; `stop` from any. Lifetime: callables are copied in; what they
-/// refer to must outlive the run.
+/// Thread safety: the loop's thread; a `run_handle` from any. Lifetime: callables are copied in;
+/// what they refer to must outlive the run.
 #pragma once
 #include <brigade/async/loop.hpp>
 #include <brigade/async/task.hpp>
@@ -232,6 +233,11 @@ class ready_pipeline {
   }
   ready_pipeline& observe(run_observer observer) {
     plan_.observer = std::move(observer);
+    return *this;
+  }
+  /// From anywhere, also from other threads, while it runs.
+  ready_pipeline& reached_by(run_handle handle) {
+    plan_.handle = std::move(handle);
     return *this;
   }
   /// Keeps the account in this SQLite file; without it the account is the report alone.
