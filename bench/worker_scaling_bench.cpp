@@ -4,10 +4,11 @@
 //   5 ms             waits of 5 ms: as many as there may be
 //   1 or 100 ms      waits, half of them long: as many as there may be, and an uneven rate
 //
-// Each run lasts some seconds; the range's counts from its start, with the climb, and then without
-// its first quarter. Prints items a second of the best fixed number, and what the range reaches of
-// that; afterwards the load is cut to a tenth of what one worker can do, and the range has to come
-// back down. Loss is checked. Usage: worker_scaling_bench [seconds a run]
+// Prints items a second of the best fixed number, and what the range reaches of that in the second
+// half of its run, and in all of it, the climb included. Then the load is cut to two items a
+// second, and the range has to come back down. Loss is checked.
+//
+// Usage: worker_scaling_bench [seconds of the range's run; a fixed number has half of that]
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline.hpp>
 
@@ -48,7 +49,7 @@ task<std::uint64_t> work(load what, std::uint64_t item) {
 
 struct result {
   double all = 0;          ///< items a second
-  double after_climb = 0;  ///< without the first quarter
+  double after_climb = 0;  ///< in the second half
   int most = 0;            ///< workers that were wanted
   int at_end = 0;
   bool whole = false;
@@ -60,7 +61,7 @@ result run(load what, const brigade::stage_policy& policy, std::chrono::millisec
   std::uint64_t taken = 0;
   std::uint64_t delivered = 0;
   std::uint64_t sum = 0;
-  std::uint64_t at_quarter = 0;
+  std::uint64_t at_half = 0;
   std::uint64_t at_end = 0;
   result found;
   const auto began = steady::now();
@@ -74,7 +75,7 @@ result run(load what, const brigade::stage_policy& policy, std::chrono::millisec
     sum += item;
     ++delivered;
     const auto now = steady::now() - began;
-    if (now <= loaded / 4) at_quarter = delivered;
+    if (now <= loaded / 2) at_half = delivered;
     if (now <= loaded) at_end = delivered;
   };
   brigade::engine own(
@@ -94,7 +95,7 @@ result run(load what, const brigade::stage_policy& policy, std::chrono::millisec
   const brigade::report account = where.run(own.execute({}));
   const double seconds = std::chrono::duration<double>(loaded).count();
   found.all = static_cast<double>(at_end) / seconds;
-  found.after_climb = static_cast<double>(at_end - at_quarter) / (seconds * 0.75);
+  found.after_climb = static_cast<double>(at_end - at_half) / (seconds / 2);
   found.whole = account.exit_code == 0 && account.adds_up() && delivered == taken &&
                 sum == taken * (taken + 1) / 2;
   return found;
@@ -105,10 +106,10 @@ bool measure(const char* name, load what, std::chrono::milliseconds span) {
   int best_workers = 0;
   bool whole = true;
   for (int workers = 1; workers <= most_workers; workers *= 2) {
-    const result fixed = run(what, {.workers = workers}, span, 0ms);
+    const result fixed = run(what, {.workers = workers}, span / 2, 0ms);
     whole = whole && fixed.whole;
-    if (fixed.after_climb <= best) continue;
-    best = fixed.after_climb;
+    if (fixed.all <= best) continue;
+    best = fixed.all;
     best_workers = workers;
   }
   const brigade::stage_policy range{.workers = 1, .workers_max = most_workers};
@@ -129,7 +130,7 @@ bool measure(const char* name, load what, std::chrono::milliseconds span) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int seconds = argc > 1 ? std::max(std::atoi(argv[1]), 1) : 8;
+  const int seconds = argc > 1 ? std::max(std::atoi(argv[1]), 1) : 10;
   const std::chrono::milliseconds span(seconds * 1000);
   bool good = measure("processor", load::processor, span);
   good = measure("5 ms", load::even_wait, span) && good;

@@ -18,11 +18,13 @@ constexpr double loss_of_best_max = 0.9;
 constexpr double gain_clear = 1.5;
 constexpr double change_min = 1.3;
 
-// A difference counts when it is so many times its likely error.
-constexpr double sigmas = 2;
-constexpr double error_of_start_max = 0.15;
+// A difference counts when it is so many times its likely error. One too many is tried away again,
+// one too few is only missed: that a trial brings nothing has to be surer.
+constexpr double sigmas_yes = 1.5;
+constexpr double sigmas_no = 2;
+constexpr double error_of_start_max = 0.25;
 constexpr std::uint64_t looks_min = 8;
-constexpr nanoseconds start_max = 2s;
+constexpr nanoseconds start_max = 1s;
 constexpr nanoseconds trial_max = 5s;
 constexpr nanoseconds settle_max = 2s;
 
@@ -157,7 +159,7 @@ void worker_scaler::be_steady(const sight& seen) {
 // The throughput of as many workers is not what it was: what they do has changed.
 void worker_scaler::notice_change(const sight& seen) {
   const double rate = meter_.rate();
-  const double limit = std::log(change_min) + sigmas * std::sqrt(2 * meter_.variance());
+  const double limit = std::log(change_min) + sigmas_no * std::sqrt(2 * meter_.variance());
   if (usual_ && std::abs(std::log(rate / *usual_)) > limit) return start_over(seen);
   if (!usual_) usual_ = rate;
   meter_.begin(seen.now, seen.done, seen.waiting);
@@ -193,7 +195,8 @@ worker_scaler::verdict worker_scaler::exceeds(double factor) const {
   if (meter_.looks() <= looks_min || before_.rate() == 0) return verdict::open;
   if (meter_.count() < static_cast<std::uint64_t>(std::max(2, wanted_))) return verdict::open;
   const double margin = std::log(meter_.rate() / before_.rate()) - std::log(factor);
-  const double error = sigmas * std::sqrt(meter_.variance() + before_.variance());
+  const double error =
+      std::sqrt(meter_.variance() + before_.variance()) * (margin > 0 ? sigmas_yes : sigmas_no);
   const auto patient_until = static_cast<std::uint64_t>(wanted_) * 2 + 2;
   const bool late = meter_.elapsed() >= trial_max && meter_.count() >= patient_until;
   if (std::abs(margin) < error && !late) return verdict::open;
