@@ -5,7 +5,6 @@
 #include <brigade/pipeline/pipeline.hpp>
 #include <brigade/pipeline/policy.hpp>
 #include <brigade/pipeline/report.hpp>
-#include <brigade/pipeline/run_handle.hpp>
 #include <brigade/pipeline/sink.hpp>
 #include <brigade/pipeline/source.hpp>
 #include <brigade/pipeline/stage.hpp>

@@ -101,7 +101,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   started_ = loop_->now();
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
-  be_reachable();
+  if (plan.outcomes) plan.outcomes->on_room = [this] { window_moved_.set(); };
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto course = [this](task_group& helpers) -> task<> {
@@ -134,21 +134,8 @@ task<report> engine::implementation::execute(engine_resume resume) {
 void engine::implementation::leave_nothing_behind() {
   helpers_ = nullptr;
   work_group_ = nullptr;
-  if (plan.handle) plan.handle->detach();
   return_the_rest();
-}
-
-void engine::implementation::be_reachable() {
-  if (!plan.handle) return;
-  run_target own;
-  for (const auto& stage : stages_) {
-    if (stage->body) own.stages.push_back(stage->name);
-  }
-  own.scale = [this](const std::string& stage, int workers, int workers_max) {
-    scale(stage, workers, workers_max);
-  };
-  own.drain = [this] { drain(); };
-  plan.handle->attach(std::move(own));
+  if (plan.outcomes) plan.outcomes->on_room = nullptr;
 }
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.
@@ -300,8 +287,12 @@ report engine::implementation::account() const {
   result.pipeline = plan.name;
   result.taken = taken_;
   result.settled = settled_;
+  result.sources = sources_;
   for (const detail::link* node = live_.front(); node != live_.end(); node = node->next) {
-    if (!static_cast<const item::hook*>(node)->self->is_child()) ++result.in_flight;
+    const item& work = *static_cast<const item::hook*>(node)->self;
+    if (work.is_child()) continue;
+    ++result.in_flight;
+    ++result.sources[partition_source_[work.partition]].in_flight;
   }
   result.seconds = seconds_since_start();
   for (const auto& stage : stages_) {

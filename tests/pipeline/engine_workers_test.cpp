@@ -1,12 +1,14 @@
 // Workers that come and go: by order, by load, and in the place of one that hangs.
 #include "pipeline/engine_fixture.hpp"
 
+#include <brigade/async/group.hpp>
 #include <brigade/async/mutex.hpp>
 #include <brigade/async/timeout.hpp>
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -302,45 +304,57 @@ TEST(scaling, of_what_is_not_there_or_to_nothing_is_refused) {
   EXPECT_THROW(own.scale("work", 0), std::invalid_argument);
 }
 
-TEST(run_handle, changes_workers_and_ends_a_run_from_another_thread) {
-  const run_handle running;
-  EXPECT_FALSE(running.scale("work", 4)) << "nothing runs";
-  EXPECT_FALSE(running.drain());
-  std::jthread outside;
-  std::set<std::string> seen;
+// Before its first step, in the middle, and when it is over.
+TEST(scaling, of_a_run_that_was_started_in_a_group) {
+  virtual_loop where(1);
+  std::vector<int> most;
   int at_work = 0;
-  int most = 0;
-  bool drained = false;
   const auto work = [&](int item) -> task<int> {
-    most = std::max(most, ++at_work);
-    if (item == 1) {
-      outside = std::jthread([running, &seen] {
-        seen.insert(running.scale("work", 6) ? "scaled" : "too late");
-        try {
-          static_cast<void>(running.scale("wrok", 6));
-        } catch (const std::invalid_argument& wrong) {
-          seen.insert(wrong.what());
-        }
-      });
-    }
-    co_await sleep_for(1ms);
-    if (most == 6 && !drained) drained = running.drain();
+    most.push_back(++at_work);
+    co_await sleep_for(10ms);
     --at_work;
     co_return item;
   };
-  const report result = pipeline("reached")
-                            .from(endless())
-                            .stage("work", work)
+  report result;
+  auto body = [&](task_group& group) -> task<> {
+    pipeline_run day =
+        pipeline("day").from(numbers(300)).stage("work", work).to("null", [](int) {}).start(group);
+    EXPECT_THROW(day.scale("wrok", 2), std::invalid_argument);
+    EXPECT_THROW(day.scale("work", 0), std::invalid_argument);
+    day.scale("work", 3);
+    co_await sleep_for(105ms);
+    EXPECT_EQ(*std::ranges::max_element(most), 3);
+    EXPECT_THROW(day.scale("wrok", 2), std::invalid_argument);
+    day.scale("work", 7);
+    result = co_await day.finished();
+    day.scale("work", 1);
+  };
+  auto main = [&]() -> task<> { co_await with_group(body); };
+  where.run(main());
+  EXPECT_EQ(result.count(outcome::delivered), 300U);
+  EXPECT_EQ(*std::ranges::max_element(most), 7);
+}
+
+// The threads are as many as the workers.
+TEST(elastic_workers, of_a_stage_that_blocks_get_a_thread_each) {
+  loop own;
+  std::atomic<int> at_work = 0;
+  std::atomic<int> most = 0;
+  const auto nap_on_thread = [&](int item) {
+    const int now = ++at_work;
+    for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) continue;
+    std::this_thread::sleep_for(2ms);
+    --at_work;
+    return item;
+  };
+  const report result =
+      test::run_on(own, pipeline("threads")
+                            .from(numbers(400))
+                            .blocking("nap", nap_on_thread, {.workers = 1, .workers_max = 4})
                             .to("null", [](int) {})
-                            .reached_by(running)
-                            .run();
-  outside.join();
-  EXPECT_EQ(most, 6);
-  EXPECT_EQ(result.exit_code, 5) << "it was ended before its source was";
-  EXPECT_EQ(result.taken, result.count(outcome::delivered) + result.count(outcome::returned));
-  EXPECT_EQ(seen, (std::set<std::string>{
-                      "scaled", "there is no stage 'wrok' whose workers could be changed"}));
-  EXPECT_FALSE(running.scale("work", 4)) << "it has run";
+                            .take_plan());
+  EXPECT_EQ(result.count(outcome::delivered), 400U);
+  EXPECT_EQ(most, 4);
 }
 
 /// Counts attempts that begin and end, and what it is told of its workers.

@@ -17,7 +17,6 @@
 #include <brigade/pipeline/mark.hpp>
 #include <brigade/pipeline/policy.hpp>
 #include <brigade/pipeline/report.hpp>
-#include <brigade/pipeline/run_handle.hpp>
 #include <brigade/pipeline/sink.hpp>
 #include <brigade/pipeline/source.hpp>
 #include <brigade/pipeline/stage.hpp>
@@ -27,12 +26,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace brigade {
+
+namespace detail {
+class outcome_board;
+}
 
 struct stage_plan {
   std::string name;
@@ -108,7 +110,8 @@ struct pipeline_plan {
   /// For replays: by position. Empty in an ordinary run.
   std::function<const replay_entry*(std::uint64_t begin)> replay;
   run_observer observer;
-  std::optional<run_handle> handle;  ///< reaches the run while it is executed
+  /// Who reads the outcomes while it runs (see outcome_stream.hpp); null: nobody.
+  std::shared_ptr<detail::outcome_board> outcomes;
 };
 
 /// What a run continues from.
