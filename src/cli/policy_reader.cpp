@@ -43,9 +43,10 @@ yaml_node written_out(const yaml_node& value) {
   const std::size_t dots = value.text.find("..");
   if (value.what != yaml_node::kind::scalar || dots == std::string::npos) return value;
   yaml_node least = value;
+  least.quoted = false;  // a range is a text, quoted or not
   least.text.resize(dots);
-  yaml_node most = value;
-  most.text.erase(0, dots + 2);
+  yaml_node most = least;
+  most.text = value.text.substr(dots + 2);
   yaml_node range = value;
   range.what = yaml_node::kind::map;
   range.entries.push_back({"min", value.at, std::move(least)});

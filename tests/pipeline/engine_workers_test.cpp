@@ -8,16 +8,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
+#include <barrier>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -335,26 +334,27 @@ TEST(scaling, of_a_run_that_was_started_in_a_group) {
   EXPECT_EQ(*std::ranges::max_element(most), 7);
 }
 
-// The threads are as many as the workers.
-TEST(elastic_workers, of_a_stage_that_blocks_get_a_thread_each) {
-  loop own;
-  std::atomic<int> at_work = 0;
-  std::atomic<int> most = 0;
-  const auto nap_on_thread = [&](int item) {
-    const int now = ++at_work;
-    for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) continue;
-    std::this_thread::sleep_for(2ms);
-    --at_work;
+// From the second item on four have to meet, on as many threads.
+TEST(scaling, of_a_stage_that_blocks_gives_each_worker_a_thread) {
+  loop where;
+  auto together = std::make_shared<std::barrier<>>(4);
+  const auto meet = [together](int item) {
+    if (item > 1) together->arrive_and_wait();
     return item;
   };
-  const report result =
-      test::run_on(own, pipeline("threads")
-                            .from(numbers(400))
-                            .blocking("nap", nap_on_thread, {.workers = 1, .workers_max = 4})
-                            .to("null", [](int) {})
-                            .take_plan());
-  EXPECT_EQ(result.count(outcome::delivered), 400U);
-  EXPECT_EQ(most, 4);
+  engine* running = nullptr;
+  const auto deliver = [&](int item) {
+    if (item == 1) running->scale("meet", 4);
+  };
+  engine own(pipeline("threads")
+                 .from(numbers(41))
+                 .blocking("meet", meet, {.workers = 1})
+                 .to("null", deliver)
+                 .take_plan(),
+             nullptr);
+  running = &own;
+  auto main = [&]() -> task<report> { co_return co_await own.execute({}); };
+  EXPECT_EQ(where.run(main()).count(outcome::delivered), 41U);
 }
 
 /// Counts attempts that begin and end, and what it is told of its workers.
