@@ -381,9 +381,8 @@ TEST(pipeline_config, workers_may_be_a_range) {
   expect_messages({
       in_stage("jq: ., workers: { min: 2 }",
                {"orders.yaml:3:23: 'workers' needs both ends of a range: { min: 2, max: 16 }"}),
-      in_stage(
-          "jq: ., workers: { min: 2, mx: 4 }",
-          {"orders.yaml:3:33: unknown key 'mx' in 'workers' of stage 'jq'; did you mean 'max'?"}),
+      in_stage("jq: ., workers: { min: 2, mx: 4 }",
+               {"orders.yaml:3:33: unknown key 'mx' in 'workers' of stage 1; did you mean 'max'?"}),
       in_stage("jq: ., workers: 4..2",
                {"orders.yaml:3:23: 'workers' is a range from more to less: turn it round"}),
       in_stage("jq: ., workers: 0..2", {"orders.yaml:3:23: 'workers' must be at least 1, not 0"}),
