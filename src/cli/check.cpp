@@ -46,6 +46,12 @@ void check_files(const pipeline_config& config, problem_list& problems) {
   }
 }
 
+void check_letters(const ledger_config& ledger, problem_list& problems) {
+  if (ledger.letters.empty() || std::filesystem::is_directory(ledger.letters.parent_path())) return;
+  problems.add(ledger.letters_at, fmt::format("there is no folder {} for the dead letters: make it",
+                                              ledger.letters.parent_path().string()));
+}
+
 /// Commands are looked for where they would be started; what they are given is their own affair.
 void check_programs(const pipeline_config& config, problem_list& problems) {
   const auto check = [&](const std::vector<std::string>& command, position at) {
@@ -120,6 +126,7 @@ int check_verb(const check_options& options, const registry& known, std::ostream
   if (!options.offline) {
     check_files(config, problems);
     check_programs(config, problems);
+    check_letters(config.ledger, problems);
   }
   for (const std::string& warning : warnings_of(config, parts)) out << warning << '\n';
   for (const std::string& line : problems.lines(config.where)) err << line << '\n';

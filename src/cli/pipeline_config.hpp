@@ -54,6 +54,9 @@ struct ledger_config {
   ledger_mode mode = ledger_mode::full;  ///< the default depends on the source
   std::optional<milliseconds> keep{};    ///< how long finished runs stay
   std::optional<std::uint64_t> bytes_max{};
+  std::filesystem::path letters{};  ///< absolute; the file of dead letters; empty: none
+  position letters_at{};
+  std::optional<std::uint64_t> letters_bytes_max{};
 };
 
 /// The last step, after the run.
