@@ -90,6 +90,8 @@ struct pipeline_config {
   std::optional<located_text> order_by;
   std::vector<stage_config> stages;
   sink_config sink;
+  int threads = 1;  ///< for work that does not wait
+  position threads_at{};
   run_policy run;
   bool gives_up_after_default = true;  ///< `give_up_after` is not in the file
   ledger_config ledger;

@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, 5> sink_keys = {"name", "timeout", "retry
 constexpr std::array<std::string_view, 1> source_keys = {"name"};
 
 constexpr std::int64_t workers_max = 10'000;
+constexpr std::int64_t threads_max = 256;
 constexpr std::int64_t items_max = 10'000'000;
 constexpr std::int64_t attempts_max = 1'000'000;
 
@@ -238,7 +239,7 @@ void read_order(value_reader& reader, const yaml_node& root, pipeline_config& co
   }
 }
 
-void read_planned(value_reader& reader, const yaml_node& root) {
+void read_planned(value_reader& reader, const yaml_node& root, pipeline_config& config) {
   static constexpr std::array<std::string_view, 1> planned = {"admin"};
   for (const std::string_view key : planned) {
     if (const yaml_entry* const entry = root.find(key)) {
@@ -246,8 +247,9 @@ void read_planned(value_reader& reader, const yaml_node& root) {
     }
   }
   if (const yaml_entry* const threads = root.find("threads")) {
-    const auto count = reader.integer("threads", threads->value, 1);
-    if (count && *count > 1) not_yet(reader, threads->value.at, "'threads' above 1");
+    const auto count = reader.integer("threads", threads->value, 1, threads_max);
+    config.threads = static_cast<int>(count.value_or(1));
+    config.threads_at = threads->value.at;
   }
 }
 
@@ -315,7 +317,7 @@ void read_run_keys(value_reader& reader, const yaml_node& root, pipeline_config&
     }
   }
   read_order(reader, root, config);
-  read_planned(reader, root);
+  read_planned(reader, root, config);
 }
 
 }  // namespace brigade::cli

@@ -66,6 +66,18 @@ class PoliciesTest(brigade_e2e.BrigadeTest):
         self.assertEqual(rows, [(report["dropped"],)])
         self.assertIn({"n": 299}, self.written())
 
+    def test_threads_change_nothing_but_who_computes(self):
+        self.items({"n": n, "key": n % 7} for n in range(2000))
+        self.pipeline([{"jq": 'if .n % 100 == 99 then error("bad") else .twice = .n * 2 end',
+                        "workers": 8}], threads=3, order_by=".key")
+        _, report = self.run_pipeline(expect=3)
+        self.assertEqual((report["delivered"], report["dead_lettered"]), (1980, 20))
+        written = self.written()
+        self.assertTrue(all(row["twice"] == 2 * row["n"] for row in written))
+        for key in range(7):
+            numbers = [row["n"] for row in written if row["key"] == key]
+            self.assertEqual(numbers, sorted(numbers))
+
     def test_a_rate_is_kept(self):
         self.items({"n": n} for n in range(31))
         self.pipeline([{"jq": ".", "rate": "20/s", "workers": 4}])
