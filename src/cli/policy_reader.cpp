@@ -222,7 +222,7 @@ void read_order(value_reader& reader, const yaml_node& root, pipeline_config& co
 }
 
 void read_planned(value_reader& reader, const yaml_node& root) {
-  static constexpr std::array<std::string_view, 2> planned = {"dead_letters", "admin"};
+  static constexpr std::array<std::string_view, 1> planned = {"dead_letters"};
   for (const std::string_view key : planned) {
     if (const yaml_entry* const entry = root.find(key)) {
       not_yet(reader, entry->at, fmt::format("'{}'", key));

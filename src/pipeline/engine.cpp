@@ -26,6 +26,7 @@ void engine::stop_now(int exit_code, std::string why) {
 }
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
+run_status engine::status() { return impl_->status(); }
 
 namespace {
 constexpr std::chrono::seconds close_limit{10};
@@ -98,12 +99,16 @@ task<report> engine::implementation::execute(engine_resume resume) {
   started_ = loop_->now();
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
+  if (plan.observer.board) show_on_board();
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto course = [this](task_group& helpers) -> task<> {
     helpers_ = &helpers;
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
     helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
+    if (plan.observer.board) {
+      helpers.spawn_named("status board", [this] { return keep_board(); }).set_background();
+    }
     co_await work();
     phase_ = run_phase::closing;
     return_the_rest();
@@ -130,6 +135,8 @@ void engine::implementation::leave_nothing_behind() {
   helpers_ = nullptr;
   work_group_ = nullptr;
   return_the_rest();
+  is_over_ = true;
+  if (plan.observer.board) leave_board();
 }
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.
@@ -147,6 +154,8 @@ void engine::implementation::listen_to_journal() {
   };
   journal_->on_full = [tell](bool full) {
     tell([full](implementation& own) {
+      own.journal_full_since_.reset();
+      if (full) own.journal_full_since_ = own.loop_->now();
       own.notice(full ? "the ledger's disk is full: waiting for room, nothing is lost"
                       : "the ledger's disk has room again");
     });
@@ -195,11 +204,8 @@ void engine::implementation::spawn_work(task_group& group) {
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
     if (!run->body) continue;
     for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      const bool ruled = run->guard || stages_[run->number() + 1]->selective;
-      auto handle = group.spawn_named(
-          run->name + " worker " + std::to_string(slot), [this, run, slot, ruled] {
-            return ruled ? worker<true>(*run, slot) : worker<false>(*run, slot);
-          });
+      auto handle = group.spawn_named(run->name + " worker " + std::to_string(slot),
+                                      [this, run, slot] { return worker_for(*run, slot); });
       run->slots[slot].worker = handle;
       keep(std::move(handle));
     }
