@@ -22,9 +22,9 @@ constexpr auto beat_every = 1s;
 // Of a sink's batch.
 constexpr std::size_t measured_of_batch = 16;
 
-// Grows whenever a stage has done something.
+// Grows whenever a stage has come to an end with something. What only arrives moves nothing.
 std::uint64_t work_done(const detail::stage_run& stage) {
-  std::uint64_t done = stage.in + stage.born + stage.passed + stage.retries;
+  std::uint64_t done = stage.passed;
   for (const std::uint64_t count : stage.settled) done += count;
   for (const worker_report& each : stage.workers) done += each.items + each.failed;
   return done;
@@ -56,7 +56,7 @@ task<> engine::implementation::keep_board() {
 }
 
 void engine::implementation::look_for_progress() {
-  std::uint64_t done = taken_ + units_taken_ + (taken_ - window_items_);
+  std::uint64_t done = taken_ - window_items_;  // finished durably
   for (const auto& stage : stages_) done += work_done(*stage);
   if (progressed_at_ && done == progress_seen_ && is_pending()) return;
   progress_seen_ = done;

@@ -43,7 +43,7 @@ std::string culprit(const run_status& now) {
         slowest == nullptr || stage.busy.front().seconds > slowest->busy.front().seconds;
     if (longer) slowest = &stage;
   }
-  if (slowest == nullptr) return fmt::format("{} items are in flight", now.in_flight);
+  if (slowest == nullptr) return "nobody works on any item";
   const worker_status& oldest = slowest->busy.front();
   std::string text =
       fmt::format("{} '{}' has {} in work since {}", slowest->is_sink ? "sink" : "stage",
@@ -80,6 +80,10 @@ health liveness(const run_status& now, std::chrono::milliseconds stuck_after) {
   if (!now.waits_because.empty()) {
     return {true, fmt::format("alive; nothing has moved for {}, and should not: {}",
                               whole_seconds(now.stalled), now.waits_because)};
+  }
+  if (now.in_flight == 0) {
+    return {false, fmt::format("stuck: {} outcomes have not become durable for {}",
+                               now.window_items, whole_seconds(now.stalled))};
   }
   return {false, fmt::format("stuck: {} items are in flight and nothing has moved for {}; {}",
                              now.in_flight, whole_seconds(now.stalled), culprit(now))};
