@@ -181,7 +181,7 @@ struct stage_run {
   std::array<std::uint64_t, retry_reason_count> retries_by_reason{};
   std::unique_ptr<stage_meter> meter;  ///< null: nobody wants to know
 
-  void count_retry(const item& work) {
+  [[gnu::cold, gnu::noinline]] void count_retry(const item& work) {
     ++retries;
     ++retries_by_reason[static_cast<std::size_t>(work.why_again)];
   }
