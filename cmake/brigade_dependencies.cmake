@@ -1,7 +1,8 @@
 # Everything brigade links, all of it packaged by Debian 12; scripts/setup installs it.
 #
-# The program needs everything but prometheus-cpp, without which it has no admin endpoint. A project that takes in the libraries alone (BRIGADE_CLI off)
-# needs what `pipeline` needs; a connector whose library is missing is then left out, with a line.
+# The program needs everything but prometheus-cpp: without, it has no admin endpoint. A project that
+# takes in the libraries alone (BRIGADE_CLI off) needs what `pipeline` needs; a connector whose
+# library is missing is then left out, with a line.
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(SQLite3 REQUIRED)

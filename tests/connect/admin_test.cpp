@@ -1,7 +1,9 @@
 #include "connect/admin_pages.hpp"
 #include "connect/admin_routes.hpp"
 
+#include <brigade/async/timeout.hpp>
 #include <brigade/connect/admin.hpp>
+#include <brigade/pipeline.hpp>
 #include <brigade/pipeline/config_spec.hpp>
 
 #include <arpa/inet.h>
@@ -11,8 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace brigade {
@@ -283,6 +290,33 @@ TEST(admin_server, turns_what_a_status_throws_into_an_answer) {
   one.say(get("/status"));
   const std::string heard = one.hear("no status\n");
   EXPECT_EQ(heard.substr(0, 12), "HTTP/1.1 500") << heard;
+}
+
+TEST(admin_server, is_attached_to_a_typed_pipeline) {
+  std::atomic<bool> asked = false;
+  auto until_asked = [&, n = 0]() mutable -> task<std::optional<int>> {
+    co_await sleep_for(1ms);
+    if (asked) co_return std::nullopt;
+    co_return ++n;
+  };
+  auto ready = pipeline("orders").from(until_asked).to("out", [](int) {});
+  auto board = std::make_shared<status_board>();
+  run_observer watching;
+  watching.board = board;
+  ready.observe(watching);
+  const admin_server admin(admin_options("127.0.0.1:0"), [board] { return board->look(); });
+  std::string heard;
+  std::thread asking([&] {
+    while (heard.find("HTTP/1.1 200") == std::string::npos) {
+      const client one(admin.address());
+      one.say(get("/readyz"));
+      heard = one.hear("ready");
+    }
+    asked = true;
+  });
+  const report result = ready.run();
+  asking.join();
+  EXPECT_EQ(result.exit_code, 0);
 }
 
 TEST(admin_server, says_that_its_address_is_taken) {

@@ -240,7 +240,8 @@ class AdminTest(brigade_e2e.BrigadeTest):
                    "    links = [os.readlink(f'/proc/self/fd/{fd}') for fd in range(3, 200)\n"
                    "             if os.path.lexists(f'/proc/self/fd/{fd}')]\n"
                    "    given = json.loads(line)\n"
-                   "    print(json.dumps({'id': given['id'], 'ok': {'links': links}}), flush=True)\n")
+                   "    answer = {'id': given['id'], 'ok': {'links': links}}\n"
+                   "    print(json.dumps(answer), flush=True)\n")
         self.write("numbers.ndjson", numbers(3))
         self.pipeline(source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
                       stages=[{"exec": python(self.folder / "fds.py")}],
