@@ -100,6 +100,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
   if (plan.observer.board) show_on_board();
+  if (plan.outcomes) plan.outcomes->on_room = [this] { window_moved_.set(); };
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto course = [this](task_group& helpers) -> task<> {
@@ -137,6 +138,7 @@ void engine::implementation::leave_nothing_behind() {
   return_the_rest();
   is_over_ = true;
   if (plan.observer.board) leave_board();
+  if (plan.outcomes) plan.outcomes->on_room = nullptr;
 }
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.
@@ -293,8 +295,12 @@ report engine::implementation::account() const {
   result.pipeline = plan.name;
   result.taken = taken_;
   result.settled = settled_;
+  result.sources = sources_;
   for (const detail::link* node = live_.front(); node != live_.end(); node = node->next) {
-    if (!static_cast<const item::hook*>(node)->self->is_child()) ++result.in_flight;
+    const item& work = *static_cast<const item::hook*>(node)->self;
+    if (work.is_child()) continue;
+    ++result.in_flight;
+    ++result.sources[partition_source_[work.partition]].in_flight;
   }
   result.seconds = seconds_since_start();
   for (const auto& stage : stages_) {
