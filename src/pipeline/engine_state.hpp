@@ -375,6 +375,7 @@ class engine::implementation {
   [[nodiscard]] stage_status status_of(const stage_run& stage) const;
   void add_workers(const stage_run& stage, stage_status& line) const;
   void add_write(stage_status& line) const;
+  [[nodiscard]] std::string why_closed() const;
   [[nodiscard]] std::vector<connection_status> connections() const;
   [[nodiscard]] std::vector<pause_status> pauses() const;
   [[nodiscard]] std::string why_nothing_moves(const run_status& now) const;

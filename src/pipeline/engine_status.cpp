@@ -175,14 +175,15 @@ stage_status engine::implementation::status_of(const stage_run& stage) const {
 
 void engine::implementation::add_workers(const stage_run& stage, stage_status& line) const {
   struct holder {
-    const detail::work_slot* slot;
+    std::size_t slot;
     const item* held;
   };
   std::vector<holder> busy;
-  for (const detail::work_slot& slot : stage.slots) {
+  for (std::size_t at = 0; at < stage.slots.size(); ++at) {
+    const detail::work_slot& slot = stage.slots[at];
     const item* held = slot.current;
     if (held == nullptr && !slot.children.empty()) held = slot.children.front();
-    if (held != nullptr) busy.push_back({&slot, held});
+    if (held != nullptr) busy.push_back({at, held});
   }
   line.busy_workers = busy.size();
   const auto shown = std::min(busy.size(), stage_status::busy_max);
@@ -190,14 +191,15 @@ void engine::implementation::add_workers(const stage_run& stage, stage_status& l
       busy.begin(), std::next(busy.begin(), static_cast<std::ptrdiff_t>(shown)), busy.end(),
       [](const holder& a, const holder& b) { return a.held->came_here() < b.held->came_here(); });
   busy.resize(shown);
-  for (const auto& [slot, held] : busy) {
+  for (const auto& [at, held] : busy) {
     worker_status one;
-    one.slot = static_cast<int>(slot - stage.slots.data());
+    one.slot = static_cast<int>(at);
     one.item = held->id();
     one.attempt = std::max(held->tries, 1);
     one.seconds = seconds_since(held->came_here());
-    if (slot->worker && !slot->worker->done()) {
-      const detail::waiter* wait = task_handle<>(*slot->worker).record().waiting_on();
+    const auto& worker = stage.slots[at].worker;
+    if (worker && !worker->done()) {
+      const detail::waiter* wait = task_handle<>(*worker).record().waiting_on();
       if (wait != nullptr) one.waits_for = wait->describe();
     }
     line.busy.push_back(std::move(one));
@@ -216,6 +218,12 @@ void engine::implementation::add_write(stage_status& line) const {
   line.busy.push_back(std::move(write));
 }
 
+std::string engine::implementation::why_closed() const {
+  const bool full =
+      window_items_ >= plan.rules.window_items_max || window_bytes_ >= plan.rules.window_bytes_max;
+  return full ? "the window is full" : "outcomes wait for their reader";
+}
+
 std::vector<connection_status> engine::implementation::connections() const {
   std::vector<connection_status> result;
   connection_status from;
@@ -226,7 +234,7 @@ std::vector<connection_status> engine::implementation::connections() const {
     from.state = "stopped";
   } else if (!window_open() || arriving_ != nullptr) {
     from.state = "waiting";
-    from.text = window_open() ? "for room in the first queue" : "the window is full";
+    from.text = window_open() ? "for room in the first queue" : why_closed();
   } else {
     from.state = "reading";
   }
@@ -264,7 +272,7 @@ std::vector<pause_status> engine::implementation::pauses() const {
         seconds_since(stage->guard->paused_since));
   }
   if (phase_ == run_phase::running && !source_ended_ && !window_open()) {
-    add("backpressure", {}, "the window is full", 0);
+    add("backpressure", {}, why_closed(), 0);
     result.back().stops_intake = false;
   }
   return result;
