@@ -135,7 +135,8 @@ void add_stages(page& out, const run_status& now) {
 /// Those that can be are there with 0: an alert wants to see a series before it is 1.
 void add_pauses(page& out, const run_status& now) {
   out.begin(MetricType::Gauge, "paused", "1 while something is held up, by the reason");
-  for (const char* const known : {"backpressure", "error_budget", "ledger_full", "sink_down"}) {
+  for (const char* const known :
+       {"backpressure", "dead_letters_full", "error_budget", "ledger_full", "sink_down"}) {
     bool active = false;
     for (const pause_status& pause : now.pauses) active = active || pause.reason == known;
     out.add(active ? 1.0 : 0.0, {{"reason", known}});

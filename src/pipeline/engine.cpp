@@ -154,12 +154,12 @@ void engine::implementation::listen_to_journal() {
   journal_->on_failed = [tell](const std::string& error) {
     tell([error](implementation& own) { own.journal_failed(error); });
   };
-  journal_->on_full = [tell](bool full) {
-    tell([full](implementation& own) {
-      own.journal_full_since_.reset();
-      if (full) own.journal_full_since_ = own.loop_->now();
-      own.notice(full ? "the ledger's disk is full: waiting for room, nothing is lost"
-                      : "the ledger's disk has room again");
+  journal_->on_full = [tell](const std::string& what) {
+    tell([what](implementation& own) {
+      own.journal_full_ = what;
+      own.journal_full_since_ = own.loop_->now();
+      own.notice(what.empty() ? "outcomes can be recorded again: there is room"
+                              : what + ": waiting for room, nothing is lost");
     });
   };
 }

@@ -428,7 +428,8 @@ class engine::implementation {
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
   std::optional<detail::time_point> outage_since_;
   std::string outage_;  ///< what the sink said
-  std::optional<detail::time_point> journal_full_since_;
+  std::string journal_full_;  ///< what is; empty: it has room
+  detail::time_point journal_full_since_;
   bool source_ended_ = false;
   int stop_code_ = 0;
   std::string stop_reason_;

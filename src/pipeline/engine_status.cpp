@@ -263,8 +263,10 @@ std::vector<pause_status> engine::implementation::pauses() const {
     add("sink_down", plan.sink_name, "sink '" + plan.sink_name + "' is down: " + outage_,
         seconds_since(*outage_since_));
   }
-  if (journal_full_since_) {
-    add("ledger_full", {}, "the ledger's disk is full", seconds_since(*journal_full_since_));
+  if (!journal_full_.empty()) {
+    const bool letters = journal_full_.find("dead letters") != std::string::npos;
+    add(letters ? "dead_letters_full" : "ledger_full", {}, journal_full_,
+        seconds_since(journal_full_since_));
   }
   for (const auto& stage : stages_) {
     if (!stage->guard || !stage->guard->paused) continue;

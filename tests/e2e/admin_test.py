@@ -175,6 +175,18 @@ class AdminTest(brigade_e2e.BrigadeTest):
         self.wait_for(port, "/readyz", 200, within=30)
         self.end(running)
 
+    def test_says_that_there_is_no_room_for_dead_letters(self):
+        running, port = self.start_listening(
+            admin={"stuck_after": "1s"}, stages=[{"jq": 'error("bad")'}],
+            dead_letters={"file": "letters.ndjson", "max": "1KiB"}, stop_timeout="1s")
+        why = self.wait_for(port, "/readyz", 503, within=20)
+        self.assertRegex(why, r"^not ready: paused: dead_letters_full: ")
+        wait_until(lambda: self.metrics(port)["brigade_stalled_seconds",
+                                              'pipeline="service"'] > 2, 20, "a stall")
+        self.assertEqual(self.ask(port, "/livez")[0], 200)
+        running.signal(signal.SIGTERM)
+        running.wait(20)
+
     def test_is_not_for_web_pages(self):
         running, port = self.start_listening()
         for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example"):

@@ -77,9 +77,10 @@ struct worker_status {
 
 /// Something that is held up on purpose, and why.
 struct pause_status {
-  std::string reason;  ///< `sink_down`, `ledger_full`, `error_budget`, `backpressure`
-  std::string where;   ///< the stage or sink; empty: the whole run
-  std::string text;    ///< for people
+  /// `sink_down`, `ledger_full`, `dead_letters_full`, `error_budget`, `backpressure`
+  std::string reason;
+  std::string where;  ///< the stage or sink; empty: the whole run
+  std::string text;   ///< for people
   double seconds = 0;
   bool stops_intake = true;  ///< false: what is slow is slow, and nothing is wrong
 };
