@@ -427,7 +427,7 @@ class engine::implementation {
   detail::time_point started_;
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
   std::optional<detail::time_point> outage_since_;
-  std::string outage_;  ///< what the sink said
+  std::string outage_;        ///< what the sink said
   std::string journal_full_;  ///< what is; empty: it has room
   detail::time_point journal_full_since_;
   bool source_ended_ = false;
