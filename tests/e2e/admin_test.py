@@ -178,7 +178,8 @@ class AdminTest(brigade_e2e.BrigadeTest):
     def test_says_that_there_is_no_room_for_dead_letters(self):
         running, port = self.start_listening(
             admin={"stuck_after": "1s"}, stages=[{"jq": 'error("bad")'}],
-            dead_letters={"file": "letters.ndjson", "max": "1KiB"}, stop_timeout="1s")
+            dead_letters={"file": "letters.ndjson", "max": "1KiB"}, window={"items": 20},
+            stop_timeout="1s")
         wait_until(lambda: "paused: dead_letters_full: " in self.ask(port, "/readyz")[1], 20,
                    "/readyz to say that there is no room for dead letters")
         wait_until(lambda: self.metrics(port)["brigade_stalled_seconds",
