@@ -29,6 +29,7 @@ void engine::scale(std::string_view stage, int workers, int workers_max) {
 }
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
+run_status engine::status() { return impl_->status(); }
 
 namespace {
 constexpr std::chrono::seconds close_limit{10};
@@ -101,6 +102,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   started_ = loop_->now();
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
+  if (plan.observer.board) show_on_board();
   if (plan.outcomes) plan.outcomes->on_room = [this] { window_moved_.set(); };
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
@@ -109,6 +111,9 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
     helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
     helpers.spawn_named("foreman", [this] { return look_at_workers(); }).set_background();
+    if (plan.observer.board) {
+      helpers.spawn_named("status board", [this] { return keep_board(); }).set_background();
+    }
     co_await work();
     phase_ = run_phase::closing;
     return_the_rest();
@@ -135,6 +140,8 @@ void engine::implementation::leave_nothing_behind() {
   helpers_ = nullptr;
   work_group_ = nullptr;
   return_the_rest();
+  is_over_ = true;
+  if (plan.observer.board) leave_board();
   if (plan.outcomes) plan.outcomes->on_room = nullptr;
 }
 
@@ -153,6 +160,8 @@ void engine::implementation::listen_to_journal() {
   };
   journal_->on_full = [tell](const std::string& what) {
     tell([what](implementation& own) {
+      own.journal_full_ = what;
+      own.journal_full_since_ = own.loop_->now();
       own.notice(what.empty() ? "outcomes can be recorded again: there is room"
                               : what + ": waiting for room, nothing is lost");
     });

@@ -223,7 +223,6 @@ std::size_t engine::implementation::next_worker(stage_run& stage) {
 
 void engine::implementation::bring_in(stage_run& stage, std::size_t id) {
   stage.staff[id] = presence::here;
-  const bool ruled = stage.guard || stages_[stage.number() + 1]->selective;
   const auto per_worker = static_cast<std::size_t>(stage.per_worker);
   for (std::size_t slot = id * per_worker; slot < (id + 1) * per_worker; ++slot) {
     work_slot& own = stage.slots[slot];
@@ -231,10 +230,8 @@ void engine::implementation::bring_in(stage_run& stage, std::size_t id) {
     if (!has_gone(own)) continue;
     own.heed = false;
     stage_run* const run = &stage;
-    auto handle = work_group_->spawn_named(
-        stage.name + " worker " + std::to_string(slot), [this, run, slot, ruled] {
-          return ruled ? worker<true>(*run, slot) : worker<false>(*run, slot);
-        });
+    auto handle = work_group_->spawn_named(stage.name + " worker " + std::to_string(slot),
+                                           [this, run, slot] { return worker_for(*run, slot); });
     own.worker = handle;
     work_tasks_.push_back(std::move(handle));
   }
