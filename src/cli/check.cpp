@@ -17,8 +17,8 @@ namespace {
 
 std::string with_workers(const stage_config& stage) {
   const std::string& name = stage.use.context.name;
-  return stage.policy.workers == 1 ? name
-                                   : fmt::format("{} ({} workers)", name, stage.policy.workers);
+  const std::string workers = workers_text(stage.policy);
+  return workers == "1" ? name : fmt::format("{} ({} workers)", name, workers);
 }
 
 std::string flow_of(const pipeline_config& config) {
