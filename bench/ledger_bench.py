@@ -50,35 +50,27 @@ def timed(arguments, folder, expect):
 
 def run_and_watch(brigade, folder, items):
     """Seconds, and the memory at a tenth and at the end, by the rows that are in the ledger."""
-    log = open(folder / "log", "wb")
     began = time.monotonic()
-    running = subprocess.Popen([brigade, "run", "orders.yaml", "--progress", "none"], cwd=folder,
-                               stderr=log, stdout=log)
+    with open(folder / "log", "wb") as log:
+        running = subprocess.Popen([brigade, "run", "orders.yaml", "--progress", "none"],
+                                   cwd=folder, stderr=log, stdout=log)
     early = last = 0
-    source = folder / "orders.ndjson"
     while running.poll() is None:
-        time.sleep(0.05)
-        now = resident_bytes(running.pid)
-        last = now or last
-        if not early and read_so_far(running.pid, source) >= 0.1:
-            early = now
+        time.sleep(0.1)
+        last = resident_bytes(running.pid) or last
+        if not early and delivered_so_far(folder) >= items / 10:
+            early = last
     wall = time.monotonic() - began
     if running.returncode != 3:
         sys.exit(f"exit {running.returncode}\n{(folder / 'log').read_text()[-2000:]}")
     return wall, early, last
 
 
-def read_so_far(pid, source):
-    """The share of the source that has been read: the offset of its descriptor."""
-    for entry in pathlib.Path(f"/proc/{pid}/fd").glob("*"):
-        try:
-            if entry.resolve() != source.resolve():
-                continue
-            position = pathlib.Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text().split()[1]
-        except (FileNotFoundError, IndexError):
-            return 0
-        return int(position) / source.stat().st_size
-    return 0
+def delivered_so_far(folder):
+    try:
+        return one(folder / "orders.ledger.db", "select delivered from runs") or 0
+    except (sqlite3.Error, TypeError):  # not there yet
+        return 0
 
 
 def one(database, sql):
