@@ -106,6 +106,27 @@ TEST(memory_source, a_producer_that_fails_ends_the_run_and_nothing_is_lost) {
   EXPECT_TRUE(result.adds_up());
 }
 
+TEST(memory_source, a_producer_may_throw_anything) {
+  virtual_loop loop;
+  auto broken = []() -> std::optional<int> { throw 42; };
+  const report result =
+      run_on(loop, pipeline("library")
+                       .from(producer("history", slowly(100, 2, 1h)), producer("poetry", broken))
+                       .to("out", [](int) {})
+                       .take_plan());
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.error.find("int"), std::string::npos) << result.error;
+  EXPECT_TRUE(result.adds_up());
+}
+
+TEST(memory_source_death, producers_of_one_name_are_refused) {
+  auto two_alike = [] {
+    static_cast<void>(
+        pipeline("library").from(producer("shelf", numbers(2)), producer("shelf", numbers(3))));
+  };
+  EXPECT_DEATH(two_alike(), "a name of its own");
+}
+
 TEST(memory_source, a_channel_is_a_source_that_ends_with_its_last_sender) {
   virtual_loop loop;
   std::vector<int> got;
