@@ -1,8 +1,12 @@
 // What the parts of the engine share: items on their way, stages at work, the account so far.
 //
 // An item is at one place at a time: in the hands of the intake, in a stage's queue, in a worker's
-// slot, waiting for a retry, due for one, or in the sink's batch. Each place can be walked; that is
-// how what is in flight is counted.
+// slot, waiting for a retry, due for one, or in the batch of a sink or of a stage that collects.
+// Each place can be walked; that is how what is in flight is counted. What was joined is where the
+// item is that holds it, and counts there.
+//
+// The stages make a tree, or, where branches of a route join again, something close to one. They
+// stand in the order of the plan, so whoever feeds a stage stands before it.
 #pragma once
 #include "pipeline/stage_queue.hpp"
 
@@ -28,8 +32,16 @@
 
 namespace brigade::detail {
 
+struct item;
 struct order_key;
 struct stage_run;
+
+/// What an item is made of that a stage has collected.
+struct joined_items {
+  std::vector<item*> members;
+  std::string error;  ///< of the worst that befell it or its children
+  outcome worst = outcome::filtered;
+};
 
 struct item final : pooled, private timer {
   struct hook : link {
@@ -64,13 +76,22 @@ struct item final : pooled, private timer {
   std::string part;  ///< its path, for a child
   std::uint32_t children_open = 0;
   outcome worst_child = outcome::filtered;
-  bool has_lane = false;  ///< of its stage: those of its key behind it are parked
+  bool has_lane = false;     ///< of its stage: those of its key behind it are parked
+  bool lenient = false;      ///< in a branch that is not required: what fails there is dropped
+  bool of_joined = false;    ///< a child of joined items: it has no account of its own
+  bool is_member = false;    ///< it is joined with others
+  std::uint32_t weight = 1;  ///< how many items it counts for
+  stage_run* way = nullptr;  ///< for a child not yet passed on: where it goes
+  std::uint64_t* optional_open = nullptr;  ///< its parent does not mind its failure; counted here
+  std::unique_ptr<joined_items> joined;    ///< of several items, that have its outcome
 
   hook live{*this};   ///< in the list of all unsettled items
   hook place{*this};  ///< in its stage's list of retries, armed or due, or of those parked
 
   [[nodiscard]] std::string_view id() const { return std::string_view(key).substr(key_prefix); }
   [[nodiscard]] bool is_child() const { return parent != nullptr; }
+  /// False: others have an account in its place.
+  [[nodiscard]] bool is_accounted() const { return !of_joined && joined == nullptr; }
 
   /// Its stage puts it among the due ones when the time has come.
   void arm_retry(stage_run& where, time_point due);
@@ -120,12 +141,46 @@ struct order_key {
   bool cut = false;       ///< in some lane: it is not forgotten before the run ends
 };
 
+/// What a sink needs beside what a stage has.
+struct sink_end {
+  sink_end(sink& to_, const sink_policy& rules_) : to(&to_), rules(rules_) {}
+  sink* to;
+  sink_policy rules;
+  std::optional<limiter> rate{};
+  std::optional<time_point> outage_since{};
+  std::optional<time_point> pauses_until{};
+  std::vector<item*>* held_back = nullptr;  ///< where what failed stays in line
+  bool writing = false;  ///< stays true when a write was destroyed: it may still succeed
+  bool required = true;
+};
+
+/// Where the ways part behind a stage.
+struct fork_run {
+  struct branch {
+    stage_run* to = nullptr;
+    bool required = true;
+    std::uint64_t open = 0;  ///< children in it, when it is not required
+  };
+  fork_plan::kind what = fork_plan::kind::route;
+  std::vector<branch> branches;
+};
+
 struct stage_run {
-  stage_run(int index_, stage_plan plan);
+  stage_run(int index_, stage_plan& plan);
+  stage_run(int index_, chain_plan& plan, bool required);
 
   int index;
   std::string name;
-  std::unique_ptr<stage_body> body;  ///< none: the sink
+  std::unique_ptr<stage_body> body;  ///< none: a sink
+  std::unique_ptr<sink_end> end;     ///< of a sink
+  std::unique_ptr<fork_run> fork;
+  std::optional<batch_policy> collects;
+  stage_run* next = nullptr;         ///< null: behind a sink, and behind a fork where nothing is
+  std::vector<stage_run*> feeds{};   ///< each once
+  std::vector<stage_run*> before{};  ///< all that items may come from, not directly only
+  std::size_t feeders_open = 0;      ///< stages, or the intake, that may still send something
+  bool weighs = false;               ///< items here may count for several
+  cancel_scope* company = nullptr;   ///< a batch here waits for more items
   stage_policy policy;
   bool immediate = false;
   int per_worker = 1;
@@ -141,7 +196,6 @@ struct stage_run {
   link_list parked;    ///< behind others of their key
   item* requeued = nullptr;
   event due_arrived{"retry due"};
-  bool upstream_done = false;
   std::uint64_t inside = 0;  ///< decides when the queue closes; the account walks instead
 
   std::uint64_t in = 0;
@@ -150,6 +204,8 @@ struct stage_run {
   std::array<std::uint64_t, outcome_count> settled{};
   std::uint64_t retries = 0;
 
+  [[nodiscard]] bool is_sink() const { return end != nullptr; }
+  [[nodiscard]] bool upstream_done() const { return feeders_open == 0; }
   [[nodiscard]] std::size_t number() const { return static_cast<std::size_t>(index); }
   [[nodiscard]] std::uint64_t walk() const;
   [[nodiscard]] std::uint64_t walk_retries() const;
@@ -189,7 +245,7 @@ struct journaled {
     outcome result;
     bool child;
     std::string part;
-    bool in_sink = false;  ///< its own row is; of a parent only its children's are
+    int in_sink = -1;  ///< in which one its own row is; of a parent only its children's are
   };
   std::vector<entry> entries;
 };
@@ -202,6 +258,7 @@ class engine::implementation {
  public:
   using item = detail::item;
   using stage_run = detail::stage_run;
+  using fork_run = detail::fork_run;
 
   implementation(pipeline_plan made, journal* account);
   ~implementation();
@@ -216,6 +273,14 @@ class engine::implementation {
   pipeline_plan plan;
 
  private:
+  // layout.cpp: the plan's stages, and who sends items to whom
+  using open_ends = std::vector<stage_run**>;
+  void lay_out();
+  void lay_out_chain(chain_plan& chain, bool required, open_ends& ends);
+  void lay_out_fork(stage_run& stage, fork_plan& plan, bool required, open_ends& ends);
+  stage_run& lay_down(std::unique_ptr<stage_run> made, open_ends& ends);
+  void connect();
+
   // engine.cpp: the course of a run
   void listen_to_journal();
   void leave_nothing_behind();
@@ -226,6 +291,7 @@ class engine::implementation {
   task<> close_stages();
   task<> close_all();
   task<> close_one(task<> closing);
+  task<> close_sink(stage_run& stage, bool sound);
   [[nodiscard]] int exit_code() const;
   [[nodiscard]] double seconds_since_start() const;
   task<> report_progress();
@@ -247,8 +313,6 @@ class engine::implementation {
   attempt_result attempt_now(stage_run& stage, item& work, int worker_id);
   task<attempt_result> bounded_attempt(stage_run& stage, item& work, const attempt_info& info);
   void accept(item& work, payload value);
-  void pass(stage_run& from, item& work);
-  task<> pass_children(stage_run& stage, detail::work_slot& own, std::vector<payload> values);
   void attempt_failed(stage_run& stage, item& work, int worker_id, const failure& why);
   void retry_or_bury(stage_run& stage, item& work, const failure& why);
   void bury(stage_run& stage, item& work, const std::string& error);
@@ -256,9 +320,23 @@ class engine::implementation {
   void upstream_ended(stage_run& stage);
   void close_if_drained(stage_run& stage);
 
+  // passing.cpp: on to the next stage, alone or as children
+  [[nodiscard]] static stage_run* way_of(stage_run& stage, const attempt_result& result) {
+    if (result.what() == attempt_result::kind::routed) [[unlikely]] {
+      return stage.fork->branches[result.branch()].to;
+    }
+    return stage.next;
+  }
+  void pass(stage_run& from, stage_run& to, item& work);
+  task<> pass_children(stage_run& stage, detail::work_slot& own, std::vector<payload> values);
+  void make_children(stage_run& stage, detail::work_slot& own, std::vector<payload> values);
+  [[nodiscard]] item* make_child(stage_run& stage, item& parent, std::size_t n, payload value);
+  static void share_weight(stage_run& stage, const item& parent, std::vector<item*>& children);
+  [[nodiscard]] bool has_room_to_spare(stage_run& to, const item& work) const;
+
   // stage_entry.cpp: into a stage that has rules of its own for who comes in when
   void prepare_entries();
-  [[nodiscard]] bool sink_keeps_order() const;
+  [[nodiscard]] bool sink_keeps_order(const stage_run& stage) const;
   [[nodiscard]] detail::order_key& key_named(const std::string& name);
   void learn_order(item& work);
   void forget_order(item& work);
@@ -267,8 +345,8 @@ class engine::implementation {
   void move_on(stage_run* from, stage_run& to, item& work);
   static void arrive(stage_run& to, item& work) {
     work.stage = to.index;
-    ++to.in;
-    ++to.inside;
+    to.in += work.weight;
+    to.inside += work.weight;
   }
   [[nodiscard]] bool has_room(stage_run& to, item& work);
   void drop(stage_run& at, item& work);
@@ -289,29 +367,41 @@ class engine::implementation {
   void budget_is_spent(stage_run& stage, const std::string& spent, const std::string& why);
   void reopen(stage_run& stage);
 
-  // delivery.cpp: batches into the sink
-  task<> deliver();
-  [[nodiscard]] bool company_may_come() const;
-  task<> gather_batch(std::vector<item*>& batch);
-  task<bool> wait_for_company(std::vector<item*>& batch, std::chrono::nanoseconds within);
-  void wait_for_no_company();
-  task<> write_batch(std::vector<item*>& batch);
-  task<std::optional<write_result>> write_once(const std::vector<item*>& batch);
-  task<> wait_out_outage(const std::string& error);
-  void sort_out(std::vector<item*>& batch, write_result result);
-  void sort_out_in_order(std::vector<item*>& batch, const write_result& result);
-  void add_to_batch(std::vector<item*>& batch, item& work);
-  [[nodiscard]] std::vector<partition_mark> marks_with(const std::vector<item*>& batch) const;
+  // company.cpp: whether to wait for more items, and the stages that collect them
+  [[nodiscard]] bool company_may_come(const stage_run& stage) const;
+  task<item*> wait_for_company(stage_run& stage, detail::time_point until);
+  static void wait_for_no_company(stage_run& stage);
+  task<> collect(stage_run& stage);
+  task<> gather_members(stage_run& stage, std::vector<item*>& members);
+  void let_in(stage_run& stage, std::vector<item*>& members, item& work);
+  [[nodiscard]] item& join(stage_run& stage, std::vector<item*>& members);
+
+  // delivery.cpp: batches into a sink
+  task<> deliver(stage_run& stage);
+  task<> gather_batch(stage_run& stage, std::vector<item*>& batch);
+  task<> write_batch(stage_run& stage, std::vector<item*>& batch);
+  task<std::optional<write_result>> write_once(stage_run& stage, std::vector<item*>& batch);
+  task<> wait_out_outage(stage_run& stage, std::vector<item*>& batch, const std::string& error);
+  void drop_batch(stage_run& stage, std::vector<item*>& batch, const std::string& error);
+  void sort_out(stage_run& stage, std::vector<item*>& batch, write_result result);
+  void sort_out_in_order(stage_run& stage, std::vector<item*>& batch, const write_result& result);
+  void add_to_batch(stage_run& stage, std::vector<item*>& batch, item& work);
+  [[nodiscard]] std::vector<partition_mark> marks_with(const stage_run& stage,
+                                                       const std::vector<item*>& batch) const;
 
   // settlement.cpp: one outcome an item, recorded, then acknowledged
   void settle(item& work, outcome result, std::string_view stage, std::string error,
               std::unique_ptr<letter> dead = nullptr);
   void settle_parent(item& parent);
+  void put_down(item& work, outcome result, std::string_view stage, std::string error,
+                std::unique_ptr<letter> dead, int in_sink);
+  void part_with(item& work, outcome result, int in_sink);
+  void settle_members(detail::joined_items& joined, outcome result, int in_sink);
   void write_down(item& work, outcome result, std::string_view stage, std::string error,
                   std::unique_ptr<letter> dead);
   void count_at_stage(item& work, outcome result);
   void release(item& work);
-  void flush(std::string sink_token);
+  void flush(sink_token token);
   task<> keep_books();
   void durable_up_to(std::uint64_t number);
   void acknowledge(std::uint32_t partition);
@@ -333,7 +423,8 @@ class engine::implementation {
   journal* journal_;
   loop* loop_ = nullptr;
   detail::run_phase phase_ = detail::run_phase::running;
-  std::vector<std::unique_ptr<stage_run>> stages_;  ///< the sink is the last
+  std::vector<std::unique_ptr<stage_run>> stages_;  ///< in the order of the plan
+  std::uint64_t optional_open_max_ = 0;             ///< of a branch that is not required
   detail::link_list live_;
   std::unordered_map<std::string, std::unique_ptr<detail::order_key>> order_keys_;
   std::unique_ptr<detail::order_key> source_order_;  ///< of all items, with `order: source`
@@ -363,7 +454,6 @@ class engine::implementation {
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
-  std::optional<detail::time_point> outage_since_;
   bool source_ended_ = false;
   int stop_code_ = 0;
   std::string stop_reason_;
@@ -373,11 +463,6 @@ class engine::implementation {
   task_group* work_group_ = nullptr;
   cancel_scope* open_scope_ = nullptr;
   cancel_scope* intake_scope_ = nullptr;
-  cancel_scope* company_scope_ = nullptr;  ///< a batch that waits for more items
-  std::optional<limiter> sink_rate_;
-  std::vector<item*>* held_back_ = nullptr;  ///< where what failed in the sink stays in line
-  std::optional<detail::time_point> sink_pauses_until_;
-  bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};
 };
