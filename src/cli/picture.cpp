@@ -15,6 +15,8 @@ constexpr std::size_t value_bytes_max = 60;
 /// A field as the file gives it. Of a mapping only the keys are shown: `env` may hold secrets.
 std::string value_text(const settings& values, const field_spec& field) {
   switch (field.type) {
+    case field_type::branches:
+      return {};  // they have boxes of their own
     case field_type::text:
     case field_type::choice:
       return plain_line(values.text(field.name), value_bytes_max);

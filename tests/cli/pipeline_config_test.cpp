@@ -372,7 +372,6 @@ TEST(pipeline_config, what_this_version_cannot_do_is_refused_by_name) {
       in_stage("jq: ., workers: { min: 1, max: 2 }",
                {"orders.yaml:3:23: a range of 'workers'" + tail}),
       in_stage("jq: ., workers: 1..4", {"orders.yaml:3:23: a range of 'workers'" + tail}),
-      in_stage("tee: []", {"orders.yaml:3:7: stage 'tee'" + tail}),
       in_stage("parse: syslog", {"orders.yaml:3:14: format 'syslog' of 'parse'" + tail}),
       in_stage("parse: { format: json, regex: x }",
                {"orders.yaml:3:30: 'regex' of 'parse'" + tail}),
