@@ -440,6 +440,7 @@ class engine::implementation {
   event window_moved_{"room in the window"};
 
   std::vector<settlement> outbox_;
+  std::vector<sink_token> tokens_;  ///< to be recorded with it
   std::vector<detail::journaled::entry> outbox_entries_;
   std::deque<detail::journaled> in_journal_;
   event outbox_filled_{"something to record"};

@@ -46,13 +46,13 @@ class ledger::writer {
   }
 
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
-                       sink_token token) {
+                       std::vector<sink_token> tokens) {
     const std::lock_guard lock(mutex_);
     names_.insert(names_.end(),
                   partitions.begin() +
                       static_cast<std::ptrdiff_t>(std::min(names_.size(), partitions.size())),
                   partitions.end());
-    queue_.push_back({++last_, std::move(batch), std::move(token)});
+    queue_.push_back({++last_, std::move(batch), std::move(tokens)});
     changed_.notify_all();
     return last_;
   }
@@ -210,8 +210,9 @@ void ledger::keep(std::string_view source_state, std::span<const sink_token> fir
 std::uint64_t ledger::begin_run() { return writer_->begin_run(*this); }
 
 std::uint64_t ledger::record(std::vector<settlement> batch,
-                             const std::vector<std::string>& partitions, sink_token token) {
-  return writer_->record(std::move(batch), partitions, std::move(token));
+                             const std::vector<std::string>& partitions,
+                             std::vector<sink_token> tokens) {
+  return writer_->record(std::move(batch), partitions, std::move(tokens));
 }
 
 void ledger::hurry() { writer_->hurry(); }

@@ -84,7 +84,7 @@ std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batch
   transaction writing(database_);
   for (const queued_batch& batch : batches) {
     for (const settlement& item : batch.items) write_settlement(item, repeated);
-    if (!batch.token.token.empty()) tokens[batch.token.sink] = batch.token.token;
+    for (const sink_token& each : batch.tokens) tokens[each.sink] = each.token;
   }
   write_changes();
   for (const auto& [sink, token] : tokens) put_token(sink, token);

@@ -27,7 +27,7 @@ namespace brigade::ledger_detail {
 struct queued_batch {
   std::uint64_t number = 0;
   std::vector<settlement> items;
-  sink_token token;
+  std::vector<sink_token> tokens;
 };
 
 class ledger_store {

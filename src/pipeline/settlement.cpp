@@ -157,7 +157,14 @@ void engine::implementation::release(item& work) {
   delete &work;
 }
 
+// A sink whose items were parts of a batch has a token before any outcome is there to be recorded
+// with it: it goes with the next, at the latest with that of the batch.
 void engine::implementation::flush(sink_token token) {
+  if (!token.token.empty()) {
+    const auto same = [&](const sink_token& each) { return each.sink == token.sink; };
+    std::erase_if(tokens_, same);
+    tokens_.push_back(std::move(token));
+  }
   if (outbox_entries_.empty()) return;
   journaled batch;
   batch.entries = std::exchange(outbox_entries_, {});
@@ -168,7 +175,8 @@ void engine::implementation::flush(sink_token token) {
     if (journal_ == nullptr) durable_up_to(number);
     return;
   }
-  batch.number = journal_->record(std::exchange(outbox_, {}), partitions_, std::move(token));
+  batch.number =
+      journal_->record(std::exchange(outbox_, {}), partitions_, std::exchange(tokens_, {}));
   in_journal_.push_back(std::move(batch));
   if (!waits_for_journal_) {
     waits_for_journal_ = true;

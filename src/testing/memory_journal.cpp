@@ -20,7 +20,7 @@ struct memory_journal::pending final : detail::timer {
   detail::time_point due;
   std::vector<settlement> entries;
   std::vector<std::string> partitions;
-  sink_token token;
+  std::vector<sink_token> tokens;
 };
 
 memory_journal::memory_journal(std::uint64_t seed, milliseconds delay_max)
@@ -79,7 +79,8 @@ std::uint64_t memory_journal::begin_run() {
 }
 
 std::uint64_t memory_journal::record(std::vector<settlement> batch,
-                                     const std::vector<std::string>& partitions, sink_token token) {
+                                     const std::vector<std::string>& partitions,
+                                     std::vector<sink_token> tokens) {
   auto made = std::make_unique<pending>(*this, ++last_);
   if (broken_) return last_;
   loop& here = loop::current();
@@ -89,7 +90,7 @@ std::uint64_t memory_journal::record(std::vector<settlement> batch,
   if (!pending_.empty()) made->due = std::max(made->due, pending_.back()->due);
   made->entries = std::move(batch);
   made->partitions = partitions;
-  made->token = std::move(token);
+  made->tokens = std::move(tokens);
   here.timers().arm(*made, made->due, false);
   pending_.push_back(std::move(made));
   return last_;
@@ -110,7 +111,7 @@ void memory_journal::became_durable(pending& batch) {
     const std::string& partition = done->partitions[entry.partition];
     add(std::move(entry), partition);
   }
-  if (!done->token.token.empty()) sink_tokens_[done->token.sink] = done->token.token;
+  for (sink_token& each : done->tokens) sink_tokens_[each.sink] = std::move(each.token);
   if (on_durable) on_durable(done->number);
 }
 

@@ -144,7 +144,7 @@ TEST(batch, a_permanent_failure_behind_it_dead_letters_each_member_as_it_came_in
 class noting_journal final : public journal {
  public:
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>&,
-                       sink_token) override {
+                       std::vector<sink_token>) override {
     for (settlement& each : batch) all.push_back(std::move(each));
     on_durable(++last_);
     return last_;

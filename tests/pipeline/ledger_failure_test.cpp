@@ -213,7 +213,7 @@ TEST_F(ledger_failure, refuses_a_second_outcome_of_an_item) {
       next += 10;
     }
     std::shuffle(items.begin(), items.end(), random);
-    account->record(std::move(items), one_file, {"out", std::to_string(number)});
+    account->record(std::move(items), one_file, {{"out", std::to_string(number)}});
     if (random() % 3 == 0) usleep(200);  // lets the ledger catch up, so that batches vary
   }
 }

@@ -97,7 +97,7 @@ TEST_F(ledger_test, goes_on_where_the_last_run_stopped) {
   {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(batch(settled(0), settled(20)), one_file, {"out", "4711"});
+    account->record(batch(settled(0), settled(20)), one_file, {{"out", "4711"}});
     settlement elsewhere = settled(0);
     elsewhere.partition = 1;
     elsewhere.id = "main:77aa:0";
@@ -317,7 +317,7 @@ TEST_F(ledger_test, queued_batches_become_durable_in_order) {
   account->begin_run();
   for (std::uint64_t number = 1; number <= 50; ++number) {
     EXPECT_EQ(
-        account->record(batch(settled(number * 10)), one_file, {"out", std::to_string(number)}),
+        account->record(batch(settled(number * 10)), one_file, {{"out", std::to_string(number)}}),
         number);
   }
   from.wait_durable(50);

@@ -155,10 +155,10 @@ TEST(memory_journal, keeps_what_is_durable_in_a_crash_and_forgets_the_rest) {
   {
     virtual_loop loop;
     auto main = [&]() -> task<> {
-      account.record(batch_of(0), partitions, {"out", "one"});
-      account.record(batch_of(2), partitions, {"out", "two"});
+      account.record(batch_of(0), partitions, {{"out", "one"}});
+      account.record(batch_of(2), partitions, {{"out", "two"}});
       co_await sleep_for(20ms);
-      account.record(batch_of(1), partitions, {"out", "three"});
+      account.record(batch_of(1), partitions, {{"out", "three"}});
       co_await sleep_for(1h);
     };
     loop.kill_after(3);

@@ -64,7 +64,8 @@ class journal {
   /// Queues a batch, to become durable as one; does not wait. Batches become durable in order.
   /// `partitions` are the source's, as known by now. Returns the batch's number, from 1.
   virtual std::uint64_t record(std::vector<settlement> batch,
-                               const std::vector<std::string>& partitions, sink_token token) = 0;
+                               const std::vector<std::string>& partitions,
+                               std::vector<sink_token> tokens) = 0;
   /// The run has no time left: what does not become durable at once, because the disk is full,
   /// never will, and `on_failed` is told. From any thread.
   virtual void hurry() {}

@@ -115,7 +115,7 @@ class ledger final : public journal {
   std::uint64_t begin_run();
 
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
-                       sink_token token) override;
+                       std::vector<sink_token> tokens) override;
   void hurry() override;
 
   /// Waits until all is durable, the end record too. A run without one counts as killed.

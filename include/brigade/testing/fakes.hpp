@@ -176,7 +176,7 @@ class memory_journal final : public journal {
   void keep(std::string source_state, std::span<const sink_token> first_tokens);
   std::uint64_t begin_run();
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
-                       sink_token token) override;
+                       std::vector<sink_token> tokens) override;
 
   /// The disk breaks under this batch of the run (from 1): neither it nor a later one is durable.
   /// After `begin_run`.
