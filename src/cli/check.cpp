@@ -130,6 +130,23 @@ void warn_of_sink(const sink_config& config, const warner& warn) {
   }
 }
 
+/// What has no account of its own, because it was made of a batch.
+void warn_behind_batches(const chain_config& chain, bool is_batched, const warner& warn) {
+  for (const stage_config& stage : chain.stages) {
+    const component_use& use = stage.use;
+    const bool parts = is_tee(*use.what) || use.what->name == "split";
+    if (is_batched && parts) {
+      warn(use.at, fmt::format("behind a batch, '{}' gives items no account of their own: after a "
+                               "kill the whole batch is done again, and sinks may have rows twice",
+                               use.what->name));
+    }
+    for (const branch_config& branch : stage.branches) {
+      warn_behind_batches(branch.chain, is_batched, warn);
+    }
+    is_batched = is_batched || is_batch(*use.what);
+  }
+}
+
 std::vector<std::string> warnings_of(const pipeline_config& config, const pipeline_parts& parts) {
   std::vector<std::string> warnings;
   const warner warn = [&](position at, const std::string& text) {
@@ -143,6 +160,7 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
   walk(
       config, [&](const stage_config& stage) { warn_of_stage(stage, warn); },
       [&](const sink_config& sink) { warn_of_sink(sink, warn); });
+  warn_behind_batches(config, false, warn);
   return warnings;
 }
 

@@ -265,12 +265,16 @@ task<> engine::implementation::close_stages() {
   }
 }
 
-// What fails to close does not keep the others open.
-task<> engine::implementation::close_one(task<> closing) {
+// What fails to close does not keep the others open. Where it was not required nobody minds.
+task<> engine::implementation::close_one(task<> closing, bool required) {
   try {
     co_await std::move(closing);
   } catch (const std::exception& failed) {
-    stop_now(1, failed.what());
+    if (required) {
+      stop_now(1, failed.what());
+    } else {
+      notice(failed.what());
+    }
   }
 }
 
@@ -281,16 +285,19 @@ task<> engine::implementation::close_all() {
   for (const auto& stage : stages_) {
     if (stage->is_sink()) co_await close_sink(*stage, sound);
   }
-  co_await close_one(plan.from->close());
+  co_await close_one(plan.from->close(), true);
 }
 
+// A sink that is down and need not be there has its marks when it is there again.
 task<> engine::implementation::close_sink(stage_run& stage, bool sound) {
   sink& to = *stage.end->to;
-  if (to.transactional() && sound) {
+  const bool required = stage.end->required;
+  const bool is_down = stage.end->outage_since.has_value() && !required;
+  if (to.transactional() && sound && !is_down) {
     const std::vector<partition_mark> marks = marks_with(stage, {});
-    if (!marks.empty()) co_await close_one(to.commit_marks(marks));
+    if (!marks.empty()) co_await close_one(to.commit_marks(marks), required);
   }
-  co_await close_one(to.close());
+  co_await close_one(to.close(), required);
 }
 
 int engine::implementation::exit_code() const {

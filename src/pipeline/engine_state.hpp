@@ -290,7 +290,7 @@ class engine::implementation {
   void spawn_work(task_group& group);
   task<> close_stages();
   task<> close_all();
-  task<> close_one(task<> closing);
+  task<> close_one(task<> closing, bool required);
   task<> close_sink(stage_run& stage, bool sound);
   [[nodiscard]] int exit_code() const;
   [[nodiscard]] double seconds_since_start() const;
