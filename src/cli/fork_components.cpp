@@ -150,9 +150,10 @@ void register_forks(registry& to) {
   component route;
   route.name = "route";
   route.doc = "Sends an item down the first branch whose 'when' holds, or the way of 'else'.";
-  route.fields = {branches_of(
-      "A list of { when, to }: an expression, and a sink or a list of stages.",
-      R"([{ when: .bad, to: { file: bad.ndjson } }, { when: .big, to: [{ jq: '.size = "big"' }] }])")};
+  route.fields = {
+      branches_of("A list of { when, to }: an expression, and a sink or a list of stages.",
+                  "[{ when: .bad, to: { file: bad.ndjson } }, { when: .big, to: [{ jq: '.size = "
+                  "\"big\"' }] }]")};
   route.refuses = {"workers", "timeout", "deadline", "retry", "rate", "when"};
   route.make_stage = made_with_its_branches;
   to.add(std::move(route));

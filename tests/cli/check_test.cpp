@@ -67,7 +67,7 @@ TEST_F(check, warns_where_items_may_be_filtered_dropped_or_written_twice) {
   EXPECT_EQ(run(file), 0) << err_.str();
   const std::string told = out_.str();
   for (const char* part :
-       {"topology ok: file -> tee [file2] -> batch -> split -> route [null]\n",
+       {"topology ok: file -> tee [file] -> batch -> split -> route [null]\n",
         ":3:12: warning: this branch of stage 'tee' is not required",
         ":5:5: warning: behind a batch, 'split' gives items no account of their own",
         ":6:5: warning: an item that no branch of stage 'route' wants is filtered there"}) {
