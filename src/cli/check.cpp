@@ -5,6 +5,8 @@
 #include "cli/program_path.hpp"
 #include "cli/verbs.hpp"
 
+#include <brigade/pipeline/threaded_stage.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -59,6 +61,12 @@ void check_files(const pipeline_config& config, problem_list& problems) {
   }
 }
 
+void check_letters(const ledger_config& ledger, problem_list& problems) {
+  if (ledger.letters.empty() || std::filesystem::is_directory(ledger.letters.parent_path())) return;
+  problems.add(ledger.letters_at, fmt::format("there is no folder {} for the dead letters: make it",
+                                              ledger.letters.parent_path().string()));
+}
+
 /// Commands are looked for where they would be started; what they are given is their own affair.
 void check_programs(const pipeline_config& config, problem_list& problems) {
   const auto check = [&](const std::vector<std::string>& command, position at) {
@@ -86,6 +94,18 @@ bool repeats_rows(const component_use& sink) {
   const bool skips = has_field(what, "dedupe", field_type::boolean) && sink.values.has("dedupe") &&
                      sink.values.flag("dedupe");
   return !skips;
+}
+
+/// In the order of `walk`, as the parts are.
+bool uses_threads(const pipeline_config& config, const pipeline_parts& parts) {
+  std::size_t n = 0;
+  bool uses = false;
+  const auto look = [&](const stage_config& stage) {
+    const bool is_spread = dynamic_cast<const threaded_stage*>(parts.stages[n++].get()) != nullptr;
+    uses = uses || (is_spread && stage.policy.workers > 1);
+  };
+  walk(config, look, [](const sink_config&) {});
+  return uses;
 }
 
 using warner = std::function<void(position, const std::string&)>;
@@ -157,6 +177,12 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
                                        "flight when the process is killed are lost",
                                        config.source.what->name));
   }
+  if (config.threads > 1 && !uses_threads(config, parts)) {
+    warn(config.threads_at,
+         fmt::format("'threads: {}' helps no stage here: it spreads the workers of 'jq', 'filter' "
+                     "and 'parse', and none of those has more than one",
+                     config.threads));
+  }
   walk(
       config, [&](const stage_config& stage) { warn_of_stage(stage, warn); },
       [&](const sink_config& sink) { warn_of_sink(sink, warn); });
@@ -178,6 +204,7 @@ int check_verb(const check_options& options, const registry& known, std::ostream
   if (!options.offline) {
     check_files(config, problems);
     check_programs(config, problems);
+    check_letters(config.ledger, problems);
   }
   for (const std::string& warning : warnings_of(config, parts)) out << warning << '\n';
   for (const std::string& line : problems.lines(config.where)) err << line << '\n';

@@ -246,6 +246,9 @@ pipeline_picture picture_of(const pipeline_config& config) {
   flow_drawer(picture.flow).draw(config, 0);
   picture.letters.title = "dead letters";
   picture.letters.lines = {"in the ledger", "brigade dlq ls LEDGER"};
+  if (!config.ledger.letters.empty()) {
+    picture.letters.lines.push_back("and in " + config.ledger.letters.string());
+  }
   picture.aside.push_back(ledger_box(config));
   if (config.then) picture.aside.push_back(then_box(*config.then));
   return picture;

@@ -2,6 +2,8 @@
 #include "cli/fork_components.hpp"
 #include "cli/pipeline_config.hpp"
 
+#include <brigade/pipeline/threaded_stage.hpp>
+
 #include <fmt/format.h>
 
 #include <chrono>
@@ -40,10 +42,22 @@ void try_expression(const located_text& expression, const component_context& con
   static_cast<void>(made(filter->make_stage, use, problems));
 }
 
+/// Work that does not wait is spread over the pipeline's threads, a body each.
+std::unique_ptr<stage_body> body_of(const component_use& use, int threads, problem_list& problems) {
+  std::unique_ptr<stage_body> first = made(use.what->make_stage, use, problems);
+  if (threads == 1 || first == nullptr || !first->immediate()) return first;
+  std::vector<std::unique_ptr<stage_body>> bodies;
+  bodies.push_back(std::move(first));
+  while (bodies.size() < static_cast<std::size_t>(threads)) {
+    bodies.push_back(made(use.what->make_stage, use, problems));
+  }
+  return std::make_unique<threaded_stage>(use.context.name, std::move(bodies));
+}
+
 class parts_maker {
  public:
-  parts_maker(const registry& known, problem_list& problems, pipeline_parts& parts)
-      : known_(known), problems_(problems), parts_(parts) {}
+  parts_maker(const registry& known, problem_list& problems, int threads, pipeline_parts& parts)
+      : known_(known), problems_(problems), threads_(threads), parts_(parts) {}
 
   void make(const chain_config& chain, bool has_something_behind) {
     for (std::size_t i = 0; i < chain.stages.size(); ++i) {
@@ -64,7 +78,8 @@ class parts_maker {
     } else if (is_route(*use.what)) {
       parts_.stages.push_back(make_route_of(stage));
     } else {
-      parts_.stages.push_back(use.complete ? made(use.what->make_stage, use, problems_) : nullptr);
+      const int threads = is_batch(*use.what) ? 1 : threads_;  // it has one collector
+      parts_.stages.push_back(use.complete ? body_of(use, threads, problems_) : nullptr);
     }
     for (const branch_config& branch : stage.branches) {
       make(branch.chain, leads_on && is_route(*use.what));
@@ -83,6 +98,7 @@ class parts_maker {
 
   const registry& known_;
   problem_list& problems_;
+  int threads_;
   pipeline_parts& parts_;
 };
 
@@ -94,7 +110,7 @@ pipeline_parts make_all(const pipeline_config& config, const registry& known,
   if (source.complete) parts.source = made(source.what->make_source, source, problems);
   if (config.id) try_expression(*config.id, source.context, known, problems);
   if (config.order_by) try_expression(*config.order_by, source.context, known, problems);
-  parts_maker(known, problems, parts).make(config, false);
+  parts_maker(known, problems, config.threads, parts).make(config, false);
   return parts;
 }
 

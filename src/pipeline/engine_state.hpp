@@ -8,6 +8,7 @@
 // The stages make a tree, or, where branches of a route join again, something close to one. They
 // stand in the order of the plan, so whoever feeds a stage stands before it.
 #pragma once
+#include "pipeline/outcome_board.hpp"
 #include "pipeline/stage_queue.hpp"
 
 #include <brigade/async/cancel.hpp>
@@ -246,6 +247,7 @@ struct journaled {
     bool child;
     std::string part;
     int in_sink = -1;  ///< in which one its own row is; of a parent only its children's are
+    std::unique_ptr<item_outcome> told{};  ///< for who reads the outcomes
   };
   std::vector<entry> entries;
 };
@@ -303,6 +305,7 @@ class engine::implementation {
   task<> take_in_hand();
   [[nodiscard]] item* receive(source_item taken);
   void learn_partitions();
+  [[nodiscard]] std::size_t source_of(const std::string& partition);
   [[nodiscard]] bool window_open() const;
 
   // worker_pool.cpp: attempts, and what their results mean
@@ -397,9 +400,11 @@ class engine::implementation {
                 std::unique_ptr<letter> dead, int in_sink);
   void part_with(item& work, outcome result, int in_sink);
   void settle_members(detail::joined_items& joined, outcome result, int in_sink);
+  void count_outcome(const item& work, outcome result);
   void write_down(item& work, outcome result, std::string_view stage, std::string error,
                   std::unique_ptr<letter> dead);
   void count_at_stage(item& work, outcome result);
+  [[nodiscard]] bool tells(const item& work) const;
   void release(item& work);
   void flush(sink_token token);
   task<> keep_books();
@@ -408,6 +413,7 @@ class engine::implementation {
   void journal_failed(const std::string& error);
   task<> all_durable();
   void move_deadline(std::chrono::nanoseconds from_now);
+  void return_the_unrecorded();
   void return_the_rest();
 
   // drain.cpp: the stop protocol
@@ -452,6 +458,8 @@ class engine::implementation {
   std::uint64_t units_taken_ = 0;
   std::uint64_t units_before_ = 0;  // finished when the source was opened
   std::array<std::uint64_t, outcome_count> settled_{};
+  std::vector<source_report> sources_;         ///< `settled_` and `taken_` by source
+  std::vector<std::size_t> partition_source_;  ///< where a partition's items are counted
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun

@@ -33,6 +33,10 @@
 
 namespace brigade {
 
+namespace detail {
+class outcome_board;
+}
+
 struct fork_plan;
 
 struct stage_plan {
@@ -137,6 +141,8 @@ struct pipeline_plan : chain_plan {
   /// For replays: by position. Empty in an ordinary run.
   std::function<const replay_entry*(std::uint64_t begin)> replay;
   run_observer observer;
+  /// Who reads the outcomes while it runs (see outcome_stream.hpp); null: nobody.
+  std::shared_ptr<detail::outcome_board> outcomes;
 };
 
 /// A sink of a plan. The plan owns it, and may be moved.
