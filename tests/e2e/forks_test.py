@@ -101,8 +101,7 @@ class ForksTest(brigade_e2e.BrigadeTest):
         rows = sorted(one["n"] for line in self.lines("out.ndjson") for one in line["all"])
         self.assertEqual(rows, list(range(11, 21)))
 
-    # Reliability row 5. Seen to fail: without wait_for_no_company in engine::drain the batch is
-    # returned at the deadline, and the exit code is 5.
+    # Reliability row 5. The guard is company_may_come (see tests/pipeline/batch_test.cpp).
     def test_a_batch_that_waits_is_flushed_by_a_stop(self):
         self.write_pipeline(
             name="forks", source={"generate": {"json": '{"n": {n}}', "every": "20ms"}},
@@ -119,7 +118,7 @@ class ForksTest(brigade_e2e.BrigadeTest):
         self.assertEqual(len(self.lines("out.ndjson")), 1)
         self.assertEqual(len(self.lines("out.ndjson")[0]), said["delivered"])
 
-    # Reliability row 25. Seen to fail: with the optional branch made required, nothing ends.
+    # Reliability row 25. The guards: drop_batch, part_with (see tests/pipeline/fork_test.cpp).
     def test_a_sink_that_is_down_and_not_required_holds_up_nobody(self):
         self.pipeline([{"tee": [{"sqlite": {"file": "locked.db", "table": "t"}, "required": False},
                                 {"file": "copy.ndjson"}]}], items=500, sink={"file": "out.ndjson"})

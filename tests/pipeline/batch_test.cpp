@@ -82,8 +82,8 @@ TEST(batch, is_complete_with_its_bytes) {
   EXPECT_EQ(got, (batches{{1, 2}, {3, 4}, {5, 6}}));
 }
 
-// Reliability row 5. Seen to fail: without wait_for_no_company in `drain` the batch waits for its
-// half hour, the deadline comes first, and the items are returned with exit 5.
+// Reliability row 5. Seen to fail: with company_may_come blind to a drain and to the end of what
+// feeds the stage, the batch is not flushed.
 TEST(batch, a_drain_flushes_at_once) {
   virtual_loop loop;
   batches got;

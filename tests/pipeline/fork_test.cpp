@@ -258,8 +258,8 @@ struct three_sinks {
   }
 };
 
-// Reliability row 25. Seen to fail: with `drop_batch` out of wait_out_outage the run takes the five
-// minutes of give_up_after; with the child's failure counted in part_with nothing is delivered.
+// Reliability row 25. Seen to fail: with `drop_batch` out of wait_out_outage the run does not end;
+// with the child's failure counted in part_with nothing is delivered.
 TEST(tee, an_optional_sink_that_is_down_does_not_stop_the_others) {
   virtual_loop loop;
   three_sinks all;
@@ -274,8 +274,8 @@ TEST(tee, an_optional_sink_that_is_down_does_not_stop_the_others) {
   EXPECT_TRUE(result.adds_up());
 }
 
-// Reliability row 25. Seen to fail: with has_room_to_spare always true, the window fills with what
-// waits for the sink that is down, and the others stand still until it gives up waiting.
+// Reliability row 25. Seen to fail: with has_room_to_spare looking at the queue alone, the window
+// fills with what waits for the sink that is down, and the others stand still.
 TEST(tee, an_optional_sink_that_is_down_takes_no_more_than_its_share_of_the_window) {
   virtual_loop loop;
   three_sinks all;

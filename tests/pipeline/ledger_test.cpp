@@ -116,6 +116,35 @@ TEST_F(ledger_test, goes_on_where_the_last_run_stopped) {
   EXPECT_EQ(account->begin_run(), 2U);
 }
 
+TEST_F(ledger_test, keeps_a_token_for_each_sink) {
+  {
+    const auto account = ledger::open(options());
+    account->begin_run();
+    account->record(batch(settled(0)), one_file, {{"a", "1"}, {"b", "2"}});
+    account->record(batch(settled(10)), one_file, {{"a", "3"}});
+    account->end_run(report{});
+  }
+  const resume_point point = ledger::open(options())->resume();
+  EXPECT_EQ(point.token_of("a", false), "3");
+  EXPECT_EQ(point.token_of("b", false), "2");
+  EXPECT_EQ(point.token_of("c", true), "");
+}
+
+// Before pipelines had several sinks the token had no name.
+TEST_F(ledger_test, gives_the_token_of_an_old_ledger_to_its_sink) {
+  {
+    static_cast<void>(ledger::open(options()));
+  }
+  EXPECT_EQ(query("INSERT INTO meta VALUES ('sink_token', '4711') ON CONFLICT DO UPDATE SET "
+                  "value = excluded.value"),
+            "");
+  const auto account = ledger::open(options());
+  EXPECT_EQ(account->resume().token_of("out", true), "4711");
+  account->keep("", std::vector<sink_token>{{"out", "4711"}, {"other", "0"}});
+  EXPECT_EQ(account->resume().token_of("out", false), "4711");
+  EXPECT_EQ(account->resume().token_of("third", false), "");
+}
+
 TEST_F(ledger_test, keeps_an_id_that_does_not_follow_from_the_position) {
   settlement odd = settled(0);
   odd.id = "orders/3/0";

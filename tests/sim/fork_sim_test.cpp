@@ -7,8 +7,7 @@ namespace brigade::sim {
 namespace {
 
 // Reliability rows 5 and 25, among others. Seen to fail: with marks_with telling of what other
-// sinks have, an item is lost; with batches that keep their members' weight out of `inside`, a
-// stage closes too soon.
+// sinks have, rows are lost; with a sink's token dropped where no outcome goes with it, likewise.
 TEST(fork_sim, gives_every_item_one_outcome_wherever_the_ways_part) {
   const seed_range seeds = seeds_for_one_of_two();
   std::uint64_t runs = 0;
