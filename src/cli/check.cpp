@@ -20,8 +20,8 @@ namespace {
 
 std::string with_workers(const stage_config& stage) {
   const std::string& name = stage.use.context.name;
-  return stage.policy.workers == 1 ? name
-                                   : fmt::format("{} ({} workers)", name, stage.policy.workers);
+  const std::string workers = workers_text(stage.policy);
+  return workers == "1" ? name : fmt::format("{} ({} workers)", name, workers);
 }
 
 /// `a -> route [b -> x | y] -> c -> z`
@@ -102,7 +102,7 @@ bool uses_threads(const pipeline_config& config, const pipeline_parts& parts) {
   bool uses = false;
   const auto look = [&](const stage_config& stage) {
     const bool is_spread = dynamic_cast<const threaded_stage*>(parts.stages[n++].get()) != nullptr;
-    uses = uses || (is_spread && stage.policy.workers > 1);
+    uses = uses || (is_spread && std::max(stage.policy.workers, stage.policy.workers_max) > 1);
   };
   walk(config, look, [](const sink_config&) {});
   return uses;

@@ -48,6 +48,9 @@ struct stage_config {
   std::vector<branch_config> branches;   ///< of a `route` or a `tee`
 };
 
+/// "4", "2..16".
+[[nodiscard]] std::string workers_text(const stage_policy& policy);
+
 struct sink_config {
   component_use use;
   sink_policy policy;
@@ -97,6 +100,14 @@ struct ledger_config {
   std::optional<std::uint64_t> letters_bytes_max{};
 };
 
+/// Health and metrics over HTTP.
+struct admin_config {
+  std::string listen;
+  std::string token{};
+  std::vector<std::string> hosts{};
+  milliseconds stuck_after{60'000};
+};
+
 /// The last step, after the run.
 struct then_config {
   enum class condition : std::uint8_t { success, failure, always };
@@ -131,6 +142,7 @@ struct pipeline_config : chain_config {
   run_policy run;
   bool gives_up_after_default = true;  ///< `give_up_after` is not in the file
   ledger_config ledger;
+  std::optional<admin_config> admin;
   std::optional<then_config> then;
   std::vector<test_config> tests;
   place_names where;  ///< for messages about positions in it

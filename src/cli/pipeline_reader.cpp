@@ -1,5 +1,6 @@
 #include "cli/pipeline_reader.hpp"
 
+#include "cli/admin_endpoint.hpp"
 #include "cli/component_reader.hpp"
 #include "cli/fork_components.hpp"
 #include "cli/not_yet.hpp"
@@ -84,6 +85,9 @@ void pipeline_reader::read(const yaml_node& root) {
   }
   read_run_keys(reader_, root, config_);
   if (reader_.problem_count() == 0) check_ways(config_, false);
+  if (const yaml_entry* const entry = root.find("admin")) {
+    config_.admin = read_admin(reader_, *entry);
+  }
   if (const yaml_entry* const entry = root.find("then")) {
     config_.then = read_then(reader_, *entry);
   }

@@ -76,6 +76,7 @@ struct tried {
 void prepare(chain_plan& chain, std::vector<std::string>& outputs) {
   for (stage_plan& stage : chain.stages) {
     stage.policy.workers = 1;
+    stage.policy.workers_max = 0;
     stage.policy.retry.backoff_min = stage.policy.retry.backoff_max = milliseconds(1);
     stage.policy.failure = on_error::isolate;
     stage.policy.rate = {};

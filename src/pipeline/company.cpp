@@ -91,7 +91,7 @@ task<> engine::implementation::gather_members(stage_run& stage, std::vector<item
 
 // What cannot be joined fails by itself, before it can take others along.
 void engine::implementation::let_in(stage_run& stage, std::vector<item*>& members, item& work) {
-  if (work.tries++ != 0) stage.retries += work.weight;
+  if (work.tries++ != 0) stage.count_retry(work);
   stage.workers.front().items += work.weight;
   const attempt_result result = attempt_now(stage, work, 0);
   if (result.what() == attempt_result::kind::failed) {
@@ -113,6 +113,7 @@ item& engine::implementation::join(stage_run& stage, std::vector<item*>& members
   made->taken = first.taken;
   made->taken_at = first.taken_at;
   made->stage = stage.index;
+  made->begun = loop_->now();
   made->weight = 0;
   made->lenient = first.lenient;
   made->joined = std::make_unique<detail::joined_items>();

@@ -70,8 +70,9 @@ task<> engine::implementation::gather_batch(stage_run& stage, std::vector<item*>
 }
 
 task<> engine::implementation::write_batch(stage_run& stage, std::vector<item*>& batch) {
+  if (end_to_end_) measure_batch(stage, batch);
   for (item* work : batch) {
-    if (work->tries++ != 0) stage.retries += work->weight;
+    if (work->tries++ != 0) stage.count_retry(*work);
   }
   std::optional<write_result> result = co_await write_once(stage, batch);
   if (!result) {
@@ -80,6 +81,7 @@ task<> engine::implementation::write_batch(stage_run& stage, std::vector<item*>&
   }
   if (stage.end->outage_since) notice("sink '" + stage.name + "' is back");
   stage.end->outage_since.reset();
+  if (end_to_end_) measure_delivered(stage, batch, *result);
   sort_out(stage, batch, std::move(*result));
 }
 
@@ -101,6 +103,7 @@ task<std::optional<write_result>> engine::implementation::write_once(stage_run& 
     // Out of reach of the stop, which destroys it when it does not end in its grace.
     auto whole = shielded(write_shield, std::move(write));
     end.writing = true;
+    end.write_begun = loop_->now();
     write_result result = co_await std::move(whole);
     end.writing = false;
     fault_point("after_sink_commit");
@@ -119,6 +122,7 @@ task<> engine::implementation::wait_out_outage(stage_run& stage, std::vector<ite
                                                const std::string& error) {
   sink_end& end = *stage.end;
   loop_->refresh_now();
+  end.outage = error;
   if (!end.outage_since) {
     end.outage_since = loop_->now();
     notice("sink '" + stage.name + "' is down, " +

@@ -24,8 +24,12 @@ void engine::deadline_now() { impl_->deadline_now(); }
 void engine::stop_now(int exit_code, std::string why) {
   impl_->stop_now(exit_code, std::move(why));
 }
+void engine::scale(std::string_view stage, int workers, int workers_max) {
+  impl_->scale(stage, workers, workers_max);
+}
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
+run_status engine::status() { return impl_->status(); }
 
 namespace {
 constexpr std::chrono::seconds close_limit{10};
@@ -46,9 +50,9 @@ stage_run::stage_run(int index_, stage_plan& plan)
       per_worker(body != nullptr ? body->in_flight_per_worker() : 1),
       input(policy.queue_items_max, name,
             stage_store(plan.priority ? queue_kind::priority : policy.queue_order)),
-      priority(std::move(plan.priority)),
-      slots(static_cast<std::size_t>(policy.workers) * static_cast<std::size_t>(per_worker)) {
-  for (int id = 0; id < policy.workers; ++id) workers.push_back(worker_report{id, 0, 0});
+      priority(std::move(plan.priority)) {
+  for (int id = 0; id < policy.workers; ++id) add_worker();
+  set_workers(policy.workers, policy.workers_max);
 }
 
 namespace {
@@ -78,9 +82,8 @@ stage_run::stage_run(int index_, chain_plan& plan, bool required)
       name(plan.sink_name),
       end(std::make_unique<sink_end>(*plan.to, plan.sink_rules)),
       policy(policy_of(plan.sink_rules)),
-      input(policy.queue_items_max, name),
-      slots(1),
-      workers{worker_report{0, 0, 0}} {
+      input(policy.queue_items_max, name) {
+  add_worker();
   end->required = required;
   set_rate(end->rate, plan.sink_rules.rate, name);
 }
@@ -128,6 +131,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   started_ = loop_->now();
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
+  if (plan.observer.board) show_on_board();
   if (plan.outcomes) plan.outcomes->on_room = [this] { window_moved_.set(); };
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
@@ -135,6 +139,10 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers_ = &helpers;
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
     helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
+    helpers.spawn_named("foreman", [this] { return look_at_workers(); }).set_background();
+    if (plan.observer.board) {
+      helpers.spawn_named("status board", [this] { return keep_board(); }).set_background();
+    }
     co_await work();
     phase_ = run_phase::closing;
     return_the_rest();
@@ -161,6 +169,8 @@ void engine::implementation::leave_nothing_behind() {
   helpers_ = nullptr;
   work_group_ = nullptr;
   return_the_rest();
+  is_over_ = true;
+  if (plan.observer.board) leave_board();
   if (plan.outcomes) plan.outcomes->on_room = nullptr;
 }
 
@@ -179,6 +189,8 @@ void engine::implementation::listen_to_journal() {
   };
   journal_->on_full = [tell](const std::string& what) {
     tell([what](implementation& own) {
+      own.journal_full_ = what;
+      own.journal_full_since_ = own.loop_->now();
       own.notice(what.empty() ? "outcomes can be recorded again: there is room"
                               : what + ": waiting for room, nothing is lost");
     });
@@ -187,7 +199,7 @@ void engine::implementation::listen_to_journal() {
 
 task<> engine::implementation::open_all() {
   for (auto& stage : stages_) {
-    if (stage->body) co_await stage->body->open(stage->policy.workers);
+    if (stage->body) co_await stage->body->open(stage->wanted);
   }
   learn_partitions();
 }
@@ -222,6 +234,7 @@ void engine::implementation::spawn_work(task_group& group) {
   work_group_ = &group;
   auto keep = [this](task_handle<> handle) { work_tasks_.push_back(std::move(handle)); };
   keep(group.spawn_named("intake", [this] { return intake(); }));
+  keep(group.spawn_named("staffing", [this] { return keep_staffed(); }));
   for (auto& stage : stages_) {
     stage_run* run = stage.get();
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
@@ -233,15 +246,8 @@ void engine::implementation::spawn_work(task_group& group) {
       keep(group.spawn_named(run->name + " collector", [this, run] { return collect(*run); }));
       continue;
     }
-    const bool ruled = run->guard || std::ranges::any_of(run->feeds, &stage_run::selective);
-    for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      auto handle = group.spawn_named(
-          run->name + " worker " + std::to_string(slot), [this, run, slot, ruled] {
-            return ruled ? worker<true>(*run, slot) : worker<false>(*run, slot);
-          });
-      run->slots[slot].worker = handle;
-      keep(std::move(handle));
-    }
+    while (run->workers.size() < static_cast<std::size_t>(run->wanted)) run->add_worker();
+    for (std::size_t id = 0; id < static_cast<std::size_t>(run->wanted); ++id) bring_in(*run, id);
   }
 }
 
@@ -359,6 +365,7 @@ report engine::implementation::account() const {
     line.in_flight = stage->walk();
     line.retries = stage->retries;
     line.workers = stage->workers;
+    line.workers_wanted = stage->wanted;
     result.retries += stage->retries;
     result.stages.push_back(std::move(line));
   }

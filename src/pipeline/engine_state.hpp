@@ -10,6 +10,7 @@
 #pragma once
 #include "pipeline/outcome_board.hpp"
 #include "pipeline/stage_queue.hpp"
+#include "pipeline/worker_scaler.hpp"
 
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/detail/frame_pool.hpp>
@@ -20,6 +21,7 @@
 #include <brigade/async/loop.hpp>
 #include <brigade/async/mutex.hpp>
 #include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/status.hpp>
 #include <brigade/pipeline/watermark.hpp>
 
 #include <cstdint>
@@ -63,7 +65,8 @@ struct item final : pooled, private timer {
   std::size_t bytes = 0;   ///< what it takes of the window
   wall_time taken_at;
   time_point taken;  ///< the loop's clock; for ages
-  time_point begun;  ///< the first attempt at this stage; its deadline counts from here
+  time_point begun;  ///< the first attempt at this stage; its deadline counts from here; until
+                     ///< then, where times are measured, when it came here (0: when it was taken)
   int stage = -1;
   int attempts = 0;  ///< completed, at this stage
   int tries = 0;     ///< begun, at this stage, whatever they were charged
@@ -85,6 +88,7 @@ struct item final : pooled, private timer {
   stage_run* way = nullptr;  ///< for a child not yet passed on: where it goes
   std::uint64_t* optional_open = nullptr;  ///< its parent does not mind its failure; counted here
   std::unique_ptr<joined_items> joined;    ///< of several items, that have its outcome
+  retry_reason why_again = retry_reason::error;  ///< of its last failed attempt
 
   hook live{*this};   ///< in the list of all unsettled items
   hook place{*this};  ///< in its stage's list of retries, armed or due, or of those parked
@@ -93,6 +97,8 @@ struct item final : pooled, private timer {
   [[nodiscard]] bool is_child() const { return parent != nullptr; }
   /// False: others have an account in its place.
   [[nodiscard]] bool is_accounted() const { return !of_joined && joined == nullptr; }
+  /// Before its first attempt at this stage, and where times are measured.
+  [[nodiscard]] time_point came_here() const { return begun == time_point{} ? taken : begun; }
 
   /// Its stage puts it among the due ones when the time has come.
   void arm_retry(stage_run& where, time_point due);
@@ -106,12 +112,24 @@ struct item final : pooled, private timer {
   time_point due_;
 };
 
-/// One worker's hands.
+/// One worker's hands; a worker with several items in work has as many.
 struct work_slot {
+  static constexpr time_point never = time_point::max();
+
   item* current = nullptr;
   std::optional<task_handle<>> worker;  ///< whose hands they are
   std::vector<item*> children;          ///< of a split, not yet passed on
+  time_point since = never;             ///< the attempt under way began
   bool probing = false;                 ///< the one a paused stage has let through
+  bool heed = false;                    ///< after this item: it leaves, or was hung
+  bool leaves = false;
+  bool hung = false;  ///< it has been told of, and maybe another works in its place
+};
+
+enum class presence : std::uint8_t {
+  away,     ///< nobody: never was, or has gone
+  here,     ///< at work, or hung
+  leaving,  ///< goes when it has nothing in hand
 };
 
 /// What a stage with a rate or an error budget asks before it starts an item.
@@ -121,6 +139,8 @@ struct stage_guard {
   std::deque<std::uint64_t> failures{};  ///< of the budget: which results they were
   std::uint64_t forgiven = 0;            ///< results up to this one count no more
   bool paused = false;
+  time_point paused_since{};
+  std::string paused_by{};
   time_point next_probe{};
   event goes_on{"the stage goes on"};
 };
@@ -152,6 +172,8 @@ struct sink_end {
   std::optional<time_point> pauses_until{};
   std::vector<item*>* held_back = nullptr;  ///< where what failed stays in line
   bool writing = false;  ///< stays true when a write was destroyed: it may still succeed
+  time_point write_begun{};
+  std::string outage{};  ///< what it said when it was down
   bool required = true;
 };
 
@@ -164,6 +186,28 @@ struct fork_run {
   };
   fork_plan::kind what = fork_plan::kind::route;
   std::vector<branch> branches;
+};
+
+/// What is measured of a stage for a status board.
+struct stage_meter {
+  time_histogram work;
+  time_histogram queue_wait;
+  std::chrono::nanoseconds blocked{};
+
+  /// Whether the next attempt is measured: a look at the clock costs 34 ns, and so the first few of
+  /// each millisecond are, and of the others one in 64.
+  [[nodiscard]] bool is_due(time_point now) {
+    if (now >= tick_ + std::chrono::milliseconds(1)) {
+      tick_ = now;
+      left_ = 8;
+    }
+    return left_ > 0 ? left_-- > 0 : ++skipped_ % 64 == 0;
+  }
+
+ private:
+  time_point tick_{};
+  int left_ = 0;
+  unsigned skipped_ = 0;
 };
 
 struct stage_run {
@@ -187,14 +231,18 @@ struct stage_run {
   int per_worker = 1;
   stage_queue input;
   std::function<double(const payload&)> priority;
-  bool selective = false;              ///< an item does not just go into its queue
-  bool has_lanes = false;              ///< it has one item of a key at a time
-  std::unique_ptr<stage_guard> guard;  ///< null: a worker takes whatever comes
-  std::vector<work_slot> slots;
-  std::vector<worker_report> workers;
-  link_list retrying;  ///< timers armed
-  link_list due;       ///< waiting for room in the queue
-  link_list parked;    ///< behind others of their key
+  bool selective = false;               ///< an item does not just go into its queue
+  bool has_lanes = false;               ///< it has one item of a key at a time
+  std::unique_ptr<stage_guard> guard;   ///< null: a worker takes whatever comes
+  std::deque<work_slot> slots;          ///< `per_worker` of each worker; they stay where they are
+  std::vector<worker_report> workers;   ///< all that ever were; a number is given again
+  std::vector<presence> staff;          ///< of each of them
+  int wanted = 1;                       ///< workers, not counting those that are hung and replaced
+  std::optional<worker_scaler> scaler;  ///< with a range
+  time_point hung_look{};               ///< when there may be one that is hung, at the earliest
+  link_list retrying;                   ///< timers armed
+  link_list due;                        ///< waiting for room in the queue
+  link_list parked;                     ///< behind others of their key
   item* requeued = nullptr;
   event due_arrived{"retry due"};
   std::uint64_t inside = 0;  ///< decides when the queue closes; the account walks instead
@@ -204,14 +252,25 @@ struct stage_run {
   std::uint64_t passed = 0;
   std::array<std::uint64_t, outcome_count> settled{};
   std::uint64_t retries = 0;
+  std::array<std::uint64_t, retry_reason_count> retries_by_reason{};
+  std::unique_ptr<stage_meter> meter;  ///< null: nobody wants to know
 
   [[nodiscard]] bool is_sink() const { return end != nullptr; }
   [[nodiscard]] bool upstream_done() const { return feeders_open == 0; }
+  /// It has workers, not just one who collects or delivers.
+  [[nodiscard]] bool has_crew() const { return body != nullptr && !collects; }
+  [[gnu::cold, gnu::noinline]] void count_retry(const item& work) {
+    retries += work.weight;
+    retries_by_reason[static_cast<std::size_t>(work.why_again)] += work.weight;
+  }
   [[nodiscard]] std::size_t number() const { return static_cast<std::size_t>(index); }
   [[nodiscard]] std::uint64_t walk() const;
   [[nodiscard]] std::uint64_t walk_retries() const;
   /// Items that this stage's work has come to an end for, well or not.
   [[nodiscard]] std::uint64_t results() const;
+  void add_worker();
+  /// `most` above `least`: between the two.
+  void set_workers(int least, int most);
 };
 
 enum class run_phase : std::uint8_t {
@@ -269,8 +328,10 @@ class engine::implementation {
   void drain();
   void deadline_now();
   void stop_now(int exit_code, std::string why);
+  void scale(std::string_view stage, int workers, int workers_max);
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
+  [[nodiscard]] run_status status();
 
   pipeline_plan plan;
 
@@ -309,8 +370,9 @@ class engine::implementation {
   [[nodiscard]] bool window_open() const;
 
   // worker_pool.cpp: attempts, and what their results mean
-  template <bool ruled>
+  template <bool ruled, bool measured>
   task<> worker(stage_run& stage, std::size_t slot);
+  [[nodiscard]] task<> worker_for(stage_run& stage, std::size_t slot);
   task<> requeue_due(stage_run& stage);
   task<attempt_result> attempt(stage_run& stage, item& work, int worker_id);
   attempt_result attempt_now(stage_run& stage, item& work, int worker_id);
@@ -336,6 +398,20 @@ class engine::implementation {
   [[nodiscard]] item* make_child(stage_run& stage, item& parent, std::size_t n, payload value);
   static void share_weight(stage_run& stage, const item& parent, std::vector<item*>& children);
   [[nodiscard]] bool has_room_to_spare(stage_run& to, const item& work) const;
+  // staffing.cpp: who works at a stage
+  task<> keep_staffed();
+  task<> look_at_workers();
+  task<> wait_for_next_look();
+  task<> staff(stage_run& stage);
+  bool rescale(stage_run& stage);
+  void bring_in(stage_run& stage, std::size_t id);
+  [[nodiscard]] static std::size_t next_worker(stage_run& stage);
+  [[nodiscard]] static std::vector<task_handle<>> send_off(stage_run& stage, std::size_t id);
+  static void see_who_left(stage_run& stage);
+  bool stays(stage_run& stage, detail::work_slot& own);
+  bool look_for_hung(stage_run& stage);
+  void tell_of_hung(const stage_run& stage, const detail::work_slot& own) const;
+  [[nodiscard]] static int replacements(const stage_run& stage);
 
   // stage_entry.cpp: into a stage that has rules of its own for who comes in when
   void prepare_entries();
@@ -362,7 +438,7 @@ class engine::implementation {
 
   // stage_guard.cpp: when a stage may start its next item
   static void set_guard(stage_run& stage);
-  task<> take_guarded(stage_run& stage, std::size_t slot);
+  task<> take_guarded(stage_run& stage, detail::work_slot& own);
   task<> take_into(stage_run& stage, detail::work_slot& own);
   task<> wait_out_pause(stage_run& stage, detail::work_slot& own);
   void charge_budget(stage_run& stage, const std::string& why);
@@ -416,6 +492,25 @@ class engine::implementation {
   void return_the_unrecorded();
   void return_the_rest();
 
+  // engine_status.cpp: how it goes, for a status board
+  void show_on_board();
+  void leave_board() noexcept;
+  task<> keep_board();
+  void look_for_progress();
+  static void measure_batch(const stage_run& stage, const std::vector<item*>& batch);
+  void measure_delivered(const stage_run& stage, const std::vector<item*>& batch,
+                         const write_result& result);
+  [[nodiscard]] bool is_pending() const;
+  [[nodiscard]] status_phase phase_now() const;
+  [[nodiscard]] stage_status status_of(const stage_run& stage) const;
+  void add_workers(const stage_run& stage, stage_status& line) const;
+  void add_write(const stage_run& stage, stage_status& line) const;
+  [[nodiscard]] std::string why_closed() const;
+  [[nodiscard]] std::vector<connection_status> connections() const;
+  [[nodiscard]] std::vector<pause_status> pauses() const;
+  [[nodiscard]] std::string why_nothing_moves(const run_status& now) const;
+  [[nodiscard]] double seconds_since(detail::time_point then) const;
+
   // drain.cpp: the stop protocol
   task<> watch_the_drain();
   task<> kill_the_stuck();
@@ -463,6 +558,8 @@ class engine::implementation {
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
+  std::string journal_full_;                         ///< what is; empty: it has room
+  detail::time_point journal_full_since_;
   bool source_ended_ = false;
   int stop_code_ = 0;
   std::string stop_reason_;
@@ -472,8 +569,15 @@ class engine::implementation {
   task_group* work_group_ = nullptr;
   cancel_scope* open_scope_ = nullptr;
   cancel_scope* intake_scope_ = nullptr;
+  std::array<std::uint64_t, outcome_count> settled_at_source_{};
+  std::unique_ptr<time_histogram> end_to_end_;  ///< null: nobody wants to know
+  std::uint64_t progress_seen_ = 0;
+  std::optional<detail::time_point> progressed_at_;  ///< or found with nothing to do
+  bool is_over_ = false;
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};
+  event staff_moved_{"a worker that comes or goes"};
+  event looks_changed_{"the next look at the workers"};
 };
 
 }  // namespace brigade

@@ -102,6 +102,7 @@ item* engine::implementation::make_child(stage_run& stage, item& parent, std::si
   child->order = parent.order;
   if (child->order != nullptr) ++child->order->items;
   child->stage = stage.index;
+  child->begun = loop_->now();
   child->lenient = parent.lenient;
   child->of_joined = !parent.is_accounted();
   live_.push_back(&child->live);

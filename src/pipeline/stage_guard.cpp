@@ -49,8 +49,7 @@ void engine::implementation::set_guard(stage_run& stage) {
 }
 
 // The next item is in the slot, or none: the queue is closed and empty.
-task<> engine::implementation::take_guarded(stage_run& stage, std::size_t slot) {
-  work_slot& own = stage.slots[slot];
+task<> engine::implementation::take_guarded(stage_run& stage, work_slot& own) {
   if (!stage.guard) {
     co_await take_into(stage, own);
     co_return;
@@ -133,6 +132,8 @@ void engine::implementation::budget_is_spent(stage_run& stage, const std::string
   guard.paused = true;
   guard.goes_on.clear();
   loop_->refresh_now();
+  guard.paused_since = loop_->now();
+  guard.paused_by = spent + last;
   guard.next_probe = loop_->now() + probe_every;
   notice("stage '" + stage.name + "' pauses, and tries one item every 30 s: " + spent + last);
 }

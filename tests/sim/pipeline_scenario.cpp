@@ -3,6 +3,7 @@
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/timeout.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace brigade::sim {
@@ -144,6 +145,7 @@ task<> pipeline_scenario::whole_run(mood how) {
   };
   auto running = work.execute(std::move(resume));
   spawn([this, how] { return operate(how); });
+  spawn([this] { return staff(chance(2) ? between(1, 40) : 0); });
   const known_while_it_lives known(engine_, work);
   const report account = co_await std::move(running);
   check_report(account);
@@ -172,6 +174,33 @@ task<> pipeline_scenario::operate(mood how) {
   }
 }
 
+// Workers come and go at any moment.
+task<> pipeline_scenario::staff(std::uint64_t changes) {
+  for (; changes > 0; --changes) {
+    const milliseconds pause = some_time(0, chance(2) ? 3 : 60);
+    co_await sleep_for(pause);
+    for (std::uint64_t turns = random_.below(4); turns > 0; --turns) co_await yield();
+    if (engine_ == nullptr) co_return;
+    for (std::uint64_t at_once = between(1, 3); at_once > 0; --at_once) scale_some_stage();
+  }
+}
+
+void pipeline_scenario::scale_some_stage() {
+  const auto which = static_cast<std::size_t>(random_.below(shapes_.size()));
+  const int workers = static_cast<int>(between(1, 6));
+  const int most = chance(3) ? workers + static_cast<int>(between(1, 4)) : 0;
+  allow_workers(which, std::max(workers, most));
+  engine_->scale("stage" + std::to_string(which), workers, most);
+}
+
+// Those who are to go end what they have, and hung ones are replaced.
+void pipeline_scenario::allow_workers(std::size_t stage, int workers) {
+  if (stage_log_.workers_max.size() <= stage) stage_log_.workers_max.resize(stage + 1);
+  const bool replaces = shapes_[stage].policy.hung_after.count() != 0;
+  int& most = stage_log_.workers_max[stage];
+  most = std::max(most, replaces ? 2 * workers : workers);
+}
+
 pipeline_plan pipeline_scenario::make_plan(mood how) {
   const bool rough = how == mood::rough;
   pipeline_plan plan;
@@ -182,6 +211,8 @@ pipeline_plan pipeline_scenario::make_plan(mood how) {
       std::make_unique<testing::fake_sink>(table_, sink_kind_, sink_faults(how), random_.next());
   for (stage_shape& shape : shapes_) {
     draw_policy(shape, how);
+    allow_workers(static_cast<std::size_t>(shape.index),
+                  std::max(shape.policy.workers, shape.policy.workers_max));
     stage_faults faults;
     faults.delay_max = some_time(0, 8);
     faults.fails_one_in = chance(3) ? 0 : between(3, rough ? 10 : 20);
@@ -221,6 +252,8 @@ void pipeline_scenario::draw_policy(stage_shape& shape, mood how) {
   const bool rough = how == mood::rough;
   stage_policy& policy = shape.policy;
   policy.workers = static_cast<int>(between(1, 3));
+  policy.workers_max = chance(4) ? policy.workers + static_cast<int>(between(1, 3)) : 0;
+  policy.hung_after = chance(4) ? some_time(5, 2000) : milliseconds(0);
   policy.queue_items_max = static_cast<std::size_t>(between(1, 4));
   policy.queue_order = chance(2) ? queue_kind::fifo : static_cast<queue_kind>(random_.below(3));
   // What was dropped and forgotten in a crash comes again, too late for its place.
@@ -263,9 +296,20 @@ std::string pipeline_scenario::key_of(std::string_view id) const {
 }
 
 void pipeline_scenario::watch(pipeline_plan& plan) {
+  // A run on a board has workers that measure.
+  if (seed_ % 2 == 0) plan.observer.board = std::make_shared<status_board>();
   plan.observer.progress_every = some_time(50, 400);
   plan.observer.on_progress = [this](const progress& now) {
     require(now.in_flight == engine_->account().in_flight, "the progress is not the account's");
+    const run_status status = engine_->status();
+    require(status.in_flight == now.in_flight, "the status is not the progress");
+    std::uint64_t held = 0;
+    for (const stage_status& stage : status.stages) {
+      held += stage.in_flight;
+      require(stage.busy_workers <= stage.workers, "more hands are busy than there are");
+    }
+    require(status.oldest_item.empty() == (held == 0 && status.in_flight == 0),
+            "the oldest item is nobody's");
   };
   plan.observer.on_notice = [this](std::string_view line) {
     require(!line.empty(), "a notice without a word");

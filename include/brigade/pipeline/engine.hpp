@@ -20,6 +20,7 @@
 #include <brigade/pipeline/sink.hpp>
 #include <brigade/pipeline/source.hpp>
 #include <brigade/pipeline/stage.hpp>
+#include <brigade/pipeline/status.hpp>
 
 #include <array>
 #include <chrono>
@@ -106,6 +107,8 @@ struct run_observer {
   std::function<void(const progress&)> on_progress;
   std::function<void(const attempt_failure&)> on_failure;
   std::function<void(std::string_view line)> on_notice;  ///< pauses, outages, the drain
+  std::shared_ptr<status_board> board{};  ///< where other threads see how it goes; times are
+                                          ///< measured only for it
 };
 
 /// Where a replayed letter goes on, and what it was.
@@ -185,9 +188,17 @@ class engine {
   /// Cancels the work and returns what is unfinished. The first reason stands.
   void stop_now(int exit_code, std::string why);
 
+  /// From now on `stage` has so many workers, or with `workers_max` above that, as many between the
+  /// two as bring something. At any time, also before the run; a worker that goes ends the item it
+  /// has first. Throws std::invalid_argument: there is no such stage, or `workers` is below 1.
+  void scale(std::string_view stage, int workers, int workers_max = 0);
+
   /// The account so far; `in_flight` is counted by walking queues, slots and retries.
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
+  /// How it goes, in detail. How long nothing has moved is known as of the last call, or as of the
+  /// last second where the run has a board.
+  [[nodiscard]] run_status status();
 
   class implementation;
 
