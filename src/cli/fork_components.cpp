@@ -103,7 +103,8 @@ component batch_component() {
                   limit("within", field_type::duration,
                         "Complete when its first item has waited so long.", "5s")};
   batch.shorthand = "count";
-  batch.refuses = {"workers", "timeout", "deadline", "retry", "on_error", "rate", "when"};
+  batch.refuses = {"workers",  "timeout", "deadline", "retry",
+                   "on_error", "rate",    "when",     "hung_after"};
   batch.make_stage = [](const settings& given, const component_context&) {
     const auto refuse = [](const char* field, const char* why) { throw config_error(field, why); };
     if (given.has("count") && given.integer("count") < 1)
@@ -154,7 +155,7 @@ void register_forks(registry& to) {
       branches_of("A list of { when, to }: an expression, and a sink or a list of stages.",
                   "[{ when: .bad, to: { file: bad.ndjson } }, { when: .big, to: [{ jq: '.size = "
                   "\"big\"' }] }]")};
-  route.refuses = {"workers", "timeout", "deadline", "retry", "rate", "when"};
+  route.refuses = {"workers", "timeout", "deadline", "retry", "rate", "when", "hung_after"};
   route.make_stage = made_with_its_branches;
   to.add(std::move(route));
 
@@ -164,7 +165,8 @@ void register_forks(registry& to) {
   tee.fields = {branches_of(
       "A list of sinks, or of { to } with stages and a sink; each 'required' [true] or not.",
       "[{ file: copy.ndjson, required: false }]")};
-  tee.refuses = {"workers", "timeout", "deadline", "retry", "on_error", "rate", "when"};
+  tee.refuses = {"workers",  "timeout", "deadline", "retry",
+                 "on_error", "rate",    "when",     "hung_after"};
   tee.make_stage = made_with_its_branches;
   to.add(std::move(tee));
 
