@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,52 +14,12 @@ from brigade_e2e import PATIENCE, glimpse, wait_until  # noqa: E402
 
 from oracle import Oracle, rows_of  # noqa: E402
 from random_pipeline import Model  # noqa: E402
+from small_disk import SmallDisk, can_mount  # noqa: E402
 
 WITHIN = 60
 GRACE = 5  # seconds behind the deadline of a stop
 FAULT_POINTS = ("after_sink_commit", "after_ledger_flush", "in_recovery")
 FULL = r"disk is full|is down, intake pauses"
-
-
-def can_mount():
-    return os.geteuid() == 0 and shutil.which("mount") is not None
-
-
-class SmallDisk:
-    """A disk of which so many bytes are left, and a stopper that can be pulled."""
-
-    def __init__(self, folder, left):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.kept = Path(f"{folder}.kept")
-        shutil.copytree(folder, self.kept)
-        used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        size = (used + left + (1 << 22)) // 4096 * 4096
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(folder)],
-                       check=True)
-        self.move(self.kept, folder)
-        self.stopper = Path(folder, "stopper")
-        free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
-        self.stopper.write_bytes(b"\0" * max(0, free - left))
-
-    @staticmethod
-    def move(source, target):
-        """Keeps names and contents; a file source knows its files by more, but is not on it."""
-        for path in source.iterdir():
-            shutil.copy2(path, target / path.name)
-
-    def make_room(self):
-        self.stopper.unlink(missing_ok=True)
-
-    def unmount(self):
-        self.make_room()
-        saved = Path(f"{self.folder}.saved")
-        saved.mkdir()
-        self.move(self.folder, saved)
-        subprocess.run(["umount", str(self.folder)], check=True)
-        shutil.rmtree(self.folder)
-        saved.rename(self.folder)
-        shutil.rmtree(self.kept)
 
 
 class Life:

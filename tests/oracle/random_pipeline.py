@@ -59,7 +59,7 @@ def payload(seed, identity, key, n):
 
 
 def sum_of(item):
-    whole = [item[name] for name in ("id", "k", "n", "text")]
+    whole = [item.get(name) for name in ("id", "k", "n", "text")]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
 
 
@@ -87,7 +87,7 @@ class Stage:
             keys["when"] = condition
         if chance.random() < 0.5:
             queue = {"size": chance.choice((1, 2, 5, 64, 500))}
-            if not model.ordered:
+            if not model.ordered and model.ledger != "off":  # it would not say what it dropped
                 queue["kind"] = chance.choice(("fifo", "lifo", {"priority": ".n"}))
                 self.may_drop = chance.random() < 0.15
                 if self.may_drop:
