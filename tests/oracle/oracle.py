@@ -15,7 +15,7 @@ import sqlite3
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from random_pipeline import sum_of
+from random_pipeline import RUBBISH, sum_of
 
 BADNESS = ("filtered", "delivered", "dropped", "dead_lettered", "returned")
 EXACT = ("sqlite", "file")  # sinks that promise each row once
@@ -306,7 +306,7 @@ class Oracle:
             if item is None:
                 continue
             # A child that the sink had committed, and no more is known of it, has no stage.
-            if self.model.has_id and row["stage"] and not item.line.startswith(b"{rubbish"):
+            if self.model.has_id and row["stage"] and not item.line.startswith(RUBBISH):
                 self.require(row["business_id"] == item.id, "a wrong business id", dict(row))
             if row["outcome"] != "returned":
                 final[item.id, parts_of(row["part"])].append(row)

@@ -13,6 +13,7 @@ from pathlib import Path
 from fates import DEADLY, fate_of
 
 HERE = Path(__file__).resolve().parent
+RUBBISH = b"{rubbish "  # how a line begins that no source and no parser understands
 CALM = {"on_error": "isolate"}
 CONDITIONS = (  # the same in jq and in Python; some are evaluated natively, some by libjq
     (".n % 3 != 0", lambda item: item["n"] % 3 != 0),
@@ -44,7 +45,7 @@ class Item:
     id: str
     partition: str
     offset: int
-    key: str
+    key: str  # None: it is in no order with others
     n: int
     line: bytes
     outcomes: list = field(default_factory=list)
@@ -295,7 +296,8 @@ class Model:
             item, line = self.next_item()
             offset = self.sizes[partition]
             self.sizes[partition] += len(line) + 1
-            made = Item(item["id"], partition, offset, item["k"], item["n"], line)
+            key = item["k"] if not line.startswith(RUBBISH) else None
+            made = Item(item["id"], partition, offset, key, item["n"], line)
             made.outcomes = self.outcomes_of(made, item)
             self.items[made.id] = made
             added.setdefault(partition, []).append(line + b"\n")
@@ -307,7 +309,7 @@ class Model:
         item = payload(self.seed, identity, key or self.chance.choice(self.keys), n)
         line = self.source.encode(item)
         if self.chance.random() < 0.01:
-            line = b"{rubbish " + identity.encode()
+            line = RUBBISH + identity.encode()
         return item, line
 
     def make_probe(self):
@@ -325,7 +327,7 @@ class Model:
         return None, {}
 
     def outcomes_of(self, made, item):
-        if made.line.startswith(b"{rubbish"):
+        if made.line.startswith(RUBBISH):
             where = "parse" if self.source.first_stages else "source"
             return [Outcome("dead_lettered", {"id": made.id}, where)]
         return self.through(0, item)
