@@ -12,7 +12,7 @@ def can_mount():
 class SmallDisk:
     """Puts a folder, with what is in it, on a disk of which so many bytes are left."""
 
-    def __init__(self, folder, left, room=1 << 22):
+    def __init__(self, folder, left, room=1 << 25):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = Path(f"{folder}.kept")
