@@ -6,7 +6,7 @@ synced by then and, of the rest, nothing, everything or any part of it, whatever
 next run must then bring everything to a good end, and the ledger must never know of a row that
 the disk does not have.
 
-CRASH_RECORDER is the library; CRASH_POINTS how many moments for each kind of cut (25), the seed is
+CRASH_RECORDER is the library; CRASH_POINTS how many moments for each kind of cut (20), the seed is
 BRIGADE_E2E_SEED.
 """
 import os
@@ -21,7 +21,7 @@ from life import brigade_e2e
 from brigade_e2e import numbers, query, seeded
 
 ITEMS = 60
-POINTS = int(os.environ.get("CRASH_POINTS", "25"))
+POINTS = int(os.environ.get("CRASH_POINTS", "20"))
 RECORDER = os.environ.get("CRASH_RECORDER", "")
 RECORD = re.compile(rb"(\w+) (\S+) (\d+) (\d+)\n")
 VOLATILE = ("-shm",)  # shared memory: made anew from the log
@@ -74,10 +74,10 @@ class File:
 
 
 class Disk:
-    """Files and the folders that name them: a name is there for certain when its folder is."""
+    """Files and the folders that name them: a name is there, or gone, for certain when its folder
+    is synced."""
 
     def __init__(self, folders):
-        self.files = {}  # by number: a removed file is gone only when its folder says so
         self.names, self.synced_names = {}, dict.fromkeys(folders, "folder")
         self.names.update(self.synced_names)
 

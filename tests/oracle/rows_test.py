@@ -8,12 +8,13 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 import unittest
 from pathlib import Path
 
 from life import FULL, brigade_e2e
-from brigade_e2e import HANDLERS, PATIENCE, glimpse, numbers, python, query, wait_until
+from brigade_e2e import PATIENCE, numbers, python, query, wait_until
 from small_disk import SmallDisk, can_mount
 
 HERE = Path(__file__).resolve().parent
@@ -42,9 +43,7 @@ class RowsTest(brigade_e2e.BrigadeTest):
         return {"exec": python(self.folder / "handler.py"), "name": "work", **keys}
 
     def small_disk(self, name, left):
-        disk = SmallDisk(self.folder / name, left)
-        self.addCleanup(lambda: disk.unmount() if os.path.ismount(disk.folder) else None)
-        return disk
+        return SmallDisk(self.folder / name, left)
 
     def clean_up(self):
         for running in self.started:
@@ -52,7 +51,7 @@ class RowsTest(brigade_e2e.BrigadeTest):
                 running.kill()
         for path in self.folder.iterdir():
             if os.path.ismount(path):
-                os.system(f"umount '{path}'")
+                subprocess.run(["umount", str(path)], check=True)
         super().clean_up()
 
     def written(self):
@@ -74,7 +73,7 @@ class RowsTest(brigade_e2e.BrigadeTest):
         running.wait_for_words(words, 30, words)
         return running
 
-    # Row 1: a mark that jumps a hole. Guard: the watermark goes up to the first hole only.
+    # Row 1: a mark that jumps a hole. Guard: a mark is finished up to the first hole only.
     def test_row_01_what_is_unfinished_below_what_is_finished_is_taken_again(self):
         count = 700
         rejected = [n for n in range(1, count + 1) if n % 7 == 0]
@@ -90,7 +89,7 @@ class RowsTest(brigade_e2e.BrigadeTest):
         self.assert_all_written(count, but=rejected)
         self.assertEqual(self.letters(), rejected)
 
-    # Row 2: acknowledged when read. Guard: an item is acknowledged when its outcome is durable.
+    # Row 2: acknowledged when read. Guard: an outage is no delivery.
     @needs_a_disk
     def test_row_02_a_sink_that_is_down_from_the_beginning_costs_nothing(self):
         self.write("numbers.ndjson", numbers(500).rstrip("\n"))  # the file ends in half a line
@@ -102,7 +101,8 @@ class RowsTest(brigade_e2e.BrigadeTest):
         self.run_pipeline(expect=0)
         self.assert_all_written(500)
 
-    # Row 5: a batch that waits for its timer. Guard: a drain does not wait for company.
+    # Row 5: a batch that waits for its timer. Guard: when nothing more can come in a drain, the
+    # sink's queue is closed.
     def test_row_05_a_batch_that_waits_is_written_when_it_is_stopped(self):
         self.pipeline(source={"generate": {"json": '{"n": {n}}', "every": "5ms"}},
                       stop_timeout="5s",
@@ -128,9 +128,9 @@ class RowsTest(brigade_e2e.BrigadeTest):
         self.pipeline(stop_timeout="1s", sink={"stdout": {}})
         reader, writer = os.pipe()
         try:
-            process = brigade_e2e.subprocess.Popen(
+            process = subprocess.Popen(
                 [brigade_e2e.program(), "run", "pipeline.yaml"], cwd=self.folder, stdout=writer,
-                stderr=brigade_e2e.subprocess.PIPE)
+                stderr=subprocess.PIPE)
             os.close(writer)
             began = time.monotonic()
             time.sleep(1)  # the pipe is full, and nobody reads it
@@ -185,16 +185,16 @@ class RowsTest(brigade_e2e.BrigadeTest):
     # Row 12: one bad row fails its batch. Guard: a transactional sink's good rows are written
     # again without it.
     def test_row_12_one_bad_row_of_a_thousand_fails_alone(self):
-        query_all = "create table t (n integer check (n <> 847))"
         database = self.folder / "out.db"
-        brigade_e2e.sqlite3.connect(database).execute(query_all).connection.close()
+        query(database, "create table t (n integer check (n <> 847))")
         self.pipeline(1000, sink={"sqlite": {"file": "out.db", "table": "t"},
                                   "batch": {"count": 1000, "within": "1s"}})
         self.run_pipeline(expect=3)
         self.assert_rows_exactly_once(database, "t", [n for n in range(1, 1001) if n != 847])
         self.assertEqual(self.letters(), [847])
 
-    # Row 14: given up after a few attempts, and silently. Guard: an outage charges no attempt.
+    # Row 14: given up after a few attempts, and silently. Guards: an outage charges no attempt; an
+    # item without attempts left is buried, not dropped.
     @needs_a_disk
     def test_row_14_an_outage_that_outlasts_the_retries_gives_nothing_up(self):
         self.pipeline(300, sink={"file": {"path": "out/out.ndjson"},
@@ -227,8 +227,7 @@ class RowsTest(brigade_e2e.BrigadeTest):
         self.assert_all_written(300, but=bad)
         self.assertEqual(self.letters(), bad)
 
-    # Row 16: full dead letters lose the newest. Guards: a ledger of `max` counts as a full disk;
-    # the window, which holds what is not durable.
+    # Row 16: full dead letters lose the newest. Guard: what finds no room is written when there is.
     def test_row_16_full_dead_letters_hold_the_intake_and_no_restart_loses_one(self):
         count = 400
         self.write("numbers.ndjson", "".join(
@@ -290,7 +289,7 @@ class RowsTest(brigade_e2e.BrigadeTest):
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) << 10
 
     # Rows 22 and 23: what was taken is gone with a crash in its middle; the crash blocks the next
-    # start. Guards: acknowledged when durable; the lock is the kernel's.
+    # start. Guards: a mark is finished up to the first hole only; the lock is the kernel's.
     def test_row_22_killed_in_the_middle_of_an_item_again_and_again(self):
         kills = int(os.environ.get("ORACLE_HANDLER_KILLS", "25"))
         count = kills * 4
@@ -313,8 +312,8 @@ class RowsTest(brigade_e2e.BrigadeTest):
         runs = query(self.ledger("rows"), "select count(*) from runs where ended = 'killed'")
         self.assertEqual(runs, [(seen,)])
 
-    # Row 27: the answer to one item is taken for another's. Guards: an answer has the id of a
-    # request that is out; a handler that says anything else is replaced, with all it has in hand.
+    # Row 27: the answer to one item is taken for another's. Guard: an answer has the id of a request
+    # that is out; a handler that says anything else is replaced.
     def test_row_27_no_answer_is_taken_for_another_items(self):
         count = 600
         (self.folder / "marks").mkdir()
