@@ -164,7 +164,8 @@ class CrashTest(brigade_e2e.BrigadeTest):
             return 0
         shutil.copytree(self.folder / "state", copy)
         try:
-            (count,), = query(copy / "cut.ledger.db", "select coalesce(sum(delivered), 0) from runs")
+            (count,), = query(copy / "cut.ledger.db",
+                              "select coalesce(sum(delivered), 0) from runs")
             return count
         except sqlite3.OperationalError:  # no table yet
             return 0

@@ -1,6 +1,6 @@
 """Random pipelines over real processes, with kill -9, stops and full disks: see README.md.
 
-ORACLE_LIVES says how many (12), ORACLE_KILLS how many kills must have counted (as many),
+ORACLE_LIVES says how many (8), ORACLE_KILLS how many kills must have counted (as many),
 ORACLE_FIRST the first seed (drawn, and printed). ORACLE_FIRST=n ORACLE_LIVES=1 has one again.
 """
 import os
@@ -10,7 +10,7 @@ import time
 
 from life import Life, brigade_e2e
 
-LIVES = int(os.environ.get("ORACLE_LIVES", "12"))
+LIVES = int(os.environ.get("ORACLE_LIVES", "8"))
 KILLS = int(os.environ.get("ORACLE_KILLS", str(LIVES)))
 FIRST = int(os.environ.get("ORACLE_FIRST", random.SystemRandom().randrange(10**6)))
 FAULTS = 4

@@ -176,7 +176,7 @@ class Exec(Stage):
         self.shares = {"late": 300}
         for fate, share in (("fails_twice", 50), ("declines", 30), ("fails_always", 10),
                             ("crashes_once", 8), ("poison", 4), ("rubbish_once", 8),
-                            ("answers_twice", 8), ("hangs_once", 2), ("hangs_always", 2)):
+                            ("answers_twice", 8), ("hangs_once", 2), ("hangs_always", 1)):
             if chance.random() < 0.35:
                 self.shares[fate] = share
         self.keys["timeout"] = f"{int(2000 * model.patience)}ms"

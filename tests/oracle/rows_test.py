@@ -312,8 +312,8 @@ class RowsTest(brigade_e2e.BrigadeTest):
         runs = query(self.ledger("rows"), "select count(*) from runs where ended = 'killed'")
         self.assertEqual(runs, [(seen,)])
 
-    # Row 27: the answer to one item is taken for another's. Guard: an answer has the id of a request
-    # that is out; a handler that says anything else is replaced.
+    # Row 27: the answer to one item is taken for another's. Guard: an answer has the id of a
+    # request that is out; a handler that says anything else is replaced.
     def test_row_27_no_answer_is_taken_for_another_items(self):
         count = 600
         (self.folder / "marks").mkdir()

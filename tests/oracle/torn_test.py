@@ -18,7 +18,7 @@ from brigade_e2e import glimpse, numbers, query, seeded, wait_until
 ITEMS = 400
 POINTS = int(os.environ.get("TORN_POINTS", "8"))
 REFUSALS = (r"damaged|no ledger at all|not a ledger|malformed|not a database|"
-            r"is older than what the ledger knows of it")
+            r"is older than what the ledger knows of it|holds no marks of")
 
 
 class TornTest(brigade_e2e.BrigadeTest):
