@@ -4,6 +4,8 @@
 #include "cli/program_path.hpp"
 #include "cli/verbs.hpp"
 
+#include <brigade/pipeline/threaded_stage.hpp>
+
 #include <fmt/format.h>
 
 #include <ostream>
@@ -46,6 +48,12 @@ void check_files(const pipeline_config& config, problem_list& problems) {
   }
 }
 
+void check_letters(const ledger_config& ledger, problem_list& problems) {
+  if (ledger.letters.empty() || std::filesystem::is_directory(ledger.letters.parent_path())) return;
+  problems.add(ledger.letters_at, fmt::format("there is no folder {} for the dead letters: make it",
+                                              ledger.letters.parent_path().string()));
+}
+
 /// Commands are looked for where they would be started; what they are given is their own affair.
 void check_programs(const pipeline_config& config, problem_list& problems) {
   const auto check = [&](const std::vector<std::string>& command, position at) {
@@ -74,6 +82,14 @@ bool repeats_rows(const component_use& sink) {
   return !skips;
 }
 
+bool uses_threads(const pipeline_config& config, const pipeline_parts& parts) {
+  for (std::size_t n = 0; n < config.stages.size(); ++n) {
+    const bool is_spread = dynamic_cast<const threaded_stage*>(parts.stages[n].get()) != nullptr;
+    if (is_spread && config.stages[n].policy.workers > 1) return true;
+  }
+  return false;
+}
+
 std::vector<std::string> warnings_of(const pipeline_config& config, const pipeline_parts& parts) {
   std::vector<std::string> warnings;
   const auto warn = [&](position at, const std::string& text) {
@@ -90,6 +106,12 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
                                    "failure, a timeout or a kill: if it has side effects, it must "
                                    "skip a 'key' it has done before",
                                    stage.use.context.name));
+  }
+  if (config.threads > 1 && !uses_threads(config, parts)) {
+    warn(config.threads_at,
+         fmt::format("'threads: {}' helps no stage here: it spreads the workers of 'jq', 'filter' "
+                     "and 'parse', and none of those has more than one",
+                     config.threads));
   }
   const component_use& sink = config.sink.use;
   if (sink.what->name == "stdout") {
@@ -120,6 +142,7 @@ int check_verb(const check_options& options, const registry& known, std::ostream
   if (!options.offline) {
     check_files(config, problems);
     check_programs(config, problems);
+    check_letters(config.ledger, problems);
   }
   for (const std::string& warning : warnings_of(config, parts)) out << warning << '\n';
   for (const std::string& line : problems.lines(config.where)) err << line << '\n';

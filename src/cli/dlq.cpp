@@ -5,27 +5,38 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <ostream>
 #include <set>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace brigade::cli {
 namespace {
 
+/// A table; the items' own ids stand in it when any has one.
 void show_list(const std::vector<letter_row>& letters, std::ostream& out) {
   constexpr std::size_t error_bytes_max = 120;
-  std::size_t id_width = std::string_view("id").size();
-  std::size_t stage_width = std::string_view("stage").size();
+  constexpr std::size_t name_bytes_max = 40;
+  std::vector<std::array<std::string, 5>> rows = {
+      {"id", "stage", "attempts", "business id", "error"}};
   for (const letter_row& letter : letters) {
-    id_width = std::max(id_width, letter.id.size());
-    stage_width = std::max(stage_width, letter.stage.size());
+    rows.push_back({plain_line(letter.id), plain_line(letter.stage),
+                    std::to_string(letter.attempts), plain_line(letter.business_id, name_bytes_max),
+                    plain_line(letter.error, error_bytes_max)});
   }
-  out << fmt::format("{:<{}}  {:<{}}  attempts  error\n", "id", id_width, "stage", stage_width);
-  for (const letter_row& letter : letters) {
-    out << fmt::format("{:<{}}  {:<{}}  {:>8}  {}\n", plain_line(letter.id), id_width,
-                       plain_line(letter.stage), stage_width, letter.attempts,
-                       plain_line(letter.error, error_bytes_max));
+  const bool named = std::ranges::any_of(
+      letters, [](const letter_row& letter) { return !letter.business_id.empty(); });
+  std::array<std::size_t, 5> widths{};
+  for (const auto& row : rows) {
+    for (std::size_t n = 0; n < row.size(); ++n) widths[n] = std::max(widths[n], row[n].size());
+  }
+  for (const auto& [id, stage, attempts, name, error] : rows) {
+    out << fmt::format("{:<{}}  {:<{}}  {:>{}}  ", id, widths[0], stage, widths[1], attempts,
+                       widths[2]);
+    if (named) out << fmt::format("{:<{}}  ", name, widths[3]);
+    out << error << '\n';
   }
 }
 

@@ -121,6 +121,8 @@ ledger_options account_of(const pipeline_config& config, const std::filesystem::
     options.keep = std::chrono::duration_cast<std::chrono::seconds>(*config.ledger.keep);
   }
   if (config.ledger.bytes_max) options.bytes_max = *config.ledger.bytes_max;
+  options.letters = config.ledger.letters;
+  options.letters_bytes_max = config.ledger.letters_bytes_max.value_or(0);
   return options;
 }
 

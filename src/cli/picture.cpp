@@ -173,6 +173,9 @@ pipeline_picture picture_of(const pipeline_config& config) {
   picture.flow.push_back(sink_box(config));
   picture.letters.title = "dead letters";
   picture.letters.lines = {"in the ledger", "brigade dlq ls LEDGER"};
+  if (!config.ledger.letters.empty()) {
+    picture.letters.lines.push_back("and in " + config.ledger.letters.string());
+  }
   picture.aside.push_back(ledger_box(config));
   if (config.then) picture.aside.push_back(then_box(*config.then));
   return picture;

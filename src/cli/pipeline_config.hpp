@@ -54,6 +54,9 @@ struct ledger_config {
   ledger_mode mode = ledger_mode::full;  ///< the default depends on the source
   std::optional<milliseconds> keep{};    ///< how long finished runs stay
   std::optional<std::uint64_t> bytes_max{};
+  std::filesystem::path letters{};  ///< absolute; the file of dead letters; empty: none
+  position letters_at{};
+  std::optional<std::uint64_t> letters_bytes_max{};
 };
 
 /// The last step, after the run.
@@ -87,6 +90,8 @@ struct pipeline_config {
   std::optional<located_text> order_by;
   std::vector<stage_config> stages;
   sink_config sink;
+  int threads = 1;  ///< for work that does not wait
+  position threads_at{};
   run_policy run;
   bool gives_up_after_default = true;  ///< `give_up_after` is not in the file
   ledger_config ledger;

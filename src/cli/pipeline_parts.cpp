@@ -1,6 +1,8 @@
 // From a checked file to the components it names, none of them open.
 #include "cli/pipeline_config.hpp"
 
+#include <brigade/pipeline/threaded_stage.hpp>
+
 #include <fmt/format.h>
 
 #include <chrono>
@@ -39,6 +41,18 @@ void try_expression(const located_text& expression, const component_context& con
   static_cast<void>(made(filter->make_stage, use, problems));
 }
 
+/// Work that does not wait is spread over the pipeline's threads, a body each.
+std::unique_ptr<stage_body> body_of(const component_use& use, int threads, problem_list& problems) {
+  std::unique_ptr<stage_body> first = made(use.what->make_stage, use, problems);
+  if (threads == 1 || first == nullptr || !first->immediate()) return first;
+  std::vector<std::unique_ptr<stage_body>> bodies;
+  bodies.push_back(std::move(first));
+  while (bodies.size() < static_cast<std::size_t>(threads)) {
+    bodies.push_back(made(use.what->make_stage, use, problems));
+  }
+  return std::make_unique<threaded_stage>(use.context.name, std::move(bodies));
+}
+
 /// What is made is null where something is wrong.
 pipeline_parts make_all(const pipeline_config& config, const registry& known,
                         problem_list& problems) {
@@ -50,7 +64,7 @@ pipeline_parts make_all(const pipeline_config& config, const registry& known,
   for (const auto& [use, policy, when, priority] : config.stages) {
     if (when) try_expression(*when, use.context, known, problems);
     if (priority) try_expression(*priority, use.context, known, problems);
-    parts.stages.push_back(use.complete ? made(use.what->make_stage, use, problems) : nullptr);
+    parts.stages.push_back(use.complete ? body_of(use, config.threads, problems) : nullptr);
   }
   const component_use& sink = config.sink.use;
   if (sink.complete) parts.sink = made(sink.what->make_sink, sink, problems);

@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, 5> sink_keys = {"name", "timeout", "retry
 constexpr std::array<std::string_view, 1> source_keys = {"name"};
 
 constexpr std::int64_t workers_max = 10'000;
+constexpr std::int64_t threads_max = 256;
 constexpr std::int64_t items_max = 10'000'000;
 constexpr std::int64_t attempts_max = 1'000'000;
 
@@ -196,6 +197,23 @@ void read_ledger(value_reader& reader, const yaml_entry& entry, ledger_config& l
   }
 }
 
+void read_dead_letters(value_reader& reader, const yaml_entry& entry, pipeline_config& config) {
+  static constexpr std::array<std::string_view, 2> keys = {"file", "max"};
+  if (!reader.is_map("dead_letters", entry.value)) return;
+  reader.keys_are_known(entry.value, keys, "'dead_letters'");
+  const yaml_entry* const file = entry.value.find("file");
+  if (file == nullptr) {
+    reader.problem(entry.value.at,
+                   "'dead_letters' needs 'file': where they are written beside the ledger");
+  } else if (const auto path = reader.text("file", file->value)) {
+    config.ledger.letters = (config.folder / *path).lexically_normal();
+    config.ledger.letters_at = file->value.at;
+  }
+  if (const yaml_entry* const max = entry.value.find("max")) {
+    config.ledger.letters_bytes_max = reader.size_above_zero("max", max->value);
+  }
+}
+
 void read_order(value_reader& reader, const yaml_node& root, pipeline_config& config) {
   static constexpr std::array<std::string_view, 2> orders = {"none", "source"};
   static constexpr std::array<std::string_view, 2> answers = {"continue", "hold_key"};
@@ -221,16 +239,17 @@ void read_order(value_reader& reader, const yaml_node& root, pipeline_config& co
   }
 }
 
-void read_planned(value_reader& reader, const yaml_node& root) {
-  static constexpr std::array<std::string_view, 2> planned = {"dead_letters", "admin"};
+void read_planned(value_reader& reader, const yaml_node& root, pipeline_config& config) {
+  static constexpr std::array<std::string_view, 1> planned = {"admin"};
   for (const std::string_view key : planned) {
     if (const yaml_entry* const entry = root.find(key)) {
       not_yet(reader, entry->at, fmt::format("'{}'", key));
     }
   }
   if (const yaml_entry* const threads = root.find("threads")) {
-    const auto count = reader.integer("threads", threads->value, 1);
-    if (count && *count > 1) not_yet(reader, threads->value.at, "'threads' above 1");
+    const auto count = reader.integer("threads", threads->value, 1, threads_max);
+    config.threads = static_cast<int>(count.value_or(1));
+    config.threads_at = threads->value.at;
   }
 }
 
@@ -286,6 +305,7 @@ void read_run_keys(value_reader& reader, const yaml_node& root, pipeline_config&
   for (const yaml_entry& entry : root.entries) {
     if (entry.key == "window") read_window(reader, entry, config.run);
     if (entry.key == "ledger") read_ledger(reader, entry, config.ledger);
+    if (entry.key == "dead_letters") read_dead_letters(reader, entry, config);
     if (entry.key == "give_up_after") {
       const auto limit = reader.duration_or("never", "give_up_after", entry.value);
       config.run.give_up_after = limit.value_or(milliseconds(0));
@@ -297,7 +317,7 @@ void read_run_keys(value_reader& reader, const yaml_node& root, pipeline_config&
     }
   }
   read_order(reader, root, config);
-  read_planned(reader, root);
+  read_planned(reader, root, config);
 }
 
 }  // namespace brigade::cli

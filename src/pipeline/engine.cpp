@@ -98,6 +98,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   started_ = loop_->now();
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
+  if (plan.outcomes) plan.outcomes->on_room = [this] { window_moved_.set(); };
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
   auto course = [this](task_group& helpers) -> task<> {
@@ -130,6 +131,7 @@ void engine::implementation::leave_nothing_behind() {
   helpers_ = nullptr;
   work_group_ = nullptr;
   return_the_rest();
+  if (plan.outcomes) plan.outcomes->on_room = nullptr;
 }
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.
@@ -145,10 +147,10 @@ void engine::implementation::listen_to_journal() {
   journal_->on_failed = [tell](const std::string& error) {
     tell([error](implementation& own) { own.journal_failed(error); });
   };
-  journal_->on_full = [tell](bool full) {
-    tell([full](implementation& own) {
-      own.notice(full ? "the ledger's disk is full: waiting for room, nothing is lost"
-                      : "the ledger's disk has room again");
+  journal_->on_full = [tell](const std::string& what) {
+    tell([what](implementation& own) {
+      own.notice(what.empty() ? "outcomes can be recorded again: there is room"
+                              : what + ": waiting for room, nothing is lost");
     });
   };
 }
@@ -287,8 +289,12 @@ report engine::implementation::account() const {
   result.pipeline = plan.name;
   result.taken = taken_;
   result.settled = settled_;
+  result.sources = sources_;
   for (const detail::link* node = live_.front(); node != live_.end(); node = node->next) {
-    if (!static_cast<const item::hook*>(node)->self->is_child()) ++result.in_flight;
+    const item& work = *static_cast<const item::hook*>(node)->self;
+    if (work.is_child()) continue;
+    ++result.in_flight;
+    ++result.sources[partition_source_[work.partition]].in_flight;
   }
   result.seconds = seconds_since_start();
   for (const auto& stage : stages_) {

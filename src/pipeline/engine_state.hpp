@@ -4,6 +4,7 @@
 // slot, waiting for a retry, due for one, or in the sink's batch. Each place can be walked; that is
 // how what is in flight is counted.
 #pragma once
+#include "pipeline/outcome_board.hpp"
 #include "pipeline/stage_queue.hpp"
 
 #include <brigade/async/cancel.hpp>
@@ -189,7 +190,8 @@ struct journaled {
     outcome result;
     bool child;
     std::string part;
-    bool in_sink = false;  ///< its own row is; of a parent only its children's are
+    bool in_sink = false;                  ///< its own row is; of a parent only its children's are
+    std::unique_ptr<item_outcome> told{};  ///< for who reads the outcomes
   };
   std::vector<entry> entries;
 };
@@ -237,6 +239,7 @@ class engine::implementation {
   task<> take_in_hand();
   [[nodiscard]] item* receive(source_item taken);
   void learn_partitions();
+  [[nodiscard]] std::size_t source_of(const std::string& partition);
   [[nodiscard]] bool window_open() const;
 
   // worker_pool.cpp: attempts, and what their results mean
@@ -307,9 +310,11 @@ class engine::implementation {
   void settle(item& work, outcome result, std::string_view stage, std::string error,
               std::unique_ptr<letter> dead = nullptr);
   void settle_parent(item& parent);
+  void count_outcome(const item& work, outcome result);
   void write_down(item& work, outcome result, std::string_view stage, std::string error,
                   std::unique_ptr<letter> dead);
   void count_at_stage(item& work, outcome result);
+  [[nodiscard]] bool tells(const item& work) const;
   void release(item& work);
   void flush(std::string sink_token);
   task<> keep_books();
@@ -318,6 +323,7 @@ class engine::implementation {
   void journal_failed(const std::string& error);
   task<> all_durable();
   void move_deadline(std::chrono::nanoseconds from_now);
+  void return_the_unrecorded();
   void return_the_rest();
 
   // drain.cpp: the stop protocol
@@ -360,6 +366,8 @@ class engine::implementation {
   std::uint64_t units_taken_ = 0;
   std::uint64_t units_before_ = 0;  // finished when the source was opened
   std::array<std::uint64_t, outcome_count> settled_{};
+  std::vector<source_report> sources_;         ///< `settled_` and `taken_` by source
+  std::vector<std::size_t> partition_source_;  ///< where a partition's items are counted
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun

@@ -50,7 +50,8 @@ task<bool> engine::implementation::take_some() {
     window_moved_.clear();
     co_await window_moved_.wait();
   }
-  const std::size_t room = plan.rules.window_items_max - window_items_;
+  const std::size_t unread = plan.outcomes ? plan.outcomes->unread() : 0;
+  const std::size_t room = plan.rules.window_items_max - window_items_ - unread;
   std::vector<source_item> taken = co_await plan.from->read(std::min(room, read_items_max));
   if (taken.empty()) co_return false;
   learn_partitions();
@@ -90,7 +91,9 @@ task<> engine::implementation::take_in_hand() {
 }
 
 bool engine::implementation::window_open() const {
-  return window_items_ < plan.rules.window_items_max && window_bytes_ < plan.rules.window_bytes_max;
+  const std::size_t unread = plan.outcomes ? plan.outcomes->unread() : 0;
+  return window_items_ + unread < plan.rules.window_items_max &&
+         window_bytes_ < plan.rules.window_bytes_max;
 }
 
 void engine::implementation::learn_partitions() {
@@ -112,13 +115,24 @@ void engine::implementation::learn_partitions() {
     if (finished == accounted) finished.reset();
     finished_before_.push_back(std::move(finished));
     partitions_.push_back(partition);
+    partition_source_.push_back(source_of(partition));
   }
+}
+
+// A partition is named `<source>:<token>`.
+std::size_t engine::implementation::source_of(const std::string& partition) {
+  const std::string name = partition.substr(0, partition.find(':'));
+  const auto same = std::ranges::find(sources_, name, &source_report::name);
+  const auto at = static_cast<std::size_t>(same - sources_.begin());
+  if (same == sources_.end()) sources_.push_back(source_report{name, 0, {}, 0});
+  return at;
 }
 
 // The item, or none when it is settled already.
 item* engine::implementation::receive(source_item taken) {
   auto* made = new item(std::move(taken.value));
   ++taken_;
+  ++sources_[partition_source_[taken.partition]].taken;
   units_taken_ += taken.end - taken.begin;
   made->partition = taken.partition;
   made->begin = taken.begin;

@@ -132,19 +132,24 @@ class ledger::writer {
   template <class Write>
   std::optional<std::string> write_when_there_is_room(const ledger& callbacks, Write write) {
     bool was_full = false;
+    std::string why;
+    std::string what;  // is full
     while (true) {
       try {
         write();
-        if (was_full && callbacks.on_full) callbacks.on_full(false);
+        if (was_full && callbacks.on_full) callbacks.on_full({});
         return std::nullopt;
       } catch (const database_error& error) {
-        const std::string why = explained(store_->options().path, error).what();
+        why = explained(store_->options().path, error).what();
         if (error.code() != SQLITE_FULL) return why;
-        if (!std::exchange(was_full, true) && callbacks.on_full) callbacks.on_full(true);
-        if (ends_while_waiting()) return why;
+        what = "the ledger's disk is full";
+      } catch (const ledger_detail::no_room& error) {
+        why = what = error.what();
       } catch (const std::exception& error) {
         return store_->options().path.string() + ": " + error.what();
       }
+      if (!std::exchange(was_full, true) && callbacks.on_full) callbacks.on_full(what);
+      if (ends_while_waiting()) return why;
     }
   }
 

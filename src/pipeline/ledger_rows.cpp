@@ -80,6 +80,7 @@ std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batch
   std::vector<repeated_id> repeated;
   std::string_view token;
   tally_ = {};
+  letter_lines_.clear();
   transaction writing(database_);
   for (const queued_batch& batch : batches) {
     for (const settlement& item : batch.items) write_settlement(item, repeated);
@@ -90,9 +91,21 @@ std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batch
   statements_.tally.run(run_, tally_.items[0], tally_.items[1], tally_.items[2], tally_.items[3],
                         tally_.items[4], tally_.retries,
                         detail::iso_utc(std::chrono::system_clock::now()));
-  writing.commit();
+  commit_with_letters(writing);
   forget_changes();
   return repeated;
+}
+
+/// The lines are durable first, and gone again when the rest cannot be.
+void ledger_store::commit_with_letters(transaction& writing) {
+  if (letter_lines_.empty()) return writing.commit();
+  letters_->append(letter_lines_);
+  try {
+    writing.commit();
+  } catch (...) {
+    letters_->take_back();
+    throw;
+  }
 }
 
 void ledger_store::write_settlement(const settlement& item, std::vector<repeated_id>& repeated) {
@@ -152,6 +165,7 @@ void ledger_store::write_letter(const settlement& item, const partition& in) {
                          item.dead->replayable, in.name, item.begin, item.part,
                          detail::iso_utc(item.settled_at), unless_empty(item.replay_of),
                          bytes{item.dead->payload}, bytes{item.dead->source_payload});
+  if (letters_) letter_lines_ += letter_line(item, run_);
 }
 
 void ledger_store::write_business_id(const settlement& item, const partition& in,

@@ -69,6 +69,7 @@ ledger_store::ledger_store(const ledger_options& options)
       lock_(prepared(options_.path)),
       database_(open_for_writing(options_.path)),
       statements_(database_) {
+  if (!options_.letters.empty()) open_letters();
   try {
     transaction opening(database_);
     check_identity();
@@ -83,6 +84,14 @@ ledger_store::ledger_store(const ledger_options& options)
     }
   } catch (const database_error& error) {
     throw explained(options_.path, error);
+  }
+}
+
+void ledger_store::open_letters() {
+  try {
+    letters_.emplace(options_.letters, options_.letters_bytes_max);
+  } catch (const std::runtime_error& error) {
+    throw ledger_error(error.what());
   }
 }
 

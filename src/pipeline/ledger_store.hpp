@@ -9,6 +9,7 @@
 #pragma once
 #include "pipeline/ledger_database.hpp"
 #include "pipeline/ledger_lock.hpp"
+#include "pipeline/letter_file.hpp"
 #include "pipeline/mark_ranges.hpp"
 
 #include <brigade/pipeline/ledger.hpp>
@@ -16,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -79,6 +81,7 @@ class ledger_store {
     statement tally;
   };
 
+  void open_letters();
   void check_identity();
   void begin_epoch(std::uint64_t epoch);
   void load_names();
@@ -99,6 +102,7 @@ class ledger_store {
   void write_business_id(const settlement& item, const partition& in,
                          std::vector<repeated_id>& repeated);
   void advance_mark(const settlement& item, partition& in);
+  void commit_with_letters(transaction& writing);
   void write_changes();
   void forget_changes();
   [[nodiscard]] bool keeps_row(const settlement& item) const;
@@ -114,6 +118,8 @@ class ledger_store {
   std::vector<partition*> partition_by_index_;
   std::deque<stage> stages_;
   tally tally_;
+  std::optional<letter_file> letters_;
+  std::string letter_lines_;  ///< of the batches that are being written
 };
 
 }  // namespace brigade::ledger_detail

@@ -65,24 +65,26 @@ report failed_to_open(const pipeline_plan& plan, std::string error) {
   return result;
 }
 
-// Signals reach the engine while it runs, however that ends.
+// Signals, and whoever wants to know it, reach the engine while it runs, however that ends.
 class attached {
  public:
-  attached(stop_signals* signals, engine& target) : signals_(signals) {
-    if (signals_ != nullptr) signals_->attach(loop::current(), target);
+  attached(const recorded_run& run, engine& target) : run_(run) {
+    if (run_.signals != nullptr) run_.signals->attach(loop::current(), target);
+    if (run_.on_engine) run_.on_engine(&target);
   }
   ~attached() {
-    if (signals_ != nullptr) signals_->detach();
+    if (run_.on_engine) run_.on_engine(nullptr);
+    if (run_.signals != nullptr) run_.signals->detach();
   }
   attached(const attached&) = delete;
   attached& operator=(const attached&) = delete;
 
  private:
-  stop_signals* signals_;
+  const recorded_run& run_;
 };
 
-task<report> run_engine(engine& work, engine_resume resume, stop_signals* signals) {
-  const attached listening(signals, work);
+task<report> run_engine(engine& work, engine_resume resume, const recorded_run& run) {
+  const attached listening(run, work);
   co_return co_await work.execute(std::move(resume));
 }
 
@@ -97,7 +99,9 @@ void end_account(ledger& account, report& result) {
   }
 }
 
-task<report> whole_run(recorded_run run) {
+}  // namespace
+
+task<report> execute_recorded(recorded_run run) {
   engine_resume resume;
   std::string error;
   try {
@@ -109,7 +113,7 @@ task<report> whole_run(recorded_run run) {
   if (run.account != nullptr) report_repeated_ids(*run.account, run.plan.observer.on_notice);
   const std::uint64_t number = run.account != nullptr ? run.account->begin_run() : 1;
   engine work(std::move(run.plan), run.account);
-  report result = co_await run_engine(work, std::move(resume), run.signals);
+  report result = co_await run_engine(work, std::move(resume), run);
   result.run = number;
   if (run.account != nullptr) {
     end_account(*run.account, result);
@@ -119,13 +123,11 @@ task<report> whole_run(recorded_run run) {
   co_return result;
 }
 
-}  // namespace
-
 report run_recorded(recorded_run run) {
   loop own;
   // Whoever does not end by the stop protocol does not get more time here.
   own.set_leftover_timeout(std::chrono::milliseconds(100));
-  return own.run(whole_run(std::move(run)));
+  return own.run(execute_recorded(std::move(run)));
 }
 
 }  // namespace brigade

@@ -38,6 +38,16 @@ std::string stage_json(const stage_report& stage) {
       stage.in_flight, stage.retries, workers_json(stage.workers));
 }
 
+std::string source_json(const source_report& source) {
+  std::string json =
+      fmt::format(R"({{"name": {}, "taken": {})", as_json(source.name), source.taken);
+  for (const outcome each : all_outcomes) {
+    fmt::format_to(std::back_inserter(json), R"(, "{}": {})", to_string(each),
+                   source.settled[static_cast<std::size_t>(each)]);
+  }
+  return json + fmt::format(R"(, "in_flight": {}}})", source.in_flight);
+}
+
 std::string letter_json(const dead_letter_report& letter) {
   return fmt::format(R"({{"id": {}, "stage": {}, "error": {}, "attempts": {}}})",
                      as_json(letter.id), as_json(letter.stage), as_json(letter.error),
@@ -48,8 +58,11 @@ std::string letter_json(const dead_letter_report& letter) {
 
 bool stage_report::adds_up() const { return in + born == passed + sum(settled) + in_flight; }
 
+bool source_report::adds_up() const { return taken == sum(settled) + in_flight; }
+
 bool report::adds_up() const {
   return taken == sum(settled) + in_flight &&
+         std::ranges::all_of(sources, [](const source_report& each) { return each.adds_up(); }) &&
          std::ranges::all_of(stages, [](const stage_report& each) { return each.adds_up(); });
 }
 
@@ -72,8 +85,15 @@ std::string report::json() const {
   for (const outcome each : all_outcomes) {
     fmt::format_to(std::back_inserter(text), R"(, "{}": {})", to_string(each), count(each));
   }
-  text += fmt::format(R"(, "in_flight": {}, "retries": {}, "seconds": {:.3f}, "stages": [)",
-                      in_flight, retries, seconds);
+  text += fmt::format(R"(, "in_flight": {}, "retries": {}, "seconds": {:.3f})", in_flight, retries,
+                      seconds);
+  if (sources.size() > 1) {
+    for (std::size_t index = 0; index < sources.size(); ++index) {
+      text += (index == 0 ? R"(, "sources": [)" : ", ") + source_json(sources[index]);
+    }
+    text += "]";
+  }
+  text += R"(, "stages": [)";
   for (std::size_t index = 0; index < stages.size(); ++index) {
     if (index > 0) text += ", ";
     text += stage_json(stages[index]);

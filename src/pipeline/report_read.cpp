@@ -42,6 +42,15 @@ stage_report read_stage(const json::value& in) {
   return stage;
 }
 
+source_report read_source(const json::value& in) {
+  source_report source;
+  source.name = text(in, "name");
+  source.taken = count(in, "taken");
+  source.settled = settled(in);
+  source.in_flight = count(in, "in_flight");
+  return source;
+}
+
 }  // namespace
 
 report read_report(std::string_view source) {
@@ -55,6 +64,9 @@ report read_report(std::string_view source) {
   result.in_flight = count(in, "in_flight");
   result.retries = count(in, "retries");
   result.seconds = in.at("seconds").to_number<double>();
+  if (const json::value* sources = in.as_object().if_contains("sources")) {
+    for (const json::value& each : sources->as_array()) result.sources.push_back(read_source(each));
+  }
   for (const json::value& each : in.at("stages").as_array()) {
     result.stages.push_back(read_stage(each));
   }

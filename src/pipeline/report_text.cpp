@@ -63,6 +63,24 @@ std::string identity(const report& of) {
   return text;
 }
 
+// When there are several: the identity of each, in a line.
+std::string source_lines(const std::vector<source_report>& sources) {
+  if (sources.size() < 2) return {};
+  std::string text = "\n";
+  for (const source_report& each : sources) {
+    text += fmt::format("  from {}: taken {} = delivered {}", each.name, each.taken,
+                        each.settled[static_cast<std::size_t>(outcome::delivered)]);
+    for (const outcome result : all_outcomes) {
+      const std::uint64_t items = each.settled[static_cast<std::size_t>(result)];
+      if (result == outcome::delivered || items == 0) continue;
+      fmt::format_to(std::back_inserter(text), " + {} {}", to_string(result), items);
+    }
+    if (each.in_flight > 0) text += fmt::format(" + in_flight {}", each.in_flight);
+    text += '\n';
+  }
+  return text;
+}
+
 std::string workers_text(const std::vector<worker_report>& workers) {
   std::string text;
   if (workers.size() > workers_shown_max) {
@@ -191,7 +209,8 @@ std::string failure_list(const report& of) {
 }  // namespace
 
 std::string report::text() const {
-  return header(*this) + identity(*this) + stage_table(stages) + failure_list(*this);
+  return header(*this) + identity(*this) + source_lines(sources) + stage_table(stages) +
+         failure_list(*this);
 }
 
 }  // namespace brigade

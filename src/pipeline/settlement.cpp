@@ -45,7 +45,7 @@ void engine::implementation::settle(item& work, outcome result, std::string_view
   if (work.order != nullptr) [[unlikely]]
     settled_in_order(work, result);
   item* parent = work.parent;
-  if (parent == nullptr) ++settled_[static_cast<std::size_t>(result)];
+  if (parent == nullptr) count_outcome(work, result);
   release(work);
   if (parent != nullptr) {
     if (badness(result) > badness(parent->worst_child)) parent->worst_child = result;
@@ -61,12 +61,21 @@ void engine::implementation::settle_parent(item& parent) {
       parent.stage >= 0 ? stages_[static_cast<std::size_t>(parent.stage)]->name : plan.source_name;
   write_down(parent, result, stage, {}, nullptr);
   item* grandparent = parent.parent;
-  if (grandparent == nullptr) ++settled_[static_cast<std::size_t>(result)];
+  if (grandparent == nullptr) count_outcome(parent, result);
   release(parent);
   if (grandparent != nullptr) {
     if (badness(result) > badness(grandparent->worst_child)) grandparent->worst_child = result;
     if (--grandparent->children_open == 0) settle_parent(*grandparent);
   }
+}
+
+void engine::implementation::count_outcome(const item& work, outcome result) {
+  ++settled_[static_cast<std::size_t>(result)];
+  ++sources_[partition_source_[work.partition]].settled[static_cast<std::size_t>(result)];
+}
+
+bool engine::implementation::tells(const item& work) const {
+  return plan.outcomes && plan.outcomes->has_reader() && !work.is_child();
 }
 
 void engine::implementation::count_at_stage(item& work, outcome result) {
@@ -84,6 +93,11 @@ void engine::implementation::write_down(item& work, outcome result, std::string_
                                         std::string error, std::unique_ptr<letter> dead) {
   outbox_entries_.push_back(journaled::entry{work.partition, work.slot, work.bytes, result,
                                              work.is_child(), work.part, false});
+  if (tells(work)) [[unlikely]] {
+    const int attempts = result == outcome::delivered ? std::max(work.tries, 1) : work.attempts;
+    outbox_entries_.back().told = std::make_unique<item_outcome>(item_outcome{
+        std::string(work.id()), work.business_id, result, std::string(stage), error, attempts});
+  }
   if (journal_ != nullptr) {
     settlement entry;
     entry.id = work.id();
@@ -159,6 +173,8 @@ void engine::implementation::durable_up_to(std::uint64_t number) {
       }
       if (done) at.finished(entry.slot);
       moved[entry.partition] = moved[entry.partition] || done;
+      if (entry.told) [[unlikely]]
+        plan.outcomes->tell(std::move(*entry.told));
       --window_items_;
       window_bytes_ -= entry.bytes;
     }
@@ -209,11 +225,24 @@ task<> engine::implementation::all_durable() {
       hurried = true;
     }
   }
-  for (const journaled& batch : in_journal_) {
-    for (const journaled::entry& entry : batch.entries) {
-      if (entry.child || entry.result == outcome::returned) continue;
-      --settled_[static_cast<std::size_t>(entry.result)];
-      ++settled_[static_cast<std::size_t>(outcome::returned)];
+  return_the_unrecorded();
+}
+
+void engine::implementation::return_the_unrecorded() {
+  for (journaled& batch : in_journal_) {
+    for (journaled::entry& entry : batch.entries) {
+      if (entry.child) continue;
+      if (entry.result != outcome::returned) {
+        source_report& source = sources_[partition_source_[entry.partition]];
+        const auto was = static_cast<std::size_t>(entry.result);
+        constexpr auto is = static_cast<std::size_t>(outcome::returned);
+        --settled_[was], ++settled_[is];
+        --source.settled[was], ++source.settled[is];
+      }
+      if (!entry.told) continue;
+      entry.told->result = outcome::returned;
+      entry.told->error = "its outcome could not be recorded";
+      plan.outcomes->tell(std::move(*entry.told));
     }
   }
 }

@@ -63,6 +63,19 @@ TEST_F(check, names_a_source_file_that_is_not_there_unless_offline) {
   EXPECT_EQ(err_.str(), "");
 }
 
+TEST_F(check, names_a_folder_for_dead_letters_that_is_not_there_and_a_key_that_is_missing) {
+  static_cast<void>(write("in.ndjson", "{}\n"));
+  const std::string ends = "source: { file: in.ndjson }\nsink: { null: {} }\n";
+  const std::string file = write("a.yaml", ends + "dead_letters: { file: nowhere/dead.ndjson }\n");
+  EXPECT_EQ(run(file), 78);
+  EXPECT_EQ(err_.str(), file + ":3:23: there is no folder " + (folder_ / "nowhere").string() +
+                            " for the dead letters: make it\n");
+  EXPECT_EQ(run(file, true), 0);
+  EXPECT_EQ(run(write("b.yaml", ends + "dead_letters: { file: dead.ndjson, max: 1GiB }\n")), 0);
+  const std::string without = write("c.yaml", ends + "dead_letters: { max: 1GiB }\n");
+  EXPECT_THROW(run(without), invalid_pipeline);
+}
+
 TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
   const std::string file = write("orders.yaml",
                                  "source: { stdin: {} }\n"

@@ -110,8 +110,8 @@ TEST_F(ledger_verbs, dlq_ls_has_a_line_for_each_letter_that_matches) {
   options.ledger = path_;
   EXPECT_EQ(dlq_list_verb(options, out_), 0);
   EXPECT_EQ(out_.str(),
-            "id            stage   attempts  error\n"
-            "main:8f3a:40  charge         1  card declined\n");
+            "id            stage   attempts  business id  error\n"
+            "main:8f3a:40  charge         1  o-847        card declined\n");
   out_.str("");
   options.which.stage = "validate";
   EXPECT_EQ(dlq_list_verb(options, out_), 0);

@@ -1,6 +1,8 @@
 """Queues, rates, error budgets and order, as somebody uses them who has only read the manual."""
 import json
 import random
+import re
+import time
 
 import brigade_e2e
 from brigade_e2e import python, query
@@ -64,11 +66,54 @@ class PoliciesTest(brigade_e2e.BrigadeTest):
         self.assertEqual(rows, [(report["dropped"],)])
         self.assertIn({"n": 299}, self.written())
 
+    def test_threads_change_nothing_but_who_computes(self):
+        self.items({"n": n, "key": n % 7} for n in range(2000))
+        self.pipeline([{"jq": 'if .n % 100 == 99 then error("bad") else .twice = .n * 2 end',
+                        "workers": 8}], threads=3, order_by=".key")
+        _, report = self.run_pipeline(expect=3)
+        self.assertEqual((report["delivered"], report["dead_lettered"]), (1980, 20))
+        written = self.written()
+        self.assertTrue(all(row["twice"] == 2 * row["n"] for row in written))
+        for key in range(7):
+            numbers = [row["n"] for row in written if row["key"] == key]
+            self.assertEqual(numbers, sorted(numbers))
+
     def test_a_rate_is_kept(self):
         self.items({"n": n} for n in range(31))
         self.pipeline([{"jq": ".", "rate": "20/s", "workers": 4}])
         result, _ = self.run_pipeline(expect=0)
         self.assertGreater(result.seconds, 1.4)
+
+    def test_dead_letters_stand_in_a_file_too(self):
+        self.items({"n": n, "bad": n % 10 == 9} for n in range(100))
+        stage = {"exec": self.handler(REFUSING), "name": "work"}
+        self.pipeline([stage], dead_letters={"file": "dead.ndjson"})
+        self.run_pipeline(expect=3)
+        lines = (self.folder / "dead.ndjson").read_text().splitlines()
+        letters = [json.loads(line) for line in lines]
+        self.assertEqual(sorted(letter["item"]["n"] for letter in letters), list(range(9, 100, 10)))
+        self.assertEqual({letter["error"] for letter in letters}, {"refused"})
+        ids = query(self.ledger("policies"), "select id from dead_letters")
+        self.assertEqual(sorted(letter["id"] for letter in letters), sorted(id for id, in ids))
+
+    def test_a_full_file_of_dead_letters_holds_the_run_up_until_it_is_moved_away(self):
+        self.items({"n": n, "bad": n % 10 == 9} for n in range(100))
+        stage = {"exec": self.handler(REFUSING), "name": "work"}
+        self.pipeline([stage], dead_letters={"file": "dead.ndjson", "max": "500B"},
+                      window={"items": 20})
+        running = self.start("run", "pipeline.yaml")
+        moved = 0
+        while running.is_running() and moved < 20:
+            said = len(re.findall("reached its limit", running.err()))
+            if said > moved:
+                (self.folder / "dead.ndjson").rename(self.folder / f"dead.{moved}.ndjson")
+                moved += 1
+            time.sleep(0.01)
+        self.assert_exit(running.wait(60), 3)
+        self.assertGreater(moved, 1)
+        letters = [json.loads(line) for file in self.folder.glob("dead*.ndjson")
+                   for line in file.read_text().splitlines()]
+        self.assertEqual(sorted(letter["item"]["n"] for letter in letters), list(range(9, 100, 10)))
 
     def test_an_error_budget_that_is_used_up_stops_the_run(self):
         self.items({"n": n, "bad": n % 10 == 9} for n in range(1000))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHAPTERS = ("tour", "queues", "cancellation", "lifetimes", "threads-and-processes", "testing",
-            "coming-from-asyncio")
+            "coming-from-asyncio", "pipelines")
 MARKED = re.compile(r"^<!-- (\S+) -->\n```(?:cpp|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

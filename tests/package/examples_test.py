@@ -16,9 +16,12 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "examples"
 SOURCES = sorted(FOLDER.glob("[0-9][0-9]_*.cpp"))
 
 
+def program_of(source):
+    return Path(os.environ["EXAMPLES"]) / f"example_{source.stem}"
+
+
 def run(source):
-    program = Path(os.environ["EXAMPLES"]) / f"example_{source.stem}"
-    return subprocess.run([program], capture_output=True, text=True, timeout=60)
+    return subprocess.run([program_of(source)], capture_output=True, text=True, timeout=60)
 
 
 def without_times(text):
@@ -29,6 +32,8 @@ class Examples(unittest.TestCase):
     def test_print_what_is_written_beside_them(self):
         for source in SOURCES:
             with self.subTest(example=source.name):
+                if not program_of(source).exists() and "<png.h>" in source.read_text():
+                    self.skipTest("it was not built: libpng-dev is not installed")
                 done = run(source)
                 expected = source.with_suffix(".out").read_text(encoding="utf-8")
                 self.assertEqual(without_times(done.stdout), without_times(expected))

@@ -150,7 +150,7 @@ class heard {
     from.on_failed = [this](const std::string& error) {
       tell([&] { failures_.push_back(error); });
     };
-    from.on_full = [this](bool full) { tell([&] { full_.push_back(full); }); };
+    from.on_full = [this](const std::string& what) { tell([&] { full_.push_back(what); }); };
   }
   void wait_durable(std::uint64_t number) {
     wait([&] { return durable_ >= number; });
@@ -163,7 +163,7 @@ class heard {
   }
   [[nodiscard]] std::uint64_t durable() { return read(durable_); }
   [[nodiscard]] std::vector<std::string> failures() { return read(failures_); }
-  [[nodiscard]] std::vector<bool> full() { return read(full_); }
+  [[nodiscard]] std::vector<std::string> full() { return read(full_); }
 
  private:
   template <class Value>
@@ -186,7 +186,7 @@ class heard {
   std::condition_variable changed_;
   std::uint64_t durable_ = 0;
   std::vector<std::string> failures_;
-  std::vector<bool> full_;
+  std::vector<std::string> full_;  ///< what was full, and nothing for room again
 };
 
 }  // namespace brigade

@@ -44,15 +44,15 @@ struct race_result {
 namespace detail {
 
 template <class Attempts>
-using attempt_result =
+using attempt_value =
     typename std::invoke_result_t<std::ranges::range_reference_t<Attempts&>>::value_type;
 
 }  // namespace detail
 
 template <std::ranges::forward_range Attempts>
-task<race_result<detail::attempt_result<Attempts>>> staggered_race(
+task<race_result<detail::attempt_value<Attempts>>> staggered_race(
     Attempts attempts, std::optional<std::chrono::nanoseconds> delay) {
-  using T = detail::attempt_result<Attempts>;
+  using T = detail::attempt_value<Attempts>;
   detail::race_core race;
   std::vector<task_handle<T>> runners;
   for (auto next = attempts.begin(); next != attempts.end() && !race.over();) {

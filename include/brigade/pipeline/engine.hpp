@@ -32,6 +32,10 @@
 
 namespace brigade {
 
+namespace detail {
+class outcome_board;
+}
+
 struct stage_plan {
   std::string name;
   std::unique_ptr<stage_body> body;
@@ -106,6 +110,8 @@ struct pipeline_plan {
   /// For replays: by position. Empty in an ordinary run.
   std::function<const replay_entry*(std::uint64_t begin)> replay;
   run_observer observer;
+  /// Who reads the outcomes while it runs (see outcome_stream.hpp); null: nobody.
+  std::shared_ptr<detail::outcome_board> outcomes;
 };
 
 /// What a run continues from.

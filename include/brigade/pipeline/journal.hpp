@@ -68,8 +68,9 @@ class journal {
   std::function<void(std::uint64_t number)> on_durable;
   /// Called on that thread: nothing will become durable any more; the run must end with exit 1.
   std::function<void(std::string error)> on_failed;
-  /// Called on that thread when the disk is full (true) and when there is room again (false).
-  std::function<void(bool full)> on_full;
+  /// Called on that thread when there is no room any more, with what is full, and, with nothing,
+  /// when there is again.
+  std::function<void(const std::string& what)> on_full;
 };
 
 }  // namespace brigade

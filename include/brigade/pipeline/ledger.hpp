@@ -66,8 +66,10 @@ struct ledger_options {
   std::string id_expression;            ///< likewise
   bool fresh = false;  ///< begin a new epoch: no marks, and the source and id may have changed
   ledger_mode mode = ledger_mode::full;
-  std::chrono::seconds keep{0};  ///< rows of runs that ended longer ago are deleted; 0: never
-  std::uint64_t bytes_max = 0;   ///< a file of this size counts as a full disk; 0: any size
+  std::chrono::seconds keep{0};   ///< rows of runs that ended longer ago are deleted; 0: never
+  std::uint64_t bytes_max = 0;    ///< a file of this size counts as a full disk; 0: any size
+  std::filesystem::path letters;  ///< dead letters stand in here as well; empty: they do not
+  std::uint64_t letters_bytes_max = 0;  ///< as `bytes_max`, of that file
   std::chrono::milliseconds full_retry_after{1000};
 };
 

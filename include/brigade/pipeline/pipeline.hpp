@@ -16,9 +16,14 @@
 /// Thread safety: the loop's thread; `stop` from any. Lifetime: callables are copied in; what they
 /// refer to must outlive the run.
 #pragma once
+#include <brigade/async/channel.hpp>
+#include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/task.hpp>
+#include <brigade/pipeline/blocking_stage.hpp>
 #include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/memory_source.hpp>
+#include <brigade/pipeline/pipeline_run.hpp>
 #include <brigade/pipeline/policy.hpp>
 #include <brigade/pipeline/report.hpp>
 
@@ -27,6 +32,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <stop_token>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -45,16 +51,6 @@ template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
 struct no_priority {};
-
-/// What is left of a callable's result without `task` and `optional` around it.
-template <class T>
-struct plain_result {
-  using type = T;
-};
-template <class T>
-struct plain_result<task<T>> : plain_result<T> {};
-template <class T>
-struct plain_result<std::optional<T>> : plain_result<T> {};
 
 template <class T>
 attempt_result as_result(T&& value) {
@@ -100,6 +96,36 @@ class function_stage final : public stage_body {
   F work_;
 };
 
+/// A user's function that computes long or blocks; see blocking_stage.hpp.
+template <class In, class F>
+class blocking_function final : public blocking_stage {
+  static decltype(auto) invoke(const F& work, const std::stop_token& stop, const In& value) {
+    if constexpr (std::invocable<const F&, std::stop_token, const In&>) {
+      return std::invoke(work, stop, value);
+    } else {
+      return std::invoke(work, value);
+    }
+  }
+
+ public:
+  using given = decltype(invoke(std::declval<const F&>(), std::declval<const std::stop_token&>(),
+                                std::declval<const In&>()));
+  explicit blocking_function(F work) : work_(std::make_shared<const F>(std::move(work))) {}
+
+ private:
+  call call_for(const payload& item) override {
+    return [work = work_, value = item.get<In>()](const std::stop_token& stop) {
+      if constexpr (std::is_void_v<given>) {
+        invoke(*work, stop, value);
+        return attempt_result::unchanged();
+      } else {
+        return as_result(invoke(*work, stop, value));
+      }
+    };
+  }
+  std::shared_ptr<const F> work_;
+};
+
 /// A user's predicate as a stage.
 template <class In, class F>
 class filter_stage final : public stage_body {
@@ -113,77 +139,6 @@ class filter_stage final : public stage_body {
 
  private:
   F keep_;
-};
-
-/// Positions are 0, 1, 2, ...: with a ledger, a second run over the same items goes on behind what
-/// the first one finished.
-class memory_source : public source {
- public:
-  explicit memory_source(const std::string& name) : partitions_{name + ":0"} {}
-  task<> open(std::vector<partition_mark> resume, std::string state) final;
-  [[nodiscard]] const std::vector<std::string>& partitions() const final { return partitions_; }
-  [[nodiscard]] bool finite() const final { return true; }
-  [[nodiscard]] std::string fingerprint() const final { return "memory"; }
-
- protected:
-  /// Adds the next item, unless a run before has finished it.
-  void add(std::vector<source_item>& batch, payload value) {
-    const std::uint64_t at = position_++;
-    if (!done_.finished(at)) batch.emplace_back(std::move(value), 0, at, at + 1);
-  }
-
- private:
-  mark done_;
-  std::vector<std::string> partitions_;
-  std::uint64_t position_ = 0;
-};
-
-template <class Range>
-class range_source final : public memory_source {
- public:
-  using value = std::ranges::range_value_t<Range>;
-  range_source(const std::string& name, Range items)
-      : memory_source(name), items_(std::move(items)), at_(std::ranges::begin(items_)) {}
-  task<std::vector<source_item>> read(std::size_t items_max) override {
-    std::vector<source_item> batch;
-    for (; batch.size() < items_max && at_ != std::ranges::end(items_); ++at_) {
-      add(batch, payload(value(*at_)));
-    }
-    co_return batch;
-  }
-
- private:
-  Range items_;
-  std::ranges::iterator_t<Range> at_;
-};
-
-/// Calls a function until it gives nothing.
-template <class F>
-class generator_source final : public memory_source {
- public:
-  using given = std::invoke_result_t<F&>;
-  generator_source(const std::string& name, F generate)
-      : memory_source(name), generate_(std::move(generate)) {}
-  task<std::vector<source_item>> read(std::size_t items_max) override {
-    std::vector<source_item> batch;
-    if constexpr (is_task<given>) {
-      while (batch.empty()) {
-        auto one = co_await std::invoke(generate_);
-        if (!one) break;
-        add(batch, payload(std::move(*one)));
-      }
-    } else {
-      while (batch.size() < items_max) {
-        auto one = std::invoke(generate_);
-        if (!one) break;
-        add(batch, payload(std::move(*one)));
-      }
-    }
-    co_return batch;
-  }
-
- private:
-  F generate_;
 };
 
 /// A user's function as a sink, called for each item.
@@ -245,8 +200,11 @@ class ready_pipeline {
     return *this;
   }
 
-  /// Runs on a loop of its own in this thread. Throws ledger_error and `deadlock`.
+  /// Runs on a loop of its own in this thread. Throws ledger_error and `deadlock`. Once.
   report run();
+  /// Runs as a task of `group` on the loop that is there. Throws ledger_error when the ledger
+  /// cannot be opened. Once.
+  pipeline_run start(task_group& group);
   /// The plan, for an engine of one's own.
   [[nodiscard]] pipeline_plan take_plan() { return std::move(plan_); }
 
@@ -262,6 +220,17 @@ class pipeline_builder {
  public:
   explicit pipeline_builder(pipeline_plan plan) : plan_(std::move(plan)) {}
 
+  /// The item's own id, beside its position: it stands in outcomes, dead letters and the ledger.
+  /// Directly behind `from` (asserted).
+  template <class F>
+  pipeline_builder id(F name) && {
+    static_assert(std::invocable<F&, const T&>, "an id is taken from what the source gives");
+    BRIGADE_ASSERT(plan_.stages.empty(), "id stands directly behind from");
+    plan_.business_id = [name = std::move(name)](const payload& item) mutable {
+      return detail::payload_text(std::invoke(name, item.get<T>()));
+    };
+    return std::move(*this);
+  }
   /// Items for which `key` gives the same go through the stages and into the sink in the order of
   /// the source, one behind the other. Directly behind `from` (asserted): it is the source's items
   /// that have a key. A key without text is none.
@@ -299,6 +268,24 @@ class pipeline_builder {
     using next = std::conditional_t<std::is_void_v<plain>, T, plain>;
     return pipeline_builder<next>(std::move(plan_));
   }
+  /// A plain function that computes long or blocks: it runs on threads of the stage's own, one a
+  /// worker, while the loop goes on. It gets a copy of the item, is called by several threads at
+  /// once, and may take a `std::stop_token` first, which says that nobody waits for it any more: an
+  /// attempt that ran into its timeout, or a stop, goes on unseen until it returns.
+  template <class F>
+  auto blocking(std::string name, F work, const stage_policy& policy = {}) && {
+    constexpr bool fits =
+        std::invocable<const F&, const T&> || std::invocable<const F&, std::stop_token, const T&>;
+    static_assert(fits,
+                  "a blocking stage's function takes what the stage before it gives, a "
+                  "std::stop_token before it if it likes, and can be called when const");
+    static_assert(std::copy_constructible<T>, "a blocking stage works on a copy of the item");
+    using body = detail::blocking_function<T, F>;
+    static_assert(!is_task<typename body::given>, "a coroutine does not block: give it to `stage`");
+    add(std::move(name), std::make_unique<body>(std::move(work)), policy);
+    using plain = typename detail::plain_result<typename body::given>::type;
+    return pipeline_builder<std::conditional_t<std::is_void_v<plain>, T, plain>>(std::move(plan_));
+  }
   template <class F>
   pipeline_builder filter(std::string name, F keep, const stage_policy& policy = {}) && {
     static_assert(std::predicate<F&, const T&>,
@@ -331,20 +318,48 @@ class pipeline {
   /// The elements of a range, which is moved or copied in; each is copied out of it.
   template <std::ranges::input_range Range>
   auto from(Range items) && {
-    using value = std::ranges::range_value_t<Range>;
-    plan_.from = std::make_unique<detail::range_source<Range>>("items", std::move(items));
-    return pipeline_builder<value>(std::move(plan_));
+    return begin_with("items", std::move(items));
   }
   /// A function, or coroutine, that gives `std::optional<T>`: nothing ends the stream.
   template <class F>
     requires std::invocable<F&>
   auto from(F generate) && {
-    using value = typename detail::plain_result<std::invoke_result_t<F&>>::type;
-    plan_.from = std::make_unique<detail::generator_source<F>>("items", std::move(generate));
+    return begin_with("items", std::move(generate));
+  }
+  /// What any number of senders put into a channel; the stream ends when the last sender is gone.
+  template <class T>
+  auto from(receiver<T> items) && {
+    return begin_with("items", std::move(items));
+  }
+  /// Several producers of one type side by side, each a range or a function: none waits for
+  /// another, and each has its own line in the report.
+  template <class First, class... Rest>
+  auto from(producer<First> first, producer<Rest>... rest) && {
+    using value = typename detail::source_of<First>::value;
+    static_assert((std::same_as<value, typename detail::source_of<Rest>::value> && ...),
+                  "the producers of a pipeline give items of one type");
+    auto all = std::make_unique<detail::merged_source>();
+    add_producer(*all, std::move(first));
+    (add_producer(*all, std::move(rest)), ...);
+    plan_.from = std::move(all);
     return pipeline_builder<value>(std::move(plan_));
   }
 
  private:
+  template <class Items>
+  auto begin_with(const std::string& name, Items items) {
+    using made = detail::source_of<Items>;
+    plan_.from = std::make_unique<made>(name, std::move(items));
+    return pipeline_builder<typename made::value>(std::move(plan_));
+  }
+  template <class Items>
+  static void add_producer(detail::merged_source& all, producer<Items> one) {
+    using made = detail::source_of<Items>;
+    static_assert(!detail::is_receiver<Items>,
+                  "a channel has any number of senders by itself: give its receiver alone");
+    BRIGADE_ASSERT(one.name.find(':') == std::string::npos, "a producer's name has no colon");
+    all.add(std::make_unique<made>(one.name, std::move(one.items)));
+  }
   pipeline_plan plan_;
 };
 

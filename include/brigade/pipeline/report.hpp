@@ -39,6 +39,15 @@ struct stage_report {
   [[nodiscard]] bool adds_up() const;
 };
 
+/// The identity of one source: `taken` is the sum of the others.
+struct source_report {
+  std::string name;
+  std::uint64_t taken = 0;
+  std::array<std::uint64_t, outcome_count> settled{};
+  std::uint64_t in_flight = 0;
+  [[nodiscard]] bool adds_up() const;
+};
+
 struct dead_letter_report {
   std::string id;
   std::string stage;
@@ -65,6 +74,7 @@ struct report {
   std::uint64_t in_flight = 0;
   std::uint64_t retries = 0;
   double seconds = 0;
+  std::vector<source_report> sources;            ///< in order of their first item
   std::vector<stage_report> stages;              ///< in order; the sink is the last
   std::vector<dead_letter_report> dead_letters;  ///< the first hundred
   std::vector<failure_group> failures;  ///< of all dead letters, when known (from a ledger);
@@ -75,11 +85,12 @@ struct report {
   [[nodiscard]] std::uint64_t count(outcome result) const {
     return settled[static_cast<std::size_t>(result)];
   }
-  /// The identity, of the run and of each stage.
+  /// The identity, of the run, of each source and of each stage.
   [[nodiscard]] bool adds_up() const;
   /// `orders: taken 1000 = delivered 997 + ...; retries 7; 12.3 s; exit 3`
   [[nodiscard]] std::string line() const;
-  /// What `--report FILE` writes. Text that is not UTF-8 has U+FFFD in its place.
+  /// What `--report FILE` writes; the sources stand in it when there are several. Text that is not
+  /// UTF-8 has U+FFFD in its place.
   [[nodiscard]] std::string json() const;
   /// For a person: the stages with their workers, the failures grouped by stage and error.
   [[nodiscard]] std::string text() const;

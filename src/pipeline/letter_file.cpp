@@ -1,0 +1,116 @@
+#include "pipeline/letter_file.hpp"
+
+#include "pipeline/text.hpp"
+
+#include <boost/json/parse.hpp>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace brigade::ledger_detail {
+namespace {
+
+class descriptor {
+ public:
+  explicit descriptor(int fd) : fd_(fd) {}
+  ~descriptor() { ::close(fd_); }
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail(const std::filesystem::path& path, const char* what, int error) {
+  const std::string text = fmt::format("cannot {} {}, the file of dead letters: {}", what,
+                                       path.string(), std::generic_category().message(error));
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) throw no_room(text);
+  throw std::runtime_error(text);
+}
+
+int open_to_append(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd < 0) fail(path, "open", errno);
+  return fd;
+}
+
+std::uint64_t length_of(const descriptor& file, const std::filesystem::path& path) {
+  struct stat found{};
+  if (::fstat(file.get(), &found) != 0) fail(path, "look at", errno);
+  return static_cast<std::uint64_t>(found.st_size);
+}
+
+// The name of a new file is durable only with its folder.
+void sync_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.get() < 0 || ::fsync(opened.get()) != 0) fail(path, "make durable", errno);
+}
+
+// A JSON text may have line breaks between its parts only; there a blank means the same.
+std::string as_value(std::string text) {
+  boost::json::error_code bad;
+  boost::json::parse(text, bad);
+  if (bad || !detail::is_plain_text(text)) return detail::as_json(text);
+  std::ranges::replace(text, '\n', ' ');
+  std::ranges::replace(text, '\r', ' ');
+  return text;
+}
+
+}  // namespace
+
+std::string letter_line(const settlement& item, std::int64_t run) {
+  std::string line = fmt::format(R"({{"id": {})", detail::as_json(item.id));
+  if (!item.business_id.empty()) {
+    line += fmt::format(R"(, "business_id": {})", detail::as_json(item.business_id));
+  }
+  line +=
+      fmt::format(R"(, "run": {}, "stage": {}, "attempts": {}, "error": {}, "at": {}, "item": {})",
+                  run, detail::as_json(item.stage), item.attempts, detail::as_json(item.error),
+                  detail::as_json(detail::iso_utc(item.settled_at)), as_value(item.dead->payload));
+  if (item.dead->source_payload != item.dead->payload) {
+    line += fmt::format(R"(, "source_item": {})", as_value(item.dead->source_payload));
+  }
+  return line + "}\n";
+}
+
+letter_file::letter_file(std::filesystem::path path, std::uint64_t bytes_max)
+    : path_(std::move(path)), bytes_max_(bytes_max) {
+  const descriptor file(open_to_append(path_));
+  length_before_ = length_of(file, path_);
+  sync_folder_of(path_);
+}
+
+void letter_file::append(const std::string& lines) {
+  const descriptor file(open_to_append(path_));
+  length_before_ = length_of(file, path_);
+  if (bytes_max_ != 0 && length_before_ + lines.size() > bytes_max_) {
+    throw no_room(fmt::format("{}, the file of dead letters, has reached its limit of {} bytes",
+                              path_.string(), bytes_max_));
+  }
+  std::size_t written = 0;
+  while (written < lines.size()) {
+    const ssize_t took = ::write(file.get(), lines.data() + written, lines.size() - written);
+    if (took < 0 && errno == EINTR) continue;
+    if (took < 0) {
+      const int error = errno;
+      take_back();
+      fail(path_, "write", error);
+    }
+    written += static_cast<std::size_t>(took);
+  }
+  if (::fdatasync(file.get()) != 0) fail(path_, "sync", errno);
+  if (length_before_ == 0) sync_folder_of(path_);
+}
+
+void letter_file::take_back() noexcept {
+  static_cast<void>(::truncate(path_.c_str(), static_cast<off_t>(length_before_)));
+}
+
+}  // namespace brigade::ledger_detail

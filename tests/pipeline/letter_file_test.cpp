@@ -1,0 +1,130 @@
+#include "pipeline/failing_vfs.hpp"
+#include "pipeline/ledger_fixture.hpp"
+
+#include <brigade/pipeline/ledger.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace brigade {
+namespace {
+
+class letter_file_test : public ledger_test {
+ protected:
+  [[nodiscard]] ledger_options with_letters(std::uint64_t bytes_max = 0) const {
+    ledger_options result = options();
+    result.letters = letters();
+    result.letters_bytes_max = bytes_max;
+    return result;
+  }
+  [[nodiscard]] std::filesystem::path letters() const { return folder_ / "dead.ndjson"; }
+  [[nodiscard]] std::string lines() const {
+    std::ostringstream text;
+    text << std::ifstream(letters()).rdbuf();
+    return text.str();
+  }
+};
+
+TEST_F(letter_file_test, a_letter_is_a_line_with_its_payload_as_it_is) {
+  settlement bad = dead(40, "card declined", R"({"order": 847})");
+  bad.business_id = "o-847";
+  run_through(with_letters(), batch(std::move(bad)), batch(settled(80)));
+  const std::string text = lines();
+  EXPECT_EQ(std::ranges::count(text, '\n'), 1);
+  EXPECT_NE(text.find(R"("business_id": "o-847", "run": 1, "stage": "charge")"), text.npos) << text;
+  EXPECT_NE(text.find(R"("item": {"order": 847})"), text.npos) << text;
+  EXPECT_NE(text.find(R"("source_item": "source of {\"order\": 847}"})"), text.npos) << text;
+  EXPECT_EQ(query("SELECT count(*) FROM dead_letters"), "1\n");
+}
+
+TEST_F(letter_file_test, what_is_no_json_or_has_line_breaks_is_still_one_line) {
+  run_through(with_letters(), batch(dead(40, "bad", "no json\nat all\xff"),
+                                    dead(80, "bad", "{\n \"order\":\n 1 }")));
+  const std::string text = lines();
+  EXPECT_EQ(std::ranges::count(text, '\n'), 2);
+  EXPECT_NE(text.find(R"("item": "no json\nat all)"
+                      "\xEF\xBF\xBD\""),
+            text.npos)
+      << text;
+  EXPECT_NE(text.find(R"("item": {  "order":  1 })"), text.npos) << text;
+}
+
+TEST_F(letter_file_test, only_its_owner_may_read_it) {
+  run_through(with_letters(), batch(dead(40, "bad", "1")));
+  EXPECT_EQ(std::filesystem::status(letters()).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
+TEST_F(letter_file_test, a_file_at_its_limit_holds_everything_up_until_it_is_moved_away) {
+  const auto account = ledger::open(with_letters(500));
+  heard from(*account);
+  account->begin_run();
+  account->record(batch(dead(40, "bad", "1")), one_file, "");
+  from.wait_durable(1);
+  account->record(batch(dead(80, "bad", std::string(100, '2'))), one_file, "");
+  from.wait_full(1);
+  EXPECT_EQ(from.durable(), 1U);
+  EXPECT_EQ(query("SELECT count(*) FROM dead_letters"), "1\n");
+  std::filesystem::rename(letters(), folder_ / "dead.old.ndjson");
+  from.wait_durable(2);
+  EXPECT_EQ(std::ranges::count(lines(), '\n'), 1);
+  ASSERT_EQ(from.full().size(), 2U);
+  EXPECT_NE(from.full()[0].find("has reached its limit of 500 bytes"), std::string::npos);
+  EXPECT_EQ(from.full()[1], "");
+  account->end_run(report{});
+}
+
+TEST_F(letter_file_test, a_file_that_was_moved_away_is_begun_again) {
+  const auto account = ledger::open(with_letters());
+  heard from(*account);
+  account->begin_run();
+  account->record(batch(dead(40, "bad", "1")), one_file, "");
+  from.wait_durable(1);
+  std::filesystem::rename(letters(), folder_ / "dead.old.ndjson");
+  account->record(batch(dead(80, "bad", "2")), one_file, "");
+  from.wait_durable(2);
+  EXPECT_NE(lines().find(R"("item": 2)"), std::string::npos) << lines();
+  account->end_run(report{});
+}
+
+TEST_F(letter_file_test, a_letter_that_the_ledger_has_no_room_for_leaves_no_line) {
+  ledger_options small = with_letters();
+  small.bytes_max = 200 * 1024;
+  const auto account = ledger::open(small);
+  heard from(*account);
+  account->begin_run();
+  account->record(batch(dead(40, "bad", std::string(400 * 1024, '2'))), one_file, "");
+  from.wait_full(1);
+  account->hurry();
+  from.wait_failed();
+  EXPECT_EQ(lines(), "");
+}
+
+TEST_F(letter_file_test, a_transaction_that_fails_takes_its_lines_with_it) {
+  const failing_vfs disk;
+  const auto account = ledger::open(with_letters());
+  heard from(*account);
+  account->begin_run();
+  account->record(batch(dead(40, "bad", "1")), one_file, "");
+  from.wait_durable(1);
+  const std::string before = lines();
+  failing_vfs::fail_syncs();
+  account->record(batch(dead(80, "bad", "2")), one_file, "");
+  from.wait_failed();
+  EXPECT_NE(before, "");
+  EXPECT_EQ(lines(), before);
+}
+
+TEST_F(letter_file_test, a_file_that_cannot_be_made_is_refused_at_once) {
+  ledger_options wrong = with_letters();
+  wrong.letters = folder_ / "nowhere" / "dead.ndjson";
+  EXPECT_NE(refusal(wrong).find("cannot open"), std::string::npos) << refusal(wrong);
+}
+
+}  // namespace
+}  // namespace brigade
