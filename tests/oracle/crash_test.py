@@ -9,6 +9,7 @@ the disk does not have.
 CRASH_RECORDER is the library; CRASH_POINTS how many moments for each kind of cut (20), the seed is
 BRIGADE_E2E_SEED.
 """
+import json
 import os
 import re
 import shutil
@@ -34,13 +35,15 @@ class Operation:
     def __repr__(self):
         return f"{self.what} {self.path} {self.offset}+{len(self.data)}"
 
-    def apply(self, contents):
+    def apply(self, contents, share=1):
+        """All of it, or the first part of what it wrote."""
         if self.what == "truncate":
             del contents[self.offset:]
             contents.extend(bytes(self.offset - len(contents)))
         else:
+            data = self.data[:int(len(self.data) * share)]
             contents.extend(bytes(max(0, self.offset - len(contents))))
-            contents[self.offset:self.offset + len(self.data)] = self.data
+            contents[self.offset:self.offset + len(data)] = data
 
 
 def read_log(path):
@@ -68,8 +71,8 @@ class File:
     def after_a_cut(self, survives):
         contents = bytearray(self.synced)
         for operation in self.pending:
-            if survives():
-                operation.apply(contents)
+            if share := survives():
+                operation.apply(contents, share)
         return bytes(contents)
 
 
@@ -129,6 +132,7 @@ class CrashTest(brigade_e2e.BrigadeTest):
         self.write_pipeline(name="cut", ledger={"mode": "full"},
                             source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
                             stages=[{"jq": "if .n % 10 == 3 then error(\"no\") else . end"}],
+                            dead_letters={"file": "out/dead.ndjson"},
                             sink={**sink, "batch": {"count": 10, "within": "1ms"}})
         log = Path(f"{self.folder}.log")
         self.addCleanup(lambda: log.unlink(missing_ok=True))
@@ -185,18 +189,25 @@ class CrashTest(brigade_e2e.BrigadeTest):
                          [("dead_lettered", 6, 6), ("delivered", 54, 54)])
         letters = query(self.ledger("cut"), "select count(*), count(distinct id) from dead_letters")
         self.assertEqual(letters, [(6, 6)])
+        lines = (self.folder / "out" / "dead.ndjson").read_text().splitlines()
+        self.assertEqual({json.loads(line)["item"]["n"] for line in lines},
+                         set(range(3, ITEMS + 1, 10)))
 
     def cut_everywhere(self, sink):
         chance = seeded("crash_test")
         operations = self.record(sink)
-        kinds = {"nothing else": lambda: False, "everything": lambda: True,
-                 "any part": lambda: chance.random() < 0.5}
+        # The share of a write that survives, of those that were not synced.
+        kinds = {"nothing else": lambda: 0, "everything": lambda: 1,
+                 "any part": lambda: chance.choice((0, 0, 1, 1, chance.random()))}
+        lines = [at + 1 for at, each in enumerate(operations)
+                 if each.what == "write" and each.path.endswith(".ndjson")]
+        kinds["half a line"] = lambda: chance.uniform(0.05, 0.95)
         for kind, survives in kinds.items():
-            moments = range(len(operations) + 1)
+            moments = lines if kind == "half a line" else range(len(operations) + 1)
             for at in sorted(chance.sample(moments, min(POINTS, len(moments)))):
                 with self.subTest(survives=kind, at=at, last=operations[max(0, at - 4):at]):
                     self.cut_and_go_on(operations, at, survives)
-        print(f"{len(operations)} operations, {3 * POINTS} cuts", file=sys.stderr, flush=True)
+        print(f"{len(operations)} operations", file=sys.stderr, flush=True)
 
 
 class FileTest(CrashTest):

@@ -110,6 +110,8 @@ class Oracle:
         rows = self.delivered()
         self.check_rows(rows)
         self.check_letters()
+        if self.model.has_letter_file:
+            self.check_letter_file()
         if self.model.ordered:
             self.check_order(rows)
         self.check_marks(files)
@@ -243,6 +245,24 @@ class Oracle:
         self.check_line("the source of a letter", row["source_payload"] or row["payload"], line)
         if "sum" in leaf.item:
             self.check_payload("a letter", json.loads(row["payload"]), leaf)
+
+    def check_letter_file(self):
+        """A line for each letter, at least; and for no other."""
+        path = self.folder / "out" / "dead.ndjson"
+        lines = self.lines_of(path.read_bytes()) if path.exists() else []
+        known = {row["id"]: row for found in self.letters.values() for row in found}
+        for line in lines:
+            row = known.get(line["id"])
+            if row is None:
+                self.problem("invented", f"the file of dead letters has {line}")
+                continue
+            self.require((line["stage"], line["error"]) == (row["stage"], row["error"]),
+                         "changed", f"{line} in the file, {dict(row)} in the ledger")
+            if row["payload"].startswith("{\"id"):
+                self.require(line["item"] == json.loads(row["payload"]), "changed",
+                             f"{line} in the file, {dict(row)} in the ledger")
+        for missing in known.keys() - {line["id"] for line in lines}:
+            self.problem("lost", f"the file of dead letters does not have {missing}")
 
     def check_line(self, where, found, line):
         """A line as it was, or the JSON that it is."""

@@ -254,6 +254,8 @@ class Model:
         self.stop_timeout = chance.choice(("1s", "3s", "25s"))
         self.batch = {"count": chance.choice((1, 7, 100, 1000)),
                       "within": chance.choice(("1ms", "20ms", "50ms"))}
+        self.threads = chance.choice((1, 1, 1, 2, 4))
+        self.has_letter_file = chance.random() < 0.3
         self.stages = []
         for n in range(chance.choice((0, 1, 1, 2, 2, 3, 4))):
             kind = self.choose(STAGES)
@@ -281,6 +283,10 @@ class Model:
         keys["stages"] = [*self.source.first_stages,
                           *(stage.yaml(folder, calm) for stage in self.stages)]
         keys["sink"] = {**self.sink_component(), "batch": self.batch}
+        if self.threads > 1:
+            keys["threads"] = self.threads
+        if self.has_letter_file:
+            keys["dead_letters"] = {"file": "out/dead.ndjson"}
         return keys
 
     def sink_component(self):

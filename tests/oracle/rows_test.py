@@ -248,6 +248,28 @@ class RowsTest(brigade_e2e.BrigadeTest):
         self.run_pipeline(expect=3)
         self.assertEqual(self.letters(), list(range(1, count + 1)))
 
+    # Guard: a letter is in the ledger when it is in its file, and no sooner.
+    def test_row_16_a_full_file_of_dead_letters_holds_the_intake(self):
+        count = 300
+        self.write("numbers.ndjson", "".join(
+            json.dumps({"n": n, "text": "x" * 400}) + "\n" for n in range(1, count + 1)))
+        keys = {"stages": [{"jq": 'error("no")', "name": "work"}], "window": {"items": 20}}
+        path = self.folder / "dead.ndjson"
+        for _ in range(3):
+            self.pipeline(dead_letters={"file": "dead.ndjson", "max": "40KiB"}, **keys)
+            running = self.start_and_wait("has reached its limit|is full: waiting for room")
+            self.assertTrue(running.kill())
+            self.assertLessEqual(path.stat().st_size, 40 << 10)
+            in_file = {json.loads(line)["item"]["n"] for line in path.read_text().splitlines()}
+            self.assertLessEqual(set(self.letters()), in_file)
+            self.assertLess(len(in_file), count)
+        self.pipeline(dead_letters={"file": "dead.ndjson"}, **keys)
+        self.run_pipeline(expect=3)
+        everyone = list(range(1, count + 1))
+        self.assertEqual(self.letters(), everyone)
+        in_file = [json.loads(line)["item"]["n"] for line in path.read_text().splitlines()]
+        self.assertEqual(sorted(set(in_file)), everyone)
+
     # Row 17: a broken file at a restart. Guard: nothing is opened before the file is sound.
     def test_row_17_a_broken_file_opens_nothing_and_costs_nothing(self):
         self.pipeline(300, stages=[self.handler("if n > 100: time.sleep(0.2)")])
