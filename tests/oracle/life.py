@@ -13,7 +13,7 @@ import brigade_e2e  # noqa: E402
 from brigade_e2e import PATIENCE, glimpse, wait_until  # noqa: E402
 
 from oracle import Oracle, rows_of  # noqa: E402
-from random_pipeline import Model  # noqa: E402
+from random_pipeline import Model, Refusing  # noqa: E402
 from small_disk import SmallDisk, can_mount  # noqa: E402
 
 WITHIN = 60
@@ -81,7 +81,8 @@ class Life:
         killed = result.exit == -signal.SIGKILL
         self.outputs.append((running.paths[0].read_bytes(), killed))
         self.tell(f"exit {result.exit}; {self.commits_so_far()} accounted for")
-        if killed:
+        if killed:  # its handlers are orphans now, and go with it
+            wait_until(lambda: not running.left_over(), 5, "its handlers to be gone")
             return result.exit
         if "fail_fast" in self.policies() or "tolerate" in self.policies():
             may = (*may, 4)
@@ -219,6 +220,27 @@ class Life:
         self.append(data)
         self.in_peace()
         self.tell(f"the probe {probe.id} went through")
+        refuses = any(isinstance(stage, Refusing) for stage in model.stages)
+        if not (model.holds_keys and refuses):  # what fails again holds its key again
+            self.replay()
+
+    def replay(self):
+        """The dead letters, with handlers that are mended; with luck killed in the middle."""
+        self.tell("replay")
+        (self.folder / "marks" / "mended").touch()
+        if self.chance.random() < 0.5:
+            running = self.test.start("dlq", "replay", self.ledger())
+            time.sleep(self.chance.random() * 0.3)
+            running.process.kill()
+            result = running.wait(WITHIN)
+            self.outputs.append((running.paths[0].read_bytes(), True))
+            self.tell(f"exit {result.exit}")
+        running = self.test.start("dlq", "replay", self.ledger())
+        result = running.wait(WITHIN)
+        self.outputs.append((running.paths[0].read_bytes(), False))
+        self.test.assertIn(result.exit, (0, 3), result.err)
+        self.model.mend()
+        Oracle(self.model, self.folder, self.outputs).judge_replay()
 
     def in_peace(self):
         self.tell("in peace")

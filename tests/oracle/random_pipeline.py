@@ -72,6 +72,7 @@ def signed(item):
 
 class Stage:
     may_drop = False
+    mended = False
     when = None
 
     def __init__(self, chance, name, model):
@@ -192,7 +193,7 @@ class Exec(Stage):
 
     def work(self, item):
         fate = fate_of(self.shares, self.seed, item)
-        if fate in DEADLY:
+        if fate in DEADLY and not self.mended:
             return Outcome("dead_lettered", item, self.name, DEADLY[fate])
         return [self.trailed(item)]
 
@@ -339,6 +340,18 @@ class Model:
             where = "parse" if self.source.first_stages else "source"
             return [Outcome("dead_lettered", {"id": made.id}, where)]
         return self.through(0, item)
+
+    def mend(self):
+        """From here on the handlers do to each item what they should."""
+        for stage in self.stages:
+            stage.mended = True
+        for item in self.obligations():
+            item.outcomes = [leaf for old in item.outcomes for leaf in self.outcomes_now(old)]
+
+    def outcomes_now(self, old):
+        """Of a dead letter that is replayed: at the stage where it failed, as it was there."""
+        at = [n for n, stage in enumerate(self.stages) if stage.name == old.stage]
+        return self.through(at[0], old.item) if old.outcome == "dead_lettered" and at else [old]
 
     def through(self, at, item):
         if at == len(self.stages):
