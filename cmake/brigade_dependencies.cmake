@@ -1,7 +1,8 @@
 # Everything brigade links, all of it packaged by Debian 12; scripts/setup installs it.
 #
-# The program needs everything. A project that takes in the libraries alone (BRIGADE_CLI off)
-# needs what `pipeline` needs; a connector whose library is missing is then left out, with a line.
+# The program needs everything but prometheus-cpp: without, it has no admin endpoint. A project that
+# takes in the libraries alone (BRIGADE_CLI off) needs what `pipeline` needs; a connector whose
+# library is missing is then left out, with a line.
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(SQLite3 REQUIRED)
@@ -10,12 +11,14 @@ find_package(fmt REQUIRED)
 if(BRIGADE_CLI)
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+  pkg_check_modules(PROMETHEUS IMPORTED_TARGET prometheus-cpp-core)
   find_package(yaml-cpp REQUIRED)
   find_package(CLI11 REQUIRED)
 else()
   find_package(PkgConfig)
   if(PkgConfig_FOUND)
     pkg_check_modules(PCRE2 IMPORTED_TARGET libpcre2-8)
+    pkg_check_modules(PROMETHEUS IMPORTED_TARGET prometheus-cpp-core)
   endif()
 endif()
 include(brigade_jq)

@@ -23,6 +23,7 @@ brigade_foreign(Boost::json Boost CMAKE "1.81 COMPONENTS json" LIBS -lboost_json
 brigade_foreign(SQLite::SQLite3 SQLite3 REQUIRES sqlite3)
 brigade_foreign(fmt::fmt fmt REQUIRES fmt)
 brigade_foreign(PkgConfig::PCRE2 PCRE2 REQUIRES libpcre2-8)
+brigade_foreign(PkgConfig::PROMETHEUS PROMETHEUS REQUIRES prometheus-cpp-core)
 brigade_foreign(jq::jq jq LIBS -ljq)
 
 # What the library is linked with, as users meet it: `ours` by component, `foreign` by target.

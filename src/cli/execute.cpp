@@ -1,5 +1,6 @@
 #include "cli/execute.hpp"
 
+#include "cli/admin_endpoint.hpp"
 #include "cli/business_id.hpp"
 #include "cli/conditional_stage.hpp"
 #include "cli/exit_code.hpp"
@@ -174,6 +175,7 @@ struct run_frame {
   std::optional<std::filesystem::path> report;
   const pipeline_config* last_step_of = nullptr;  ///< null: none
   std::filesystem::path unknown_ledger;  ///< where nobody was told of it yet; empty: they were
+  std::shared_ptr<status_board> board{};
 };
 
 void add_error(report& result, const std::string& why) {
@@ -210,6 +212,7 @@ int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals,
                  const run_frame& frame) {
   display shown(plan.name, frame.progress);
   plan.observer = shown.observer();
+  plan.observer.board = frame.board;
   recorded_run whole(std::move(plan));
   whole.account = &account;
   whole.signals = &signals;
@@ -271,6 +274,7 @@ int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_
     if (const auto why = trouble_with(*options.report)) throw std::runtime_error(*why);
   }
   stop_signals signals(config.run.stop_timeout);
+  const admin_endpoint admin(config, signals);
   pipeline_plan plan = plan_of(config, std::move(parts));
   ledger_options account = account_of(config, config.ledger_path());
   account.source_fingerprint = plan.from->fingerprint();
@@ -280,7 +284,7 @@ int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_
   plan.held = held_keys(plan, config.ledger_path());
   return run_and_show(std::move(plan), *opened, signals,
                       run_frame{options.progress, options.report, &config,
-                                config.file.empty() ? config.ledger_path() : ""});
+                                config.file.empty() ? config.ledger_path() : "", admin.board()});
 }
 
 int replay_letters(const pipeline_config& config, pipeline_parts parts,

@@ -59,6 +59,14 @@ struct ledger_config {
   std::optional<std::uint64_t> letters_bytes_max{};
 };
 
+/// Health and metrics over HTTP.
+struct admin_config {
+  std::string listen;
+  std::string token{};
+  std::vector<std::string> hosts{};
+  milliseconds stuck_after{60'000};
+};
+
 /// The last step, after the run.
 struct then_config {
   enum class condition : std::uint8_t { success, failure, always };
@@ -95,6 +103,7 @@ struct pipeline_config {
   run_policy run;
   bool gives_up_after_default = true;  ///< `give_up_after` is not in the file
   ledger_config ledger;
+  std::optional<admin_config> admin;
   std::optional<then_config> then;
   std::vector<test_config> tests;
   place_names where;  ///< for messages about positions in it

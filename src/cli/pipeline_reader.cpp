@@ -1,5 +1,6 @@
 #include "cli/pipeline_reader.hpp"
 
+#include "cli/admin_endpoint.hpp"
 #include "cli/component_reader.hpp"
 #include "cli/not_yet.hpp"
 #include "cli/policy_reader.hpp"
@@ -83,6 +84,9 @@ void pipeline_reader::read(const yaml_node& root) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
+  if (const yaml_entry* const entry = root.find("admin")) {
+    config_.admin = read_admin(reader_, *entry);
+  }
   if (const yaml_entry* const entry = root.find("then")) {
     config_.then = read_then(reader_, *entry);
   }

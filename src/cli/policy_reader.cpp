@@ -239,13 +239,7 @@ void read_order(value_reader& reader, const yaml_node& root, pipeline_config& co
   }
 }
 
-void read_planned(value_reader& reader, const yaml_node& root, pipeline_config& config) {
-  static constexpr std::array<std::string_view, 1> planned = {"admin"};
-  for (const std::string_view key : planned) {
-    if (const yaml_entry* const entry = root.find(key)) {
-      not_yet(reader, entry->at, fmt::format("'{}'", key));
-    }
-  }
+void read_threads(value_reader& reader, const yaml_node& root, pipeline_config& config) {
   if (const yaml_entry* const threads = root.find("threads")) {
     const auto count = reader.integer("threads", threads->value, 1, threads_max);
     config.threads = static_cast<int>(count.value_or(1));
@@ -317,7 +311,7 @@ void read_run_keys(value_reader& reader, const yaml_node& root, pipeline_config&
     }
   }
   read_order(reader, root, config);
-  read_planned(reader, root, config);
+  read_threads(reader, root, config);
 }
 
 }  // namespace brigade::cli

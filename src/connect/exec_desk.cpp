@@ -161,7 +161,9 @@ void desk::time_passed(time_point now) {
   }
   wait_again(out);
   condemn(why + ": the handler is replaced", false);
-  settle(late, attempt_result::failed(failure(verdict::retryable, why)));
+  failure late_answer(verdict::retryable, why);
+  late_answer.timed_out = true;
+  settle(late, attempt_result::failed(std::move(late_answer)));
 }
 
 std::string_view desk::only_item() const {

@@ -185,7 +185,9 @@ task<attempt_result> once_stage::run(payload& item, const attempt_info& info) {
   } catch (const timed_out&) {
     late = "the command did not end within " + duration_text(options_.timeout);
   }
-  co_return failed(verdict::retryable, late);
+  failure why(verdict::retryable, late);
+  why.timed_out = true;
+  co_return attempt_result::failed(std::move(why));
 }
 
 task<attempt_result> once_stage::attempt(const record& item, const attempt_info& info) const {

@@ -98,8 +98,9 @@ void engine::implementation::wait_for_no_company() {
 }
 
 task<> engine::implementation::write_batch(std::vector<item*>& batch) {
+  if (end_to_end_) measure_batch(*stages_.back(), batch);
   for (item* work : batch) {
-    if (work->tries++ != 0) ++stages_.back()->retries;
+    if (work->tries++ != 0) stages_.back()->count_retry(*work);
   }
   std::optional<write_result> result = co_await write_once(batch);
   if (!result) {
@@ -108,6 +109,7 @@ task<> engine::implementation::write_batch(std::vector<item*>& batch) {
   }
   if (outage_since_) notice("sink '" + plan.sink_name + "' is back");
   outage_since_.reset();
+  if (end_to_end_) measure_delivered(batch, *result);
   sort_out(batch, std::move(*result));
 }
 
@@ -128,6 +130,7 @@ task<std::optional<write_result>> engine::implementation::write_once(
     // Out of reach of the stop, which destroys it when it does not end in its grace.
     auto whole = shielded(write_shield, std::move(write));
     writing_ = true;
+    write_begun_ = loop_->now();
     write_result result = co_await std::move(whole);
     writing_ = false;
     fault_point("after_sink_commit");
@@ -144,6 +147,7 @@ task<std::optional<write_result>> engine::implementation::write_once(
 
 task<> engine::implementation::wait_out_outage(const std::string& error) {
   loop_->refresh_now();
+  outage_ = error;
   if (!outage_since_) {
     outage_since_ = loop_->now();
     notice("sink '" + plan.sink_name + "' is down, intake pauses: " + error);

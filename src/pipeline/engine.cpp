@@ -26,6 +26,7 @@ void engine::stop_now(int exit_code, std::string why) {
 }
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
+run_status engine::status() { return impl_->status(); }
 
 namespace {
 constexpr std::chrono::seconds close_limit{10};
@@ -98,6 +99,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   started_ = loop_->now();
   resume_ = std::move(resume);
   if (journal_ != nullptr) listen_to_journal();
+  if (plan.observer.board) show_on_board();
   if (plan.outcomes) plan.outcomes->on_room = [this] { window_moved_.set(); };
   // with_group keeps it in its own frame while it runs.
   // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines)
@@ -105,6 +107,9 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers_ = &helpers;
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
     helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
+    if (plan.observer.board) {
+      helpers.spawn_named("status board", [this] { return keep_board(); }).set_background();
+    }
     co_await work();
     phase_ = run_phase::closing;
     return_the_rest();
@@ -131,6 +136,8 @@ void engine::implementation::leave_nothing_behind() {
   helpers_ = nullptr;
   work_group_ = nullptr;
   return_the_rest();
+  is_over_ = true;
+  if (plan.observer.board) leave_board();
   if (plan.outcomes) plan.outcomes->on_room = nullptr;
 }
 
@@ -149,6 +156,8 @@ void engine::implementation::listen_to_journal() {
   };
   journal_->on_full = [tell](const std::string& what) {
     tell([what](implementation& own) {
+      own.journal_full_ = what;
+      own.journal_full_since_ = own.loop_->now();
       own.notice(what.empty() ? "outcomes can be recorded again: there is room"
                               : what + ": waiting for room, nothing is lost");
     });
@@ -197,11 +206,8 @@ void engine::implementation::spawn_work(task_group& group) {
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
     if (!run->body) continue;
     for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      const bool ruled = run->guard || stages_[run->number() + 1]->selective;
-      auto handle = group.spawn_named(
-          run->name + " worker " + std::to_string(slot), [this, run, slot, ruled] {
-            return ruled ? worker<true>(*run, slot) : worker<false>(*run, slot);
-          });
+      auto handle = group.spawn_named(run->name + " worker " + std::to_string(slot),
+                                      [this, run, slot] { return worker_for(*run, slot); });
       run->slots[slot].worker = handle;
       keep(std::move(handle));
     }

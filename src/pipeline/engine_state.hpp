@@ -16,6 +16,7 @@
 #include <brigade/async/loop.hpp>
 #include <brigade/async/mutex.hpp>
 #include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/status.hpp>
 #include <brigade/pipeline/watermark.hpp>
 
 #include <cstdint>
@@ -51,7 +52,8 @@ struct item final : pooled, private timer {
   std::size_t bytes = 0;   ///< what it takes of the window
   wall_time taken_at;
   time_point taken;  ///< the loop's clock; for ages
-  time_point begun;  ///< the first attempt at this stage; its deadline counts from here
+  time_point begun;  ///< the first attempt at this stage; its deadline counts from here; until
+                     ///< then, where times are measured, when it came here (0: when it was taken)
   int stage = -1;
   int attempts = 0;  ///< completed, at this stage
   int tries = 0;     ///< begun, at this stage, whatever they were charged
@@ -66,12 +68,15 @@ struct item final : pooled, private timer {
   std::uint32_t children_open = 0;
   outcome worst_child = outcome::filtered;
   bool has_lane = false;  ///< of its stage: those of its key behind it are parked
+  retry_reason why_again = retry_reason::error;  ///< of its last failed attempt
 
   hook live{*this};   ///< in the list of all unsettled items
   hook place{*this};  ///< in its stage's list of retries, armed or due, or of those parked
 
   [[nodiscard]] std::string_view id() const { return std::string_view(key).substr(key_prefix); }
   [[nodiscard]] bool is_child() const { return parent != nullptr; }
+  /// Before its first attempt at this stage, and where times are measured.
+  [[nodiscard]] time_point came_here() const { return begun == time_point{} ? taken : begun; }
 
   /// Its stage puts it among the due ones when the time has come.
   void arm_retry(stage_run& where, time_point due);
@@ -100,6 +105,8 @@ struct stage_guard {
   std::deque<std::uint64_t> failures{};  ///< of the budget: which results they were
   std::uint64_t forgiven = 0;            ///< results up to this one count no more
   bool paused = false;
+  time_point paused_since{};
+  std::string paused_by{};
   time_point next_probe{};
   event goes_on{"the stage goes on"};
 };
@@ -119,6 +126,28 @@ struct order_key {
   std::vector<lane> lanes;
   std::size_t items = 0;  ///< unsettled, of this run
   bool cut = false;       ///< in some lane: it is not forgotten before the run ends
+};
+
+/// What is measured of a stage for a status board.
+struct stage_meter {
+  time_histogram work;
+  time_histogram queue_wait;
+  std::chrono::nanoseconds blocked{};
+
+  /// Whether the next attempt is measured: a look at the clock costs 34 ns, and so the first few of
+  /// each millisecond are, and of the others one in 64.
+  [[nodiscard]] bool is_due(time_point now) {
+    if (now >= tick_ + std::chrono::milliseconds(1)) {
+      tick_ = now;
+      left_ = 8;
+    }
+    return left_ > 0 ? left_-- > 0 : ++skipped_ % 64 == 0;
+  }
+
+ private:
+  time_point tick_{};
+  int left_ = 0;
+  unsigned skipped_ = 0;
 };
 
 struct stage_run {
@@ -150,7 +179,13 @@ struct stage_run {
   std::uint64_t passed = 0;
   std::array<std::uint64_t, outcome_count> settled{};
   std::uint64_t retries = 0;
+  std::array<std::uint64_t, retry_reason_count> retries_by_reason{};
+  std::unique_ptr<stage_meter> meter;  ///< null: nobody wants to know
 
+  [[gnu::cold, gnu::noinline]] void count_retry(const item& work) {
+    ++retries;
+    ++retries_by_reason[static_cast<std::size_t>(work.why_again)];
+  }
   [[nodiscard]] std::size_t number() const { return static_cast<std::size_t>(index); }
   [[nodiscard]] std::uint64_t walk() const;
   [[nodiscard]] std::uint64_t walk_retries() const;
@@ -214,6 +249,7 @@ class engine::implementation {
   void stop_now(int exit_code, std::string why);
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
+  [[nodiscard]] run_status status();
 
   pipeline_plan plan;
 
@@ -243,8 +279,9 @@ class engine::implementation {
   [[nodiscard]] bool window_open() const;
 
   // worker_pool.cpp: attempts, and what their results mean
-  template <bool ruled>
+  template <bool ruled, bool measured>
   task<> worker(stage_run& stage, std::size_t slot);
+  [[nodiscard]] task<> worker_for(stage_run& stage, std::size_t slot);
   task<> requeue_due(stage_run& stage);
   task<attempt_result> attempt(stage_run& stage, item& work, int worker_id);
   attempt_result attempt_now(stage_run& stage, item& work, int worker_id);
@@ -326,6 +363,24 @@ class engine::implementation {
   void return_the_unrecorded();
   void return_the_rest();
 
+  // engine_status.cpp: how it goes, for a status board
+  void show_on_board();
+  void leave_board() noexcept;
+  task<> keep_board();
+  void look_for_progress();
+  static void measure_batch(const stage_run& stage, const std::vector<item*>& batch);
+  void measure_delivered(const std::vector<item*>& batch, const write_result& result);
+  [[nodiscard]] bool is_pending() const;
+  [[nodiscard]] status_phase phase_now() const;
+  [[nodiscard]] stage_status status_of(const stage_run& stage) const;
+  void add_workers(const stage_run& stage, stage_status& line) const;
+  void add_write(stage_status& line) const;
+  [[nodiscard]] std::string why_closed() const;
+  [[nodiscard]] std::vector<connection_status> connections() const;
+  [[nodiscard]] std::vector<pause_status> pauses() const;
+  [[nodiscard]] std::string why_nothing_moves(const run_status& now) const;
+  [[nodiscard]] double seconds_since(detail::time_point then) const;
+
   // drain.cpp: the stop protocol
   task<> watch_the_drain();
   task<> kill_the_stuck();
@@ -372,6 +427,9 @@ class engine::implementation {
   detail::time_point started_;
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
   std::optional<detail::time_point> outage_since_;
+  std::string outage_;        ///< what the sink said
+  std::string journal_full_;  ///< what is; empty: it has room
+  detail::time_point journal_full_since_;
   bool source_ended_ = false;
   int stop_code_ = 0;
   std::string stop_reason_;
@@ -386,6 +444,12 @@ class engine::implementation {
   std::vector<item*>* held_back_ = nullptr;  ///< where what failed in the sink stays in line
   std::optional<detail::time_point> sink_pauses_until_;
   bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
+  detail::time_point write_begun_;
+  std::array<std::uint64_t, outcome_count> settled_at_source_{};
+  std::unique_ptr<time_histogram> end_to_end_;  ///< null: nobody wants to know
+  std::uint64_t progress_seen_ = 0;
+  std::optional<detail::time_point> progressed_at_;  ///< or found with nothing to do
+  bool is_over_ = false;
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};
 };

@@ -92,6 +92,14 @@ progress pipeline_run::look() const {
   return state_->work != nullptr ? state_->work->look() : progress{};
 }
 
+run_status pipeline_run::status() const {
+  if (state_->work != nullptr) return state_->work->status();
+  run_status nothing;
+  nothing.pipeline = state_->name;
+  if (ended()) nothing.phase = status_phase::ended;
+  return nothing;
+}
+
 bool pipeline_run::ended() const { return state_->over.is_set(); }
 
 task<report> pipeline_run::finished() const {

@@ -79,7 +79,10 @@ bool engine::implementation::tells(const item& work) const {
 }
 
 void engine::implementation::count_at_stage(item& work, outcome result) {
-  if (work.stage < 0) return;
+  if (work.stage < 0) {
+    ++settled_at_source_[static_cast<std::size_t>(result)];
+    return;
+  }
   stage_run& stage = *stages_[static_cast<std::size_t>(work.stage)];
   --stage.inside;
   if (result == outcome::delivered) {

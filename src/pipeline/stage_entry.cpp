@@ -133,6 +133,7 @@ task<> engine::implementation::enter(stage_run* from, stage_run& to, item*& held
 
 void engine::implementation::move_on(stage_run* from, stage_run& to, item& work) {
   if (work.has_lane) leave_lane(work);
+  work.begun = loop_->now();
   if (from == nullptr) {
     arrive(to, work);
   } else {

@@ -133,6 +133,8 @@ void engine::implementation::budget_is_spent(stage_run& stage, const std::string
   guard.paused = true;
   guard.goes_on.clear();
   loop_->refresh_now();
+  guard.paused_since = loop_->now();
+  guard.paused_by = spent + last;
   guard.next_probe = loop_->now() + probe_every;
   notice("stage '" + stage.name + "' pauses, and tries one item every 30 s: " + spent + last);
 }

@@ -48,6 +48,10 @@ class stop_signals::implementation {
     if (first_seen_) tell_to_drain();
     if (hurried_) tell([](const stop_target& running) { running.deadline_now(); });
   }
+  bool stop_asked() {
+    const std::lock_guard lock(mutex_);
+    return first_seen_;
+  }
   bool at_deadline() {
     const std::lock_guard lock(mutex_);
     return hurried_ ||
@@ -142,6 +146,7 @@ void stop_signals::attach(loop& where, engine& target) {
                                    [&target] { target.deadline_now(); }});
 }
 void stop_signals::detach() { impl_->detach(); }
+bool stop_signals::stop_asked() const { return impl_->stop_asked(); }
 bool stop_signals::at_deadline() const { return impl_->at_deadline(); }
 
 }  // namespace brigade

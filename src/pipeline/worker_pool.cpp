@@ -35,9 +35,53 @@ void item::fire() noexcept {
 
 }  // namespace detail
 
-// `ruled`: this stage or the next has rules for which item goes when. It is a template so that
-// pipelines without pay nothing.
-template <bool ruled>
+namespace {
+
+// What an attempt and the hand-over behind it take, where somebody wants to know; else nothing, not
+// even room in the worker's frame.
+template <bool measured>
+struct stopwatch {
+  static void attempt_begins(const loop&, const detail::stage_run&, const item&) {}
+  static void attempt_ended(const loop&, const detail::stage_run&) {}
+  static void offers(const loop&, const detail::stage_run&) {}
+  static void handed_over(const loop&, const detail::stage_run&, const item&) {}
+};
+
+template <>
+class stopwatch<true> {
+ public:
+  void attempt_begins(loop& clock, const detail::stage_run& stage, const item& work) {
+    timed_ = stage.meter->is_due(clock.now());
+    if (!timed_) return;
+    clock.refresh_now();
+    since_ = clock.now();
+    if (work.tries == 0) stage.meter->queue_wait.add(since_ - work.came_here());
+  }
+  void attempt_ended(loop& clock, const detail::stage_run& stage) const {
+    if (!timed_) return;
+    clock.refresh_now();
+    stage.meter->work.add(clock.now() - since_);
+  }
+  void offers(const loop& clock, const detail::stage_run& next) {
+    blocked_ = next.input.full();
+    if (blocked_) since_ = clock.now();
+  }
+  void handed_over(const loop& clock, const detail::stage_run& stage, item& work) const {
+    work.begun = clock.now();
+    if (blocked_) stage.meter->blocked += clock.now() - since_;
+  }
+
+ private:
+  bool timed_ = false;
+  bool blocked_ = false;
+  detail::time_point since_{};
+};
+
+}  // namespace
+
+// `ruled`: this stage or the next has rules for which item goes when. `measured`: somebody wants to
+// know how long things take. It is a template so that pipelines without pay nothing.
+template <bool ruled, bool measured>
 task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
   work_slot& own = stage.slots[slot];
   const int worker_id = static_cast<int>(slot) / stage.per_worker;
@@ -52,8 +96,10 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
       ticket.done();  // the stage's result decides, not the ticket
     }
     item& work = *own.current;
+    stopwatch<measured> watch;
+    watch.attempt_begins(*loop_, stage, work);
     if (work.tries++ != 0) {
-      ++stage.retries;
+      stage.count_retry(work);
     } else {
       work.begun = loop_->now();
     }
@@ -64,6 +110,7 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
       attempt_result given = co_await attempt(stage, work, worker_id);
       result.emplace(std::move(given));
     }
+    watch.attempt_ended(*loop_, stage);
     ++stage.workers[static_cast<std::size_t>(worker_id)].items;
     stage_run& next = *stages_[static_cast<std::size_t>(stage.index) + 1];
     switch (result->what()) {
@@ -74,9 +121,11 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
         if constexpr (ruled) {
           co_await enter(&stage, next, own.current);
         } else {
+          watch.offers(*loop_, next);
           co_await next.input.put_from(own.current);
           own.current = nullptr;
           pass(stage, work);
+          watch.handed_over(*loop_, stage, work);
         }
         break;
       case attempt_result::kind::split:
@@ -95,8 +144,12 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
   }
 }
 
-template task<> engine::implementation::worker<true>(stage_run& stage, std::size_t slot);
-template task<> engine::implementation::worker<false>(stage_run& stage, std::size_t slot);
+task<> engine::implementation::worker_for(stage_run& stage, std::size_t slot) {
+  const bool ruled = stage.guard || stages_[stage.number() + 1]->selective;
+  if (stage.meter)
+    return ruled ? worker<true, true>(stage, slot) : worker<false, true>(stage, slot);
+  return ruled ? worker<true, false>(stage, slot) : worker<false, false>(stage, slot);
+}
 
 namespace {
 
@@ -112,6 +165,10 @@ attempt_result failed_by(const std::exception_ptr& error) {
     return failed_with(verdict::permanent, why.what());
   } catch (const fatal_error& why) {
     return failed_with(verdict::fatal, why.what());
+  } catch (const timed_out& late) {
+    failure why(verdict::retryable, late.what());
+    why.timed_out = true;
+    return attempt_result::failed(std::move(why));
   } catch (...) {
     return failed_with(verdict::retryable, error_text(error));
   }
@@ -192,6 +249,7 @@ task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
     child->order = parent.order;
     if (child->order != nullptr) ++child->order->items;
     child->stage = stage.index;
+    child->begun = loop_->now();
     live_.push_back(&child->live);
     own.children.push_back(child);
   }
@@ -232,6 +290,9 @@ void engine::implementation::attempt_failed(stage_run& stage, item& work, int wo
   } else {
     ++work.attempts;
   }
+  work.why_again = why.killed_handler ? retry_reason::handler_died
+                   : why.timed_out    ? retry_reason::timeout
+                                      : retry_reason::error;
   attempt_record record;
   record.stage = stage.name;
   record.number = why.killed_handler ? 0 : work.attempts;

@@ -366,7 +366,6 @@ TEST(pipeline_config, policies_are_read) {
 TEST(pipeline_config, what_this_version_cannot_do_is_refused_by_name) {
   const std::string tail = " is not available in this version of brigade";
   expect_messages({
-      in_file("admin: { listen: x }", {"orders.yaml:3:1: 'admin'" + tail}),
       in_stage("jq: ., workers: { min: 1, max: 2 }",
                {"orders.yaml:3:23: a range of 'workers'" + tail}),
       in_stage("jq: ., workers: 1..4", {"orders.yaml:3:23: a range of 'workers'" + tail}),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHAPTERS = ("tour", "queues", "cancellation", "lifetimes", "threads-and-processes", "testing",
-            "coming-from-asyncio", "pipelines")
+            "coming-from-asyncio", "pipelines", "admin")
 MARKED = re.compile(r"^<!-- (\S+) -->\n```(?:cpp|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -35,12 +35,16 @@ TEST(pipeline_run, is_asked_while_it_runs_and_waited_for_at_its_end) {
     auto body = [&](task_group& own) -> task<> {
       pipeline_run run = slow_pipeline(10, got).start(own);
       EXPECT_EQ(run.account().pipeline, "orders");
+      EXPECT_EQ(run.status().phase, status_phase::starting);
       co_await sleep_for(550ms);
       in_between = run.account();
       EXPECT_EQ(run.look().taken, 10U);
       EXPECT_FALSE(run.ended());
+      EXPECT_EQ(run.status().phase, status_phase::running);
+      EXPECT_EQ(run.status().stages.front().busy_workers, 1U);
       at_the_end = co_await run.finished();
       EXPECT_TRUE(run.ended());
+      EXPECT_EQ(run.status().phase, status_phase::ended);
       const report again = co_await run.finished();
       EXPECT_EQ(again.line(), at_the_end->line());
     };

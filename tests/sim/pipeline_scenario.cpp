@@ -256,9 +256,20 @@ std::string pipeline_scenario::key_of(std::string_view id) const {
 }
 
 void pipeline_scenario::watch(pipeline_plan& plan) {
+  // A run on a board has workers that measure.
+  if (seed_ % 2 == 0) plan.observer.board = std::make_shared<status_board>();
   plan.observer.progress_every = some_time(50, 400);
   plan.observer.on_progress = [this](const progress& now) {
     require(now.in_flight == engine_->account().in_flight, "the progress is not the account's");
+    const run_status status = engine_->status();
+    require(status.in_flight == now.in_flight, "the status is not the progress");
+    std::uint64_t held = 0;
+    for (const stage_status& stage : status.stages) {
+      held += stage.in_flight;
+      require(stage.busy_workers <= stage.workers, "more hands are busy than there are");
+    }
+    require(status.oldest_item.empty() == (held == 0 && status.in_flight == 0),
+            "the oldest item is nobody's");
   };
   plan.observer.on_notice = [this](std::string_view line) {
     require(!line.empty(), "a notice without a word");

@@ -38,6 +38,8 @@ class stop_signals {
   /// The same for something else that runs, before or after an engine.
   void attach(loop& where, stop_target target);
   void detach();
+  /// The first signal has come. From any thread.
+  [[nodiscard]] bool stop_asked() const;
   /// A stop was asked for, and the time it has is over: nothing new is to be begun.
   [[nodiscard]] bool at_deadline() const;
 

@@ -20,6 +20,7 @@
 #include <brigade/pipeline/sink.hpp>
 #include <brigade/pipeline/source.hpp>
 #include <brigade/pipeline/stage.hpp>
+#include <brigade/pipeline/status.hpp>
 
 #include <array>
 #include <chrono>
@@ -71,6 +72,8 @@ struct run_observer {
   std::function<void(const progress&)> on_progress;
   std::function<void(const attempt_failure&)> on_failure;
   std::function<void(std::string_view line)> on_notice;  ///< pauses, outages, the drain
+  std::shared_ptr<status_board> board{};  ///< where other threads see how it goes; times are
+                                          ///< measured only for it
 };
 
 /// Where a replayed letter goes on, and what it was.
@@ -146,6 +149,9 @@ class engine {
   /// The account so far; `in_flight` is counted by walking queues, slots and retries.
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
+  /// How it goes, in detail. How long nothing has moved is known as of the last call, or as of the
+  /// last second where the run has a board.
+  [[nodiscard]] run_status status();
 
   class implementation;
 

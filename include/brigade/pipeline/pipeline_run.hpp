@@ -37,6 +37,8 @@ class pipeline_run {
   /// The account so far. Before the first step of the run there is only its name.
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
+  /// How it goes, in detail. Other threads see it on a status_board.
+  [[nodiscard]] run_status status() const;
   [[nodiscard]] bool ended() const;
 
   /// Completes:  with the report, when the run has ended; again for who asks again.

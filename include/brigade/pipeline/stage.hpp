@@ -29,6 +29,7 @@ struct failure {
   std::optional<milliseconds> retry_after;  ///< what the far side asked for
   bool killed_handler = false;  ///< the attempt ended its handler process: charges no attempt,
                                 ///< counts a kill; the third makes the item poison
+  bool timed_out = false;       ///< for who counts reasons
 };
 
 /// What one attempt gave.
