@@ -126,7 +126,7 @@ class Oracle:
         """Call it when all dead letters were replayed, and the model was mended."""
         files = self.files_by_token()
         self.read_dropped(files)
-        self.held = set()
+        self.letters, self.held = {}, set()  # nothing is held any more
         self.check_rows(self.delivered())
         open_letters, = rows_of(self.ledger, "select count(*) from dead_letters where"
                                 f" status = 'new' and {NO_REPLAY}")
