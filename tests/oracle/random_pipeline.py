@@ -257,6 +257,7 @@ class Model:
                       "within": chance.choice(("1ms", "20ms", "50ms"))}
         self.threads = chance.choice((1, 1, 1, 2, 4))
         self.has_letter_file = chance.random() < 0.3
+        self.is_watched = chance.random() < 0.2
         self.stages = []
         for n in range(chance.choice((0, 1, 1, 2, 2, 3, 4))):
             kind = self.choose(STAGES)
@@ -286,6 +287,8 @@ class Model:
         keys["sink"] = {**self.sink_component(), "batch": self.batch}
         if self.threads > 1:
             keys["threads"] = self.threads
+        if self.is_watched:
+            keys["admin"] = {"listen": "127.0.0.1:0"}
         if self.has_letter_file:
             keys["dead_letters"] = {"file": "out/dead.ndjson"}
         return keys
