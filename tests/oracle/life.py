@@ -1,6 +1,5 @@
 """A pipeline's life: runs that are killed, stopped or out of room, and a last one in peace."""
 import json
-import os
 import re
 import signal
 import subprocess

@@ -299,7 +299,8 @@ class RowsTest(brigade_e2e.BrigadeTest):
         running = self.start_and_wait(FULL)
         at_first = self.resident(running)
         time.sleep(1.5)
-        self.assertLess(self.resident(running) - at_first, 4 << 20, "of 66 MB that are there")
+        self.assertLess(self.resident(running) - at_first, (4 << 20) * PATIENCE,
+                        "of 66 MB that are there")
         running.signal(signal.SIGTERM)
         result = running.wait(1 + WATCHDOG_AFTER + 1)
         self.assert_exit(result, 5)

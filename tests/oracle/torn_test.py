@@ -11,8 +11,7 @@ import os
 import shutil
 import sys
 
-import life  # noqa: F401  finds brigade_e2e
-import brigade_e2e
+from life import brigade_e2e
 from brigade_e2e import glimpse, numbers, query, seeded, wait_until
 
 ITEMS = 400
