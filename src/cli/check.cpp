@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -17,8 +18,8 @@ namespace {
 
 std::string with_workers(const stage_config& stage) {
   const std::string& name = stage.use.context.name;
-  return stage.policy.workers == 1 ? name
-                                   : fmt::format("{} ({} workers)", name, stage.policy.workers);
+  const std::string workers = workers_text(stage.policy);
+  return workers == "1" ? name : fmt::format("{} ({} workers)", name, workers);
 }
 
 std::string flow_of(const pipeline_config& config) {
@@ -85,7 +86,8 @@ bool repeats_rows(const component_use& sink) {
 bool uses_threads(const pipeline_config& config, const pipeline_parts& parts) {
   for (std::size_t n = 0; n < config.stages.size(); ++n) {
     const bool is_spread = dynamic_cast<const threaded_stage*>(parts.stages[n].get()) != nullptr;
-    if (is_spread && config.stages[n].policy.workers > 1) return true;
+    const stage_policy& policy = config.stages[n].policy;
+    if (is_spread && std::max(policy.workers, policy.workers_max) > 1) return true;
   }
   return false;
 }

@@ -79,7 +79,7 @@ void add_one_liner(CLI::App& verb, run_options& run) {
                 ->expected(1)
                 ->allow_extra_args(false)
                 ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll));
-  with_from(verb.add_option("-j", line.workers, "workers of each stage [1]"));
+  with_from(verb.add_option("-j", line.workers, "workers of each stage, such as 4 or 2..16 [1]"));
   with_from(verb.add_option("--to", line.to, "the sink [ndjson:-]"));
   with_from(verb.add_option("--state", line.state, "folder of the ledger [.brigade]"));
   verb.footer(one_liner_help);

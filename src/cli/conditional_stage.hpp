@@ -16,6 +16,8 @@ class conditional_stage final : public stage_body {
 
   task<> open(int workers) override { return inner_->open(workers); }
   task<> close() override { return inner_->close(); }
+  void worker_begins(int worker) override { inner_->worker_begins(worker); }
+  void worker_ended(int worker) override { inner_->worker_ended(worker); }
   [[nodiscard]] int in_flight_per_worker() const override { return inner_->in_flight_per_worker(); }
   [[nodiscard]] bool minds_timeout() const override { return inner_->minds_timeout(); }
   [[nodiscard]] bool immediate() const override { return inner_->immediate(); }

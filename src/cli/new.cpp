@@ -87,9 +87,10 @@ void write_policy(const component& what, std::ostream& out) {
     if (std::ranges::find(what.refuses, name) != what.refuses.end()) return;
     out << fmt::format("    # {}: {}  # {}\n", name, value, comment);
   };
-  key("workers", "4", "items in work at once [1]");
+  key("workers", "4", "items in work at once; 2..16: as many as bring something [1]");
   key("timeout", "10s",
       what.timeout_default.count() == 0 ? "of an attempt [none]" : "of an attempt [60s]");
+  key("hung_after", "10m", "then another worker takes over [named after 5m]");
   key("retry", "{ attempts: 5, backoff: 200ms..30s }", "then it is dead-lettered");
   key("on_error", "fail_fast", "the first dead letter ends the run [isolate]");
   key("queue", "{ size: 64, kind: fifo, when_full: wait }", "what waits for it");

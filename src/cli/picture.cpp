@@ -110,10 +110,14 @@ picture_box stage_box(const stage_config& stage) {
   box.title = title_of("stage", stage.use);
   add_fields(stage.use, box);
   if (stage.when) box.lines.push_back("when: " + plain_line(stage.when->text, value_bytes_max));
-  box.lines.push_back(fmt::format("workers: {}; {}", policy.workers, queue_text(stage)));
+  box.lines.push_back(fmt::format("workers: {}; {}", workers_text(policy), queue_text(stage)));
   if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
   box.lines.push_back(fmt::format("timeout: {}; deadline: {}", limit_text(policy.attempt_timeout),
                                   limit_text(policy.item_deadline)));
+  if (policy.hung_after.count() != 0) {
+    const bool never = policy.hung_after == stage_policy::hung_never;
+    box.lines.push_back("hung_after: " + (never ? "never" : duration_text(policy.hung_after)));
+  }
   box.lines.push_back(retry_text(policy.retry));
   box.lines.push_back(on_error_text(policy));
   box.makes_letters = true;

@@ -60,6 +60,12 @@ pipeline_config read_pipeline(const pipeline_text& input, const registry& known)
                    problems, known);
 }
 
+std::string workers_text(const stage_policy& policy) {
+  std::string text = std::to_string(policy.workers);
+  if (policy.workers_max > policy.workers) text += ".." + std::to_string(policy.workers_max);
+  return text;
+}
+
 pipeline_config read_tree(const pipeline_tree& input, problem_list& problems,
                           const registry& known) {
   pipeline_config config(input.names);

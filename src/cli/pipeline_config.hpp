@@ -45,6 +45,9 @@ struct stage_config {
   std::optional<located_text> priority;  ///< of its queue
 };
 
+/// "4", "2..16".
+[[nodiscard]] std::string workers_text(const stage_policy& policy);
+
 struct sink_config {
   component_use use;
   sink_policy policy;

@@ -7,8 +7,9 @@
 namespace brigade::cli {
 namespace {
 
-constexpr std::array<std::string_view, 9> stage_keys = {
-    "name", "workers", "timeout", "deadline", "retry", "on_error", "queue", "rate", "when"};
+constexpr std::array<std::string_view, 10> stage_keys = {
+    "name",  "workers",  "timeout", "deadline", "hung_after",
+    "retry", "on_error", "queue",   "rate",     "when"};
 constexpr std::array<std::string_view, 5> sink_keys = {"name", "timeout", "retry", "rate", "batch"};
 constexpr std::array<std::string_view, 1> source_keys = {"name"};
 
@@ -38,15 +39,57 @@ void read_retry(value_reader& reader, const yaml_entry& entry, const std::string
   }
 }
 
-void read_workers(value_reader& reader, const yaml_node& value, stage_policy& policy) {
-  const bool is_range =
-      value.what == yaml_node::kind::map ||
-      (value.what == yaml_node::kind::scalar && value.text.find("..") != std::string::npos);
-  if (is_range) {
-    not_yet(reader, value.at, "a range of 'workers'");
-  } else if (const auto count = reader.integer("workers", value, 1, workers_max)) {
-    policy.workers = static_cast<int>(*count);
+/// `2..16`: the same as `{ min: 2, max: 16 }`.
+yaml_node written_out(const yaml_node& value) {
+  const std::size_t dots = value.text.find("..");
+  if (value.what != yaml_node::kind::scalar || dots == std::string::npos) return value;
+  yaml_node least = value;
+  least.quoted = false;  // a range is a text, quoted or not
+  least.text.resize(dots);
+  yaml_node most = least;
+  most.text = value.text.substr(dots + 2);
+  yaml_node range = value;
+  range.what = yaml_node::kind::map;
+  range.entries.push_back({"min", value.at, std::move(least)});
+  range.entries.push_back({"max", value.at, std::move(most)});
+  return range;
+}
+
+void read_workers(value_reader& reader, const yaml_node& value, const std::string& owner,
+                  stage_policy& policy) {
+  static constexpr std::array<std::string_view, 2> keys = {"min", "max"};
+  const yaml_node range = written_out(value);
+  if (range.what != yaml_node::kind::map) {
+    const auto count = reader.integer("workers", value, 1, workers_max);
+    if (count) policy.workers = static_cast<int>(*count);
+    return;
   }
+  if (!reader.keys_are_known(range, keys, "'workers' of " + owner)) return;
+  const yaml_entry* const min = range.find("min");
+  const yaml_entry* const max = range.find("max");
+  if (min == nullptr || max == nullptr) {
+    reader.problem(value.at, "'workers' needs both ends of a range: { min: 2, max: 16 }");
+    return;
+  }
+  const auto least = reader.integer("workers", min->value, 1, workers_max);
+  const auto most = reader.integer("workers", max->value, 1, workers_max);
+  if (!least || !most) return;
+  if (*least > *most) {
+    reader.problem(value.at, "'workers' is a range from more to less: turn it round");
+    return;
+  }
+  policy.workers = static_cast<int>(*least);
+  policy.workers_max = static_cast<int>(*most);
+}
+
+void read_hung_after(value_reader& reader, const yaml_node& value, stage_policy& policy) {
+  const auto limit = reader.duration_or("never", "hung_after", value);
+  if (!limit) return;
+  policy.hung_after = limit->count() == 0 ? stage_policy::hung_never : *limit;
+  if (policy.hung_after > policy.attempt_timeout) return;
+  reader.problem(value.at, fmt::format("'hung_after' must be longer than the timeout of {}: until "
+                                       "then an attempt is not hung",
+                                       duration_text(policy.attempt_timeout)));
 }
 
 void read_queue_kind(value_reader& reader, const yaml_node& value, const std::string& owner,
@@ -266,7 +309,7 @@ void read_stage_policy(value_reader& reader, const yaml_node& node, const std::s
   stage_policy& policy = stage.policy;
   for (const yaml_entry& entry : node.entries) {
     const yaml_node& value = entry.value;
-    if (entry.key == "workers") read_workers(reader, value, policy);
+    if (entry.key == "workers") read_workers(reader, value, owner, policy);
     if (entry.key == "retry") read_retry(reader, entry, owner, policy.retry);
     if (entry.key == "on_error") read_on_error(reader, value, owner, policy);
     if (entry.key == "queue") read_queue(reader, entry, owner, stage);
@@ -279,6 +322,10 @@ void read_stage_policy(value_reader& reader, const yaml_node& node, const std::s
       policy.item_deadline =
           reader.duration_or("none", "deadline", value).value_or(milliseconds(0));
     }
+  }
+  // Once the timeout is known.
+  if (const yaml_entry* const hung = node.find("hung_after")) {
+    read_hung_after(reader, hung->value, policy);
   }
 }
 

@@ -81,6 +81,7 @@ tried try_item(const test_config& test, pipeline_config& config, const registry&
   pipeline_plan plan = plan_of(config, std::move(parts));
   for (stage_plan& stage : plan.stages) {
     stage.policy.workers = 1;
+    stage.policy.workers_max = 0;
     stage.policy.retry.backoff_min = stage.policy.retry.backoff_max = milliseconds(1);
     stage.policy.failure = on_error::isolate;
     stage.policy.rate = {};

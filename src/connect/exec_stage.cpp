@@ -41,30 +41,46 @@ class ndjson_stage final : public stage_body {
 
   task<> open(int workers) override;
   task<> close() override;
+  void worker_begins(int worker) override;
+  void worker_ended(int worker) override;
   [[nodiscard]] int in_flight_per_worker() const override { return options_.in_flight; }
   [[nodiscard]] bool minds_timeout() const override { return true; }
   task<attempt_result> run(payload& item, const attempt_info& info) override;
 
  private:
   exec_options options_;
-  std::vector<std::shared_ptr<keeper>> keepers_;  // their tasks share them: see the destructor
+  /// By worker; their tasks share them: see the destructor. None: that worker has ended.
+  std::vector<std::shared_ptr<keeper>> keepers_;
   std::vector<task_handle<>> running_;
 };
 
 task<> ndjson_stage::open(int workers) {
-  for (int worker = 0; worker < workers; ++worker) {
-    keeper_options options(options_.program, worker_label(options_, worker));
-    options.in_flight = options_.in_flight;
-    options.timeout = options_.timeout;
-    keepers_.push_back(std::make_shared<keeper>(std::move(options)));
-    running_.push_back(spawn(&keeper::keep, keepers_.back()));
-    running_.back().set_name("handler of " + worker_label(options_, worker));
-  }
+  for (int worker = 0; worker < workers; ++worker) worker_begins(worker);
   co_return;
 }
 
+void ndjson_stage::worker_begins(int worker) {
+  keeper_options options(options_.program, worker_label(options_, worker));
+  options.in_flight = options_.in_flight;
+  options.timeout = options_.timeout;
+  const auto place = static_cast<std::size_t>(worker);
+  if (keepers_.size() <= place) keepers_.resize(place + 1);
+  keepers_[place] = std::make_shared<keeper>(std::move(options));
+  std::erase_if(running_, [](const task_handle<>& one) { return one.done() && !one.error(); });
+  running_.push_back(spawn(&keeper::keep, keepers_[place]));
+  running_.back().set_name("handler of " + worker_label(options_, worker));
+}
+
+// Its handler ends as at the end of the run, while the others go on.
+void ndjson_stage::worker_ended(int worker) {
+  keepers_.at(static_cast<std::size_t>(worker))->close();
+  keepers_[static_cast<std::size_t>(worker)] = nullptr;
+}
+
 task<> ndjson_stage::close() {
-  for (const auto& one : keepers_) one->close();
+  for (const auto& one : keepers_) {
+    if (one) one->close();
+  }
   for (auto& one : running_) co_await one.join();
   running_.clear();
   keepers_.clear();

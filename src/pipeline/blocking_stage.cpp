@@ -6,9 +6,14 @@
 namespace brigade {
 
 task<> blocking_stage::open(int workers) {
-  threads_.emplace(static_cast<std::size_t>(workers), "blocking stage");
+  workers_ = static_cast<std::size_t>(workers);
+  threads_.emplace(workers_, "blocking stage");
   co_return;
 }
+
+void blocking_stage::worker_begins(int) { threads_->set_size(++workers_); }
+
+void blocking_stage::worker_ended(int) { threads_->set_size(--workers_); }
 
 task<> blocking_stage::close() {
   if (threads_) co_await threads_->shutdown(std::chrono::nanoseconds(0));

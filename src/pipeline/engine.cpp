@@ -24,6 +24,9 @@ void engine::deadline_now() { impl_->deadline_now(); }
 void engine::stop_now(int exit_code, std::string why) {
   impl_->stop_now(exit_code, std::move(why));
 }
+void engine::scale(std::string_view stage, int workers, int workers_max) {
+  impl_->scale(stage, workers, workers_max);
+}
 report engine::account() const { return impl_->account(); }
 progress engine::look() const { return impl_->look(); }
 run_status engine::status() { return impl_->status(); }
@@ -46,9 +49,9 @@ stage_run::stage_run(int index_, stage_plan plan)
       per_worker(body != nullptr ? body->in_flight_per_worker() : 1),
       input(policy.queue_items_max, name,
             stage_store(plan.priority ? queue_kind::priority : policy.queue_order)),
-      priority(std::move(plan.priority)),
-      slots(static_cast<std::size_t>(policy.workers) * static_cast<std::size_t>(per_worker)) {
-  for (int id = 0; id < policy.workers; ++id) workers.push_back(worker_report{id, 0, 0});
+      priority(std::move(plan.priority)) {
+  for (int id = 0; id < policy.workers; ++id) add_worker();
+  set_workers(policy.workers, policy.workers_max);
 }
 
 std::uint64_t stage_run::walk_retries() const {
@@ -107,6 +110,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers_ = &helpers;
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
     helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
+    helpers.spawn_named("foreman", [this] { return look_at_workers(); }).set_background();
     if (plan.observer.board) {
       helpers.spawn_named("status board", [this] { return keep_board(); }).set_background();
     }
@@ -166,7 +170,7 @@ void engine::implementation::listen_to_journal() {
 
 task<> engine::implementation::open_all() {
   for (auto& stage : stages_) {
-    if (stage->body) co_await stage->body->open(stage->policy.workers);
+    if (stage->body) co_await stage->body->open(stage->wanted);
   }
   learn_partitions();
 }
@@ -201,16 +205,13 @@ void engine::implementation::spawn_work(task_group& group) {
   work_group_ = &group;
   auto keep = [this](task_handle<> handle) { work_tasks_.push_back(std::move(handle)); };
   keep(group.spawn_named("intake", [this] { return intake(); }));
+  keep(group.spawn_named("staffing", [this] { return keep_staffed(); }));
   for (auto& stage : stages_) {
     stage_run* run = stage.get();
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
     if (!run->body) continue;
-    for (std::size_t slot = 0; slot < run->slots.size(); ++slot) {
-      auto handle = group.spawn_named(run->name + " worker " + std::to_string(slot),
-                                      [this, run, slot] { return worker_for(*run, slot); });
-      run->slots[slot].worker = handle;
-      keep(std::move(handle));
-    }
+    while (run->workers.size() < static_cast<std::size_t>(run->wanted)) run->add_worker();
+    for (std::size_t id = 0; id < static_cast<std::size_t>(run->wanted); ++id) bring_in(*run, id);
   }
   keep(group.spawn_named(stages_.back()->name + " delivery", [this] { return deliver(); }));
 }
@@ -313,6 +314,7 @@ report engine::implementation::account() const {
     line.in_flight = stage->walk();
     line.retries = stage->retries;
     line.workers = stage->workers;
+    line.workers_wanted = stage->wanted;
     result.retries += stage->retries;
     result.stages.push_back(std::move(line));
   }

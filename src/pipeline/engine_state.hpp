@@ -6,6 +6,7 @@
 #pragma once
 #include "pipeline/outcome_board.hpp"
 #include "pipeline/stage_queue.hpp"
+#include "pipeline/worker_scaler.hpp"
 
 #include <brigade/async/cancel.hpp>
 #include <brigade/async/detail/frame_pool.hpp>
@@ -90,12 +91,24 @@ struct item final : pooled, private timer {
   time_point due_;
 };
 
-/// One worker's hands.
+/// One worker's hands; a worker with several items in work has as many.
 struct work_slot {
+  static constexpr time_point never = time_point::max();
+
   item* current = nullptr;
   std::optional<task_handle<>> worker;  ///< whose hands they are
   std::vector<item*> children;          ///< of a split, not yet passed on
+  time_point since = never;             ///< the attempt under way began
   bool probing = false;                 ///< the one a paused stage has let through
+  bool heed = false;                    ///< after this item: it leaves, or was hung
+  bool leaves = false;
+  bool hung = false;  ///< it has been told of, and maybe another works in its place
+};
+
+enum class presence : std::uint8_t {
+  away,     ///< nobody: never was, or has gone
+  here,     ///< at work, or hung
+  leaving,  ///< goes when it has nothing in hand
 };
 
 /// What a stage with a rate or an error budget asks before it starts an item.
@@ -161,14 +174,18 @@ struct stage_run {
   int per_worker = 1;
   stage_queue input;
   std::function<double(const payload&)> priority;
-  bool selective = false;              ///< an item does not just go into its queue
-  bool has_lanes = false;              ///< it has one item of a key at a time
-  std::unique_ptr<stage_guard> guard;  ///< null: a worker takes whatever comes
-  std::vector<work_slot> slots;
-  std::vector<worker_report> workers;
-  link_list retrying;  ///< timers armed
-  link_list due;       ///< waiting for room in the queue
-  link_list parked;    ///< behind others of their key
+  bool selective = false;               ///< an item does not just go into its queue
+  bool has_lanes = false;               ///< it has one item of a key at a time
+  std::unique_ptr<stage_guard> guard;   ///< null: a worker takes whatever comes
+  std::deque<work_slot> slots;          ///< `per_worker` of each worker; they stay where they are
+  std::vector<worker_report> workers;   ///< all that ever were; a number is given again
+  std::vector<presence> staff;          ///< of each of them
+  int wanted = 1;                       ///< workers, not counting those that are hung and replaced
+  std::optional<worker_scaler> scaler;  ///< with a range
+  time_point hung_look{};               ///< when there may be one that is hung, at the earliest
+  link_list retrying;                   ///< timers armed
+  link_list due;                        ///< waiting for room in the queue
+  link_list parked;                     ///< behind others of their key
   item* requeued = nullptr;
   event due_arrived{"retry due"};
   bool upstream_done = false;
@@ -191,6 +208,9 @@ struct stage_run {
   [[nodiscard]] std::uint64_t walk_retries() const;
   /// Items that this stage's work has come to an end for, well or not.
   [[nodiscard]] std::uint64_t results() const;
+  void add_worker();
+  /// `most` above `least`: between the two.
+  void set_workers(int least, int most);
 };
 
 enum class run_phase : std::uint8_t {
@@ -247,6 +267,7 @@ class engine::implementation {
   void drain();
   void deadline_now();
   void stop_now(int exit_code, std::string why);
+  void scale(std::string_view stage, int workers, int workers_max);
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;
   [[nodiscard]] run_status status();
@@ -296,6 +317,21 @@ class engine::implementation {
   void upstream_ended(stage_run& stage);
   void close_if_drained(stage_run& stage);
 
+  // staffing.cpp: who works at a stage
+  task<> keep_staffed();
+  task<> look_at_workers();
+  task<> wait_for_next_look();
+  task<> staff(stage_run& stage);
+  bool rescale(stage_run& stage);
+  void bring_in(stage_run& stage, std::size_t id);
+  [[nodiscard]] static std::size_t next_worker(stage_run& stage);
+  [[nodiscard]] static std::vector<task_handle<>> send_off(stage_run& stage, std::size_t id);
+  static void see_who_left(stage_run& stage);
+  bool stays(stage_run& stage, detail::work_slot& own);
+  bool look_for_hung(stage_run& stage);
+  void tell_of_hung(const stage_run& stage, const detail::work_slot& own) const;
+  [[nodiscard]] static int replacements(const stage_run& stage);
+
   // stage_entry.cpp: into a stage that has rules of its own for who comes in when
   void prepare_entries();
   [[nodiscard]] bool sink_keeps_order() const;
@@ -321,7 +357,7 @@ class engine::implementation {
 
   // stage_guard.cpp: when a stage may start its next item
   static void set_guard(stage_run& stage);
-  task<> take_guarded(stage_run& stage, std::size_t slot);
+  task<> take_guarded(stage_run& stage, detail::work_slot& own);
   task<> take_into(stage_run& stage, detail::work_slot& own);
   task<> wait_out_pause(stage_run& stage, detail::work_slot& own);
   void charge_budget(stage_run& stage, const std::string& why);
@@ -452,6 +488,8 @@ class engine::implementation {
   bool is_over_ = false;
   std::vector<task_handle<>> work_tasks_;
   event deadline_moved_{"deadline moved"};
+  event staff_moved_{"a worker that comes or goes"};
+  event looks_changed_{"the next look at the workers"};
 };
 
 }  // namespace brigade

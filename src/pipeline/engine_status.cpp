@@ -157,7 +157,14 @@ stage_status engine::implementation::status_of(const stage_run& stage) const {
   line.retries = stage.retries_by_reason;
   line.queue_items = stage.input.size();
   line.queue_capacity = stage.policy.queue_items_max;
-  line.workers = stage.slots.size();
+  // As many as there should be; or more, while some are on their way out, or replace hung ones.
+  const auto is_here = [](const detail::work_slot& slot) {
+    const bool works = slot.worker && !slot.worker->done();
+    return works || slot.current != nullptr || !slot.children.empty();
+  };
+  line.workers =
+      std::max(static_cast<std::size_t>(stage.wanted) * static_cast<std::size_t>(stage.per_worker),
+               static_cast<std::size_t>(std::ranges::count_if(stage.slots, is_here)));
   const auto waits = [](const auto& rate) { return rate && rate->statistics().line.waiting != 0; };
   line.waits_for_rate = line.is_sink ? waits(sink_rate_) : stage.guard && waits(stage.guard->rate);
   if (stage.meter) {

@@ -4,7 +4,9 @@
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/wait.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <stdexcept>
 
 namespace brigade {
 
@@ -15,6 +17,7 @@ constexpr std::chrono::hours end_limit{24 * 365};
 
 pipeline_run::state::state(recorded_run what)
     : board(std::make_shared<detail::outcome_board>()), name(what.plan.name) {
+  for (const stage_plan& stage : what.plan.stages) stages.push_back(stage.name);
   what.plan.outcomes = board;
   what.on_engine = [this](engine* now) { meet(now); };
   pieces.emplace(std::move(what));
@@ -24,6 +27,10 @@ pipeline_run::state::state(recorded_run what)
 void pipeline_run::state::meet(engine* now) {
   work = now;
   if (work == nullptr) return;
+  for (const scaling& each : scalings_wanted) {
+    work->scale(each.stage, each.workers, each.workers_max);
+  }
+  scalings_wanted.clear();
   if (stop_wanted) work->stop_now(stop_wanted->first, stop_wanted->second);
   if (drain_wanted) work->drain();
 }
@@ -69,6 +76,15 @@ task<> pipeline_run::state::course(std::shared_ptr<state> own) {
 }
 
 outcome_stream pipeline_run::outcomes() { return outcome_stream(state_->board); }
+
+void pipeline_run::scale(std::string_view stage, int workers, int workers_max) {
+  if (state_->work != nullptr) return state_->work->scale(stage, workers, workers_max);
+  if (std::ranges::find(state_->stages, stage) == state_->stages.end() || workers < 1) {
+    throw std::invalid_argument("pipeline '" + state_->name + "' has no stage '" +
+                                std::string(stage) + "' to give so many workers");
+  }
+  if (!ended()) state_->scalings_wanted.push_back({std::string(stage), workers, workers_max});
+}
 
 void pipeline_run::drain() { state_->drain(); }
 

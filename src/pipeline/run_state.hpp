@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace brigade {
 
@@ -28,6 +29,13 @@ class pipeline_run::state {
   std::string name;
   std::optional<recorded_run> pieces;  ///< until it begins
   engine* work = nullptr;              ///< while it runs
+  struct scaling {
+    std::string stage;
+    int workers = 1;
+    int workers_max = 0;
+  };
+  std::vector<scaling> scalings_wanted;
+  std::vector<std::string> stages;
   bool drain_wanted = false;
   std::optional<std::pair<int, std::string>> stop_wanted;
   std::optional<report> result;

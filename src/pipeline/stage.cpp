@@ -6,6 +6,10 @@ task<> stage_body::open(int) { co_return; }
 
 task<> stage_body::close() { co_return; }
 
+void stage_body::worker_begins(int) {}
+
+void stage_body::worker_ended(int) {}
+
 attempt_result stage_body::run_now(payload&, const attempt_info&) {
   BRIGADE_ASSERT(false, "a stage body says it is immediate and has no run_now");
   return attempt_result::unchanged();

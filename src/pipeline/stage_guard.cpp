@@ -49,8 +49,7 @@ void engine::implementation::set_guard(stage_run& stage) {
 }
 
 // The next item is in the slot, or none: the queue is closed and empty.
-task<> engine::implementation::take_guarded(stage_run& stage, std::size_t slot) {
-  work_slot& own = stage.slots[slot];
+task<> engine::implementation::take_guarded(stage_run& stage, work_slot& own) {
   if (!stage.guard) {
     co_await take_into(stage, own);
     co_return;

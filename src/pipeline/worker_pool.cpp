@@ -86,8 +86,10 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
   work_slot& own = stage.slots[slot];
   const int worker_id = static_cast<int>(slot) / stage.per_worker;
   for (;;) {
+    if (own.heed && !stays(stage, own)) [[unlikely]]
+      co_return;
     if constexpr (ruled) {
-      co_await take_guarded(stage, slot);
+      co_await take_guarded(stage, own);
       if (own.current == nullptr) co_return;
     } else {
       auto ticket = co_await stage.input.take();
@@ -107,7 +109,9 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
     if (stage.immediate) {
       result.emplace(attempt_now(stage, work, worker_id));
     } else {
+      own.since = loop_->now();
       attempt_result given = co_await attempt(stage, work, worker_id);
+      own.since = work_slot::never;
       result.emplace(std::move(given));
     }
     watch.attempt_ended(*loop_, stage);
@@ -395,6 +399,7 @@ void engine::implementation::close_if_drained(stage_run& stage) {
   if (!stage.upstream_done || stage.inside != 0 || stage.input.closed()) return;
   stage.input.close();
   stage.due_arrived.set();
+  staff_moved_.set();
   const std::size_t next = static_cast<std::size_t>(stage.index) + 1;
   if (next < stages_.size()) upstream_ended(*stages_[next]);
 }

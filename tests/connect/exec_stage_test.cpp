@@ -65,6 +65,32 @@ TEST(exec_stage, gives_each_worker_a_child_of_its_own) {
   EXPECT_TRUE(run(main()));
 }
 
+TEST(exec_stage, ends_the_child_of_a_worker_that_goes_and_starts_one_when_it_comes_back) {
+  const std::string farewell = "bye.txt";
+  std::filesystem::remove(farewell);
+  stage_settings wanted(sh_handler(sh_answer("$$")) + "; echo $$ >> " + farewell);
+  auto main = [&]() -> task<bool> {
+    const auto stage = make_stage(wanted);
+    co_await stage->open(1);
+    stage->worker_begins(1);
+    const std::string first = co_await attempt(*stage, "1", 0);
+    const std::string second = co_await attempt(*stage, "1", 1);
+    stage->worker_ended(1);
+    stage->worker_begins(1);  // while the child before still ends
+    const std::string third = co_await attempt(*stage, "1", 1);
+    const std::string still_first = co_await attempt(*stage, "1", 0);
+    stage->worker_ended(1);
+    co_await stage->close();
+    co_return first == still_first&& second != third&& first != third;
+  };
+  EXPECT_TRUE(run(main()));
+  EXPECT_EQ(children(), "");
+  std::ifstream file(farewell);
+  const std::string all((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(std::ranges::count(all, '\n'), 3) << "each was let to its own end: " << all;
+  std::filesystem::remove(farewell);
+}
+
 TEST(exec_stage, starts_no_child_before_there_is_something_to_do) {
   auto main = []() -> task<std::string> {
     const auto stage = make_stage(stage_settings(sh_handler(sh_answer("1"))));

@@ -3,6 +3,7 @@
 #include <brigade/async/spawn.hpp>
 #include <brigade/async/timeout.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace brigade::sim {
@@ -137,6 +138,7 @@ task<> pipeline_scenario::whole_run(mood how) {
   };
   auto running = work.execute(std::move(resume));
   spawn([this, how] { return operate(how); });
+  spawn([this] { return staff(chance(2) ? between(1, 40) : 0); });
   const known_while_it_lives known(engine_, work);
   const report account = co_await std::move(running);
   check_report(account);
@@ -165,6 +167,33 @@ task<> pipeline_scenario::operate(mood how) {
   }
 }
 
+// Workers come and go at any moment.
+task<> pipeline_scenario::staff(std::uint64_t changes) {
+  for (; changes > 0; --changes) {
+    const milliseconds pause = some_time(0, chance(2) ? 3 : 60);
+    co_await sleep_for(pause);
+    for (std::uint64_t turns = random_.below(4); turns > 0; --turns) co_await yield();
+    if (engine_ == nullptr) co_return;
+    for (std::uint64_t at_once = between(1, 3); at_once > 0; --at_once) scale_some_stage();
+  }
+}
+
+void pipeline_scenario::scale_some_stage() {
+  const auto which = static_cast<std::size_t>(random_.below(shapes_.size()));
+  const int workers = static_cast<int>(between(1, 6));
+  const int most = chance(3) ? workers + static_cast<int>(between(1, 4)) : 0;
+  allow_workers(which, std::max(workers, most));
+  engine_->scale("stage" + std::to_string(which), workers, most);
+}
+
+// Those who are to go end what they have, and hung ones are replaced.
+void pipeline_scenario::allow_workers(std::size_t stage, int workers) {
+  if (stage_log_.workers_max.size() <= stage) stage_log_.workers_max.resize(stage + 1);
+  const bool replaces = shapes_[stage].policy.hung_after.count() != 0;
+  int& most = stage_log_.workers_max[stage];
+  most = std::max(most, replaces ? 2 * workers : workers);
+}
+
 pipeline_plan pipeline_scenario::make_plan(mood how) {
   const bool rough = how == mood::rough;
   pipeline_plan plan;
@@ -175,6 +204,8 @@ pipeline_plan pipeline_scenario::make_plan(mood how) {
       std::make_unique<testing::fake_sink>(table_, sink_kind_, sink_faults(how), random_.next());
   for (stage_shape& shape : shapes_) {
     draw_policy(shape, how);
+    allow_workers(static_cast<std::size_t>(shape.index),
+                  std::max(shape.policy.workers, shape.policy.workers_max));
     stage_faults faults;
     faults.delay_max = some_time(0, 8);
     faults.fails_one_in = chance(3) ? 0 : between(3, rough ? 10 : 20);
@@ -214,6 +245,8 @@ void pipeline_scenario::draw_policy(stage_shape& shape, mood how) {
   const bool rough = how == mood::rough;
   stage_policy& policy = shape.policy;
   policy.workers = static_cast<int>(between(1, 3));
+  policy.workers_max = chance(4) ? policy.workers + static_cast<int>(between(1, 3)) : 0;
+  policy.hung_after = chance(4) ? some_time(5, 2000) : milliseconds(0);
   policy.queue_items_max = static_cast<std::size_t>(between(1, 4));
   policy.queue_order = chance(2) ? queue_kind::fifo : static_cast<queue_kind>(random_.below(3));
   // What was dropped and forgotten in a crash comes again, too late for its place.

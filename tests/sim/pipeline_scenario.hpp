@@ -38,6 +38,9 @@ class pipeline_scenario {
   task<> whole_run(mood how);
   task<engine_resume> open_ends(pipeline_plan& plan);
   task<> operate(mood how);
+  task<> staff(std::uint64_t changes);
+  void scale_some_stage();
+  void allow_workers(std::size_t stage, int workers);
   [[nodiscard]] pipeline_plan make_plan(mood how);
   void draw_policy(stage_shape& shape, mood how);
   void set_order(pipeline_plan& plan) const;

@@ -49,9 +49,18 @@ bool stage_shape::refuses(std::string_view id) const {
   return refuses_one_in != 0 && nature(id, 4) % refuses_one_in == 0;
 }
 
-task<> simulated_stage::open(int) {
+task<> simulated_stage::open(int workers) {
   ++log_.open;
+  for (int worker = 0; worker < workers; ++worker) here_.insert(worker);
   co_return;
+}
+
+void simulated_stage::worker_begins(int worker) {
+  if (!here_.insert(worker).second) log_.problem = "a worker began that was here";
+}
+
+void simulated_stage::worker_ended(int worker) {
+  if (here_.erase(worker) == 0) log_.problem = "a worker ended that was not here";
 }
 
 task<> simulated_stage::close() {
@@ -68,8 +77,11 @@ void simulated_stage::look_at(const std::string& text, const attempt_info& info)
     log_.problem = "item " + std::string(info.id) + " skipped a stage, or went twice through one";
   } else if (info.key != "sim:" + std::string(info.id)) {
     log_.problem = "item " + std::string(info.id) + " has the key " + std::string(info.key);
-  } else if (busy_ > shape_.policy.workers * shape_.in_flight) {
+  } else if (busy_ >
+             log_.workers_max.at(static_cast<std::size_t>(shape_.index)) * shape_.in_flight) {
     log_.problem = "more attempts at once than there are workers";
+  } else if (!here_.contains(info.worker)) {
+    log_.problem = "an attempt by a worker that is not here";
   }
 }
 

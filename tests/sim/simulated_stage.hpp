@@ -5,6 +5,7 @@
 #include <brigade/testing/virtual_loop.hpp>
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,7 @@ struct stage_faults {
 /// What a run's stages did and what they noticed.
 struct stage_log {
   int open = 0;
+  std::vector<int> workers_max;  ///< of each stage: as many as it may ever have had, by now
   std::string problem;
 };
 
@@ -61,6 +63,8 @@ class simulated_stage final : public stage_body {
 
   task<> open(int workers) override;
   task<> close() override;
+  void worker_begins(int worker) override;
+  void worker_ended(int worker) override;
   [[nodiscard]] int in_flight_per_worker() const override { return shape_.in_flight; }
   [[nodiscard]] bool immediate() const override { return shape_.immediate; }
   attempt_result run_now(payload& item, const attempt_info& info) override;
@@ -78,6 +82,7 @@ class simulated_stage final : public stage_body {
   testing::random_source random_;
   stage_log& log_;
   int busy_ = 0;
+  std::set<int> here_;  ///< workers that may make attempts
 };
 
 }  // namespace brigade::sim

@@ -10,6 +10,7 @@
 #include <brigade/async/thread_pool.hpp>
 #include <brigade/pipeline/stage.hpp>
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -20,6 +21,8 @@ class blocking_stage : public stage_body {
  public:
   task<> open(int workers) override;
   task<> close() override;
+  void worker_begins(int worker) override;
+  void worker_ended(int worker) override;
   task<attempt_result> run(payload& item, const attempt_info& info) final;
 
  protected:
@@ -29,6 +32,7 @@ class blocking_stage : public stage_body {
 
  private:
   std::optional<thread_pool> threads_;
+  std::size_t workers_ = 0;
 };
 
 }  // namespace brigade

@@ -146,6 +146,11 @@ class engine {
   /// Cancels the work and returns what is unfinished. The first reason stands.
   void stop_now(int exit_code, std::string why);
 
+  /// From now on `stage` has so many workers, or with `workers_max` above that, as many between the
+  /// two as bring something. At any time, also before the run; a worker that goes ends the item it
+  /// has first. Throws std::invalid_argument: there is no such stage, or `workers` is below 1.
+  void scale(std::string_view stage, int workers, int workers_max = 0);
+
   /// The account so far; `in_flight` is counted by walking queues, slots and retries.
   [[nodiscard]] report account() const;
   [[nodiscard]] progress look() const;

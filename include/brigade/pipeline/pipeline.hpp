@@ -9,12 +9,13 @@
 /// `fatal_error` say more, anything else is tried again by the stage's retry policy and then
 /// dead-lettered; the other items go on. The sink is called once an item, in order of arrival.
 ///
-/// Rules of a stage stand in its `stage_policy`: workers, retries, rate, error budget, queue. For a
-/// queue by priority a callable stands behind it: `stage("charge", charge, {}, urgency)`. And
+/// Rules of a stage stand in its `stage_policy`: workers (`{.workers = 2, .workers_max = 16}`: as
+/// many as bring something), retries, rate, error budget, queue, hung items. For a queue by
+/// priority a callable stands behind it: `stage("charge", charge, {}, urgency)`. And
 /// `from(orders).order_by(customer)` keeps the items of a customer in order through all stages.
 ///
-/// Thread safety: the loop's thread; `stop` from any. Lifetime: callables are copied in; what they
-/// refer to must outlive the run.
+/// Thread safety: the loop's thread. Lifetime: callables are copied in; what they refer to must
+/// outlive the run.
 #pragma once
 #include <brigade/async/channel.hpp>
 #include <brigade/async/group.hpp>

@@ -20,6 +20,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace brigade {
 
@@ -29,6 +30,9 @@ class pipeline_run {
   /// them: before the next wait.
   [[nodiscard]] outcome_stream outcomes();
 
+  /// Gives a stage so many workers from now on, or a range; see `engine::scale`. What was asked for
+  /// before the first step of the run takes effect then. Throws std::invalid_argument.
+  void scale(std::string_view stage, int workers, int workers_max = 0);
   /// No new items; what is under way is finished until `stop_timeout`.
   void drain();
   /// The work is cancelled and what is unfinished returned; the report has `exit_code` and `why`.

@@ -66,6 +66,7 @@ struct rate_limit {
 
 struct stage_policy {
   int workers = 1;
+  int workers_max = 0;  ///< above `workers`: as many between the two as bring something
   std::size_t queue_items_max = 64;
   queue_kind queue_order = queue_kind::fifo;
   when_full queue_full = when_full::wait;
@@ -75,6 +76,12 @@ struct stage_policy {
   error_budget budget{};            ///< with `on_error::tolerate`
   milliseconds attempt_timeout{0};  ///< per attempt; 0: none
   milliseconds item_deadline{0};    ///< over all attempts of an item; 0: none
+  /// An item in work for longer (one attempt) is hung: a notice names it, and another worker takes
+  /// its worker's place until it ends; so at most twice as many as `workers` are there. 0: the
+  /// notice alone, after `hung_notice_default`, or twice `attempt_timeout` if that is longer.
+  milliseconds hung_after{0};
+  static constexpr milliseconds hung_notice_default{300'000};
+  static constexpr milliseconds hung_never = milliseconds::max();
 };
 
 struct sink_policy {

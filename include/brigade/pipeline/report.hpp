@@ -35,7 +35,8 @@ struct stage_report {
   std::array<std::uint64_t, outcome_count> settled{};  ///< here, by outcome; delivered stays 0
   std::uint64_t in_flight = 0;
   std::uint64_t retries = 0;
-  std::vector<worker_report> workers;
+  std::vector<worker_report> workers;  ///< all that ever were
+  int workers_wanted = 0;              ///< how many there are to be now; not in `text` and `json`
   [[nodiscard]] bool adds_up() const;
 };
 

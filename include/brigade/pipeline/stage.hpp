@@ -84,11 +84,17 @@ class stage_body {
  public:
   virtual ~stage_body() = default;
 
-  /// Before the first item; throws what makes the run impossible. `workers` is what the policy
-  /// says.
+  /// Before the first item; throws what makes the run impossible. Workers 0 to `workers` - 1 are
+  /// about to begin.
   virtual task<> open(int workers);
   /// After the last item, also when the run failed; must end what `open` started.
   virtual task<> close();
+
+  /// The number of workers changes while it runs: one more begins, and will make attempts; or one
+  /// has ended, with no attempt under way, and makes none unless it begins again. A number is given
+  /// again. Neither may wait; `close` ends those that are left.
+  virtual void worker_begins(int worker);
+  virtual void worker_ended(int worker);
 
   /// How many items one worker may have in work at once (a child process with `in_flight: 64`).
   [[nodiscard]] virtual int in_flight_per_worker() const { return 1; }
