@@ -18,7 +18,7 @@ from small_disk import SmallDisk, can_mount  # noqa: E402
 WITHIN = 60
 GRACE = 5  # seconds behind the deadline of a stop
 FAULT_POINTS = ("after_sink_commit", "after_ledger_flush", "in_recovery")
-FULL = r"disk is full|is down, intake pauses"
+FULL = r"waiting for room|is down, intake pauses"
 
 
 class Life:
@@ -181,6 +181,8 @@ class Life:
         try:
             self.run_on_full_disk(disk)
         finally:
+            if self.test.started[-1].is_running():
+                self.test.started[-1].kill()
             disk.unmount()
 
     def run_on_full_disk(self, disk):

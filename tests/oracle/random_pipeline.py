@@ -83,7 +83,8 @@ class Stage:
         """What may stand on every stage."""
         chance, keys = self.chance, {}
         if chance.random() < 0.6:
-            keys["workers"] = chance.randint(1, 8)
+            most = chance.randint(1, 8)
+            keys["workers"] = chance.choice((most, most, f"{chance.randint(1, most)}..{most}"))
         if chance.random() < 0.25:
             condition, self.when = chance.choice(CONDITIONS)
             keys["when"] = condition
