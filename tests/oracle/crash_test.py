@@ -216,8 +216,8 @@ class FileTest(CrashTest):
         text = path.read_text(errors="replace") if path.exists() else ""
         return [int(n) for n in re.findall(r'^\{"n": ?(\d+)\}$', text, re.MULTILINE)]
 
-    # Guards: the sink's fdatasync; its sync of the folder; the ledger's `synchronous = FULL`; half a
-    # dead letter is taken out of its file.
+    # Guards: the sink's fdatasync; its sync of the folder; the ledger's `synchronous = FULL`; half
+    # a dead letter is taken out of its file.
     def test_row_10_a_file_after_a_power_cut(self):
         self.cut_everywhere({"file": {"path": "out/out.ndjson"}})
 
