@@ -92,6 +92,27 @@ TEST_F(letter_file_test, a_file_that_was_moved_away_is_begun_again) {
   account->end_run(report{});
 }
 
+TEST_F(letter_file_test, half_a_letter_that_a_crash_left_is_not_run_into) {
+  std::filesystem::create_directories(folder_);
+  const std::string whole = R"({"id": "main:8f3a:0"})";
+  const std::string half = R"({"id": "main:8f3a:10", "stage": ")" + std::string(100'000, 'x');
+  struct {
+    std::string before, after;
+  } const cases[] = {{whole + "\n" + half, whole + "\n"},
+                     {half, ""},
+                     {R"({"i)", ""},
+                     {whole + "\n" + whole, whole + "\n" + whole + "\n"},
+                     {"somebody's notes", "somebody's notes\n"}};
+  std::uint64_t position = 0;
+  for (const auto& [before, after] : cases) {
+    std::ofstream(letters()) << before;
+    run_through(with_letters(), batch(dead(position += 10, "bad", "1")));
+    const std::string text = lines();
+    EXPECT_TRUE(text.starts_with(after + R"({"id": "main:8f3a:)" + std::to_string(position)))
+        << text.substr(0, 200);
+  }
+}
+
 TEST_F(letter_file_test, a_letter_that_the_ledger_has_no_room_for_leaves_no_line) {
   ledger_options small = with_letters();
   small.bytes_max = 200 * 1024;
