@@ -159,7 +159,7 @@ item* engine::implementation::receive(source_item taken) {
   const auto& before = finished_before_[taken.partition];
   if (before && before->finished(taken.begin)) {
     // The sink had it before the ledger could say so: the account is completed, no work is done.
-    settle(*made, outcome::delivered, plan.sink_name, {});
+    settle(*made, outcome::delivered, stages_.back()->name, {});
     return nullptr;
   }
   if (taken.undecodable) {
