@@ -106,7 +106,8 @@ def main(brigade, where, count):
     explain = min(timed([brigade, "explain", str(ledger), str(count // 2 + n)], folder, 0)
                   for n in range(3))
     empty = min(timed([brigade, "--version"], folder, 0) for _ in range(3))
-    print(f"  report {report:.2f} s; explain {explain * 1e3:.1f} ms (--version {empty * 1e3:.1f} ms)")
+    print(f"  report {report:.2f} s; explain {explain * 1e3:.1f} ms "
+          f"(--version {empty * 1e3:.1f} ms)")
     write_orders(folder / "orders.ndjson", count, 1)
     again = timed([brigade, "run", "orders.yaml", "--progress", "none"], folder, 0)
     print(f"  restart with this ledger, to the end of one more item: {again * 1e3:.0f} ms")

@@ -92,23 +92,6 @@ std::vector<bytes> uploads() {
   return files;
 }
 
-// Alive: something was finished since the last time, or there is nothing to do.
-class health {
- public:
-  bool alive(const progress& now) {
-    std::uint64_t done = 0;
-    for (const std::uint64_t count : now.settled) done += count;
-    const bool moved = done != std::exchange(done_, done);
-    quiet_ = moved || now.in_flight == 0 ? 0 : quiet_ + 1;
-    return quiet_ < quiet_max;
-  }
-
- private:
-  static constexpr int quiet_max = 400;  // times asked: two seconds
-  std::uint64_t done_ = 0;
-  int quiet_ = 0;
-};
-
 task<> serve(task_group& group) {
   std::vector<std::size_t> sizes;
   const pipeline_run service =
@@ -117,12 +100,12 @@ task<> serve(task_group& group) {
           .blocking("halve", halve, {.workers = 2})
           .to("store", [&](const bytes& file) { sizes.push_back(file.size()); })
           .start(group);
-  health probe;
   bool always_alive = true;
   int asked = 0;
   while (!service.ended()) {
     co_await sleep_for(5ms);
-    always_alive = probe.alive(service.look()) && always_alive;
+    // Work is pending and nothing was finished for two seconds: an orchestrator should restart it.
+    always_alive = liveness(service.status(), 2s).good && always_alive;
     ++asked;
   }
   const report account = co_await service.finished();

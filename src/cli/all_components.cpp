@@ -1,5 +1,7 @@
 #include "cli/all_components.hpp"
 
+#include "cli/fork_components.hpp"
+
 #include <brigade/connect/exec.hpp>
 #include <brigade/connect/file.hpp>
 #include <brigade/connect/generate.hpp>
@@ -16,6 +18,7 @@ const registry& all_components() {
     register_generate(made);
     register_exec(made);
     register_jq(made);
+    register_forks(made);
     register_parse(made);
     register_sqlite(made);
     return made;

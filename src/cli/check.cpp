@@ -1,6 +1,7 @@
 // Three tiers, each only when the one before it is sound: what the file says, whether the parts fit
 // together, whether what they need is there. Warnings say where a promise is weaker than it looks.
 #include "cli/exit_code.hpp"
+#include "cli/fork_components.hpp"
 #include "cli/program_path.hpp"
 #include "cli/verbs.hpp"
 
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -22,10 +24,20 @@ std::string with_workers(const stage_config& stage) {
   return workers == "1" ? name : fmt::format("{} ({} workers)", name, workers);
 }
 
-std::string flow_of(const pipeline_config& config) {
-  std::string flow = config.source.context.name;
-  for (const stage_config& stage : config.stages) flow += " -> " + with_workers(stage);
-  return flow + " -> " + config.sink.use.context.name;
+/// `a -> route [b -> x | y] -> c -> z`
+std::string flow_of(const chain_config& chain) {
+  std::string flow;
+  const auto add = [&](const std::string& text) { flow += (flow.empty() ? "" : " -> ") + text; };
+  for (const stage_config& stage : chain.stages) {
+    add(with_workers(stage));
+    std::string ways;
+    for (const branch_config& branch : stage.branches) {
+      ways += (ways.empty() ? "" : " | ") + flow_of(branch.chain);
+    }
+    if (!stage.branches.empty()) flow += " [" + ways + "]";
+  }
+  if (chain.has_sink()) add(chain.sink.use.context.name);
+  return flow;
 }
 
 bool is_pattern(std::string_view path) { return path.find_first_of("*?[") != path.npos; }
@@ -68,13 +80,14 @@ void check_programs(const pipeline_config& config, problem_list& problems) {
     const auto why = trouble_with_program(config.folder, command.front());
     if (why) problems.add(at, *why);
   };
-  for (const stage_config& stage : config.stages) {
+  const auto check_stage = [&](const stage_config& stage) {
     const component_use& use = stage.use;
     const auto place = use.places.find("command");
-    if (!has_field(*use.what, "command", field_type::text_list)) continue;
+    if (!has_field(*use.what, "command", field_type::text_list)) return;
     const bool own_path = use.values.has("env") && use.values.table("env").count("PATH") > 0;
     if (place != use.places.end() && !own_path) check(use.values.list("command"), place->second);
-  }
+  };
+  walk(config, check_stage, [](const sink_config&) {});
   if (config.then) check(config.then->command, config.then->at);
 }
 
@@ -90,39 +103,46 @@ bool repeats_rows(const component_use& sink) {
   return !skips;
 }
 
+/// In the order of `walk`, as the parts are.
 bool uses_threads(const pipeline_config& config, const pipeline_parts& parts) {
-  for (std::size_t n = 0; n < config.stages.size(); ++n) {
-    const bool is_spread = dynamic_cast<const threaded_stage*>(parts.stages[n].get()) != nullptr;
-    const stage_policy& policy = config.stages[n].policy;
-    if (is_spread && std::max(policy.workers, policy.workers_max) > 1) return true;
-  }
-  return false;
+  std::size_t n = 0;
+  bool uses = false;
+  const auto look = [&](const stage_config& stage) {
+    const bool is_spread = dynamic_cast<const threaded_stage*>(parts.stages[n++].get()) != nullptr;
+    uses = uses || (is_spread && std::max(stage.policy.workers, stage.policy.workers_max) > 1);
+  };
+  walk(config, look, [](const sink_config&) {});
+  return uses;
 }
 
-std::vector<std::string> warnings_of(const pipeline_config& config, const pipeline_parts& parts) {
-  std::vector<std::string> warnings;
-  const auto warn = [&](position at, const std::string& text) {
-    warnings.push_back(fmt::format("{}: warning: {}", config.where(at), text));
-  };
-  if (!parts.source->replayable()) {
-    warn(config.source.at, fmt::format("what source '{}' gave cannot be asked for again: items in "
-                                       "flight when the process is killed are lost",
-                                       config.source.what->name));
+using warner = std::function<void(position, const std::string&)>;
+
+void warn_of_stage(const stage_config& stage, const warner& warn) {
+  const component_use& use = stage.use;
+  if (use.what->name == "exec") {
+    warn(use.at, fmt::format("the handler of stage '{}' may be given an item again after a "
+                             "failure, a timeout or a kill: if it has side effects, it must "
+                             "skip a 'key' it has done before",
+                             use.context.name));
   }
-  for (const stage_config& stage : config.stages) {
-    if (stage.use.what->name != "exec") continue;
-    warn(stage.use.at, fmt::format("the handler of stage '{}' may be given an item again after a "
-                                   "failure, a timeout or a kill: if it has side effects, it must "
-                                   "skip a 'key' it has done before",
-                                   stage.use.context.name));
+  const bool has_else = std::ranges::any_of(
+      stage.branches, [](const branch_config& branch) { return !branch.when.has_value(); });
+  if (is_route(*use.what) && !has_else) {
+    warn(use.at, fmt::format("an item that no branch of stage '{}' wants is filtered there; 'else' "
+                             "says where it goes instead",
+                             use.context.name));
   }
-  if (config.threads > 1 && !uses_threads(config, parts)) {
-    warn(config.threads_at,
-         fmt::format("'threads: {}' helps no stage here: it spreads the workers of 'jq', 'filter' "
-                     "and 'parse', and none of those has more than one",
-                     config.threads));
+  if (!is_tee(*use.what)) return;
+  for (const branch_config& branch : stage.branches) {
+    if (branch.required) continue;
+    warn(branch.at, fmt::format("this branch of stage '{}' is not required: what fails in it, or "
+                                "finds it full or its sink down, is dropped from it",
+                                use.context.name));
   }
-  const component_use& sink = config.sink.use;
+}
+
+void warn_of_sink(const sink_config& config, const warner& warn) {
+  const component_use& sink = config.use;
   if (sink.what->name == "stdout") {
     warn(sink.at,
          "sink 'stdout' writes each item at least once: after a kill, the last ones may "
@@ -135,6 +155,45 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
              "time",
              sink.what->name));
   }
+}
+
+/// What has no account of its own, because it was made of a batch.
+void warn_behind_batches(const chain_config& chain, bool is_batched, const warner& warn) {
+  for (const stage_config& stage : chain.stages) {
+    const component_use& use = stage.use;
+    const bool parts = is_tee(*use.what) || use.what->name == "split";
+    if (is_batched && parts) {
+      warn(use.at, fmt::format("behind a batch, '{}' gives items no account of their own: after a "
+                               "kill the whole batch is done again, and sinks may have rows twice",
+                               use.what->name));
+    }
+    for (const branch_config& branch : stage.branches) {
+      warn_behind_batches(branch.chain, is_batched, warn);
+    }
+    is_batched = is_batched || is_batch(*use.what);
+  }
+}
+
+std::vector<std::string> warnings_of(const pipeline_config& config, const pipeline_parts& parts) {
+  std::vector<std::string> warnings;
+  const warner warn = [&](position at, const std::string& text) {
+    warnings.push_back(fmt::format("{}: warning: {}", config.where(at), text));
+  };
+  if (!parts.source->replayable()) {
+    warn(config.source.at, fmt::format("what source '{}' gave cannot be asked for again: items in "
+                                       "flight when the process is killed are lost",
+                                       config.source.what->name));
+  }
+  if (config.threads > 1 && !uses_threads(config, parts)) {
+    warn(config.threads_at,
+         fmt::format("'threads: {}' helps no stage here: it spreads the workers of 'jq', 'filter' "
+                     "and 'parse', and none of those has more than one",
+                     config.threads));
+  }
+  walk(
+      config, [&](const stage_config& stage) { warn_of_stage(stage, warn); },
+      [&](const sink_config& sink) { warn_of_sink(sink, warn); });
+  warn_behind_batches(config, false, warn);
   return warnings;
 }
 
@@ -145,7 +204,8 @@ int check_verb(const check_options& options, const registry& known, std::ostream
   pipeline_config config = load_pipeline(options.file, {}, known);
   out << options.file << ": fields ok\n";
   const pipeline_parts parts = make_parts(config, known);
-  out << options.file << ": topology ok: " << flow_of(config) << '\n';
+  out << options.file << ": topology ok: " << config.source.context.name << " -> "
+      << flow_of(config) << '\n';
 
   problem_list problems;
   if (!options.offline) {

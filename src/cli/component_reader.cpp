@@ -60,6 +60,8 @@ std::optional<field_value> read_field(value_reader& reader, const field_spec& fi
       return read_text_or_list(reader, field.name, node);
     case field_type::text_map:
       return as_field(reader.text_map(field.name, node));
+    case field_type::branches:
+      return std::nullopt;  // read where the file's flow is
     case field_type::choice:
       return read_choice(reader, field, node);
   }

@@ -53,6 +53,8 @@ std::string type_text(const field_spec& field) {
       return "text, or a list of texts";
     case field_type::text_map:
       return "mapping of texts";
+    case field_type::branches:
+      return "list of branches";
     case field_type::choice:
       return fmt::format("{}", fmt::join(field.choices, " or "));
   }

@@ -5,6 +5,7 @@
 #include "cli/conditional_stage.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/failure_log.hpp"
+#include "cli/fork_components.hpp"
 #include "cli/replay_source.hpp"
 #include "cli/then_step.hpp"
 
@@ -243,6 +244,44 @@ int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals,
   return result.exit_code;
 }
 
+/// The parts lie in the order in which a walk through the file meets them.
+class plan_maker {
+ public:
+  explicit plan_maker(pipeline_parts& parts) : parts_(parts) {}
+
+  void make(const chain_config& chain, chain_plan& plan) {
+    for (const stage_config& stage : chain.stages) plan.stages.push_back(make_stage(stage));
+    if (!chain.has_sink()) return;
+    plan.sink_name = chain.sink.use.context.name;
+    plan.to = std::move(parts_.sinks[sinks_made_++]);
+    plan.sink_rules = chain.sink.policy;
+  }
+
+ private:
+  stage_plan make_stage(const stage_config& stage) {
+    std::unique_ptr<stage_body> body = std::move(parts_.stages[stages_made_++]);
+    if (stage.when) {
+      body = std::make_unique<conditional_stage>(stage.when->text, std::move(body));
+    }
+    stage_plan plan{stage.use.context.name, std::move(body), stage.policy};
+    if (stage.priority) plan.priority = priority_of(stage.priority->text);
+    if (is_batch(*stage.use.what)) plan.batch = batch_rules(stage.use.values);
+    if (!is_fork(*stage.use.what)) return plan;
+    plan.fork = std::make_unique<fork_plan>();
+    if (is_tee(*stage.use.what)) plan.fork->what = fork_plan::kind::tee;
+    for (const branch_config& branch : stage.branches) {
+      branch_plan& made = plan.fork->branches.emplace_back();
+      made.required = branch.required;
+      make(branch.chain, made.chain);
+    }
+    return plan;
+  }
+
+  pipeline_parts& parts_;
+  std::size_t stages_made_ = 0;
+  std::size_t sinks_made_ = 0;
+};
+
 }  // namespace
 
 pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
@@ -250,18 +289,7 @@ pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
   plan.name = config.name;
   plan.source_name = config.source.context.name;
   plan.from = std::move(parts.source);
-  for (std::size_t i = 0; i < config.stages.size(); ++i) {
-    const stage_config& stage = config.stages[i];
-    std::unique_ptr<stage_body> body = std::move(parts.stages[i]);
-    if (stage.when) {
-      body = std::make_unique<conditional_stage>(stage.when->text, std::move(body));
-    }
-    plan.stages.push_back(stage_plan{stage.use.context.name, std::move(body), stage.policy});
-    if (stage.priority) plan.stages.back().priority = priority_of(stage.priority->text);
-  }
-  plan.sink_name = config.sink.use.context.name;
-  plan.to = std::move(parts.sink);
-  plan.sink_rules = config.sink.policy;
+  plan_maker(parts).make(config, plan);
   plan.rules = config.run;
   if (config.id) plan.business_id = business_id_of(config.id->text);
   if (config.order_by) plan.order_key = business_id_of(config.order_by->text);
@@ -300,11 +328,9 @@ int replay_letters(const pipeline_config& config, pipeline_parts parts,
   }
   if (letters.empty()) say(fmt::format("{}: there is no such dead letter to replay", config.name));
   pipeline_plan plan = plan_of(config, std::move(parts));
-  std::vector<std::string> stages;
-  for (const stage_plan& stage : plan.stages) stages.push_back(stage.name);
-  stages.push_back(plan.sink_name);
-  auto from = std::make_unique<replay_source>(std::move(letters), stages, options.from_start,
-                                              std::move(plan.from), plan.order_key);
+  auto from =
+      std::make_unique<replay_source>(std::move(letters), stage_names(plan), options.from_start,
+                                      std::move(plan.from), plan.order_key);
   plan.replay = [letters_of = from.get()](std::uint64_t number) {
     return letters_of->entry(number);
   };

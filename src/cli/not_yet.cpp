@@ -6,10 +6,6 @@
 namespace brigade::cli {
 namespace {
 
-struct planned_component {
-  component_kind kind;
-  std::string_view name;
-};
 struct planned_field {
   component_kind kind;
   std::string_view component;
@@ -24,12 +20,6 @@ struct planned_choice {
 
 using enum component_kind;
 
-constexpr std::array<planned_component, 4> planned_components = {{
-    {stage, "route"},
-    {stage, "tee"},
-    {stage, "split"},
-    {stage, "batch"},
-}};
 constexpr std::array<planned_field, 10> planned_fields = {{
     {source, "file", "mode"},
     {source, "file", "max_line"},
@@ -56,11 +46,6 @@ constexpr std::array<planned_choice, 10> planned_choices = {{
 }};
 
 }  // namespace
-
-bool is_planned_component(component_kind kind, std::string_view name) {
-  return std::any_of(planned_components.begin(), planned_components.end(),
-                     [&](const auto& one) { return one.kind == kind && one.name == name; });
-}
 
 bool is_planned_field(component_kind kind, std::string_view component, std::string_view field) {
   return std::any_of(planned_fields.begin(), planned_fields.end(), [&](const auto& one) {

@@ -8,7 +8,6 @@
 namespace brigade::cli {
 
 /// Asked only of what the registry does not have.
-[[nodiscard]] bool is_planned_component(component_kind kind, std::string_view name);
 [[nodiscard]] bool is_planned_field(component_kind kind, std::string_view component,
                                     std::string_view field);
 [[nodiscard]] bool is_planned_choice(component_kind kind, std::string_view component,

@@ -1,11 +1,15 @@
 // What a box says is what holds: defaults are filled in, so that nobody has to know them.
 #include "cli/picture.hpp"
 
+#include "cli/fork_components.hpp"
 #include "cli/plain_text.hpp"
 #include "cli/units.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace brigade::cli {
 namespace {
@@ -15,6 +19,8 @@ constexpr std::size_t value_bytes_max = 60;
 /// A field as the file gives it. Of a mapping only the keys are shown: `env` may hold secrets.
 std::string value_text(const settings& values, const field_spec& field) {
   switch (field.type) {
+    case field_type::branches:
+      return {};  // they have boxes of their own
     case field_type::text:
     case field_type::choice:
       return plain_line(values.text(field.name), value_bytes_max);
@@ -124,11 +130,11 @@ picture_box stage_box(const stage_config& stage) {
   return box;
 }
 
-picture_box sink_box(const pipeline_config& config) {
-  const sink_policy& policy = config.sink.policy;
+picture_box sink_box(const sink_config& sink) {
+  const sink_policy& policy = sink.policy;
   picture_box box;
-  box.title = title_of("sink", config.sink.use);
-  add_fields(config.sink.use, box);
+  box.title = title_of("sink", sink.use);
+  add_fields(sink.use, box);
   box.lines.push_back(fmt::format("batch: {} items, within {}", policy.batch_items_max,
                                   duration_text(policy.batch_age_max)));
   if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
@@ -162,9 +168,77 @@ picture_box then_box(const then_config& step) {
   return box;
 }
 
+/// What a fork or a batch does is in its fields and branches: nobody works there.
+picture_box quiet_box(const stage_config& stage) {
+  picture_box box;
+  box.title = title_of("stage", stage.use);
+  add_fields(stage.use, box);
+  box.lines.push_back(queue_text(stage));
+  if (is_route(*stage.use.what)) box.lines.push_back(on_error_text(stage.policy));
+  const bool has_else = std::ranges::any_of(
+      stage.branches, [](const branch_config& branch) { return !branch.when.has_value(); });
+  if (is_route(*stage.use.what) && !has_else) box.lines.emplace_back("else: filtered");
+  box.makes_letters = !is_tee(*stage.use.what);
+  return box;
+}
+
+std::string label_of(const stage_config& stage, const branch_config& branch) {
+  if (is_tee(*stage.use.what)) return branch.required ? "copy" : "copy, not required";
+  if (!branch.when) return "else";
+  return "when " + plain_line(branch.when->text, value_bytes_max);
+}
+
+/// Draws the boxes in the order of the file, and arrows to what stands behind.
+class flow_drawer {
+ public:
+  explicit flow_drawer(std::vector<picture_box>& flow) : flow_(flow) { ends_.push_back(0); }
+
+  void draw(const chain_config& chain, std::size_t depth) {
+    for (const stage_config& stage : chain.stages) draw_stage(stage, depth);
+    if (!chain.has_sink()) return;
+    add(sink_box(chain.sink), depth);
+    ends_.clear();
+  }
+
+ private:
+  std::size_t add(picture_box box, std::size_t depth) {
+    const std::size_t number = flow_.size();
+    box.depth = depth;
+    box.label = std::exchange(label_, {});
+    for (const std::size_t end : ends_) flow_[end].next.push_back(number);
+    ends_ = {number};
+    flow_.push_back(std::move(box));
+    return number;
+  }
+
+  void draw_stage(const stage_config& stage, std::size_t depth) {
+    const component& what = *stage.use.what;
+    const bool is_quiet = is_fork(what) || is_batch(what);
+    const std::size_t fork = add(is_quiet ? quiet_box(stage) : stage_box(stage), depth);
+    if (!is_fork(what)) return;
+    std::vector<std::size_t> ends;
+    for (const branch_config& branch : stage.branches) {
+      ends_ = {fork};
+      label_ = label_of(stage, branch);
+      draw(branch.chain, depth + 1);
+      ends.insert(ends.end(), ends_.begin(), ends_.end());
+    }
+    label_.clear();
+    if (is_tee(what)) ends.push_back(fork);
+    ends_ = std::move(ends);
+  }
+
+  std::vector<picture_box>& flow_;
+  std::vector<std::size_t> ends_;  ///< boxes from which items come to the next
+  std::string label_;
+};
+
 void write_box(const picture_box& box, std::string_view margin, std::string& to) {
-  to += "  " + box.title + "\n";
-  for (const std::string& line : box.lines) to += fmt::format("  {}  {}\n", margin, line);
+  std::string indent = "  ";
+  for (std::size_t n = 0; n < box.depth; ++n) indent += "│ ";
+  if (!box.label.empty()) to += fmt::format("{}{}:\n", indent, box.label);
+  to += indent + box.title + "\n";
+  for (const std::string& line : box.lines) to += fmt::format("{}{}  {}\n", indent, margin, line);
 }
 
 }  // namespace
@@ -173,8 +247,7 @@ pipeline_picture picture_of(const pipeline_config& config) {
   pipeline_picture picture;
   picture.name = config.name;
   picture.flow.push_back(source_box(config));
-  for (const stage_config& stage : config.stages) picture.flow.push_back(stage_box(stage));
-  picture.flow.push_back(sink_box(config));
+  flow_drawer(picture.flow).draw(config, 0);
   picture.letters.title = "dead letters";
   picture.letters.lines = {"in the ledger", "brigade dlq ls LEDGER"};
   if (!config.ledger.letters.empty()) {
@@ -188,9 +261,15 @@ pipeline_picture picture_of(const pipeline_config& config) {
 std::string text_picture(const pipeline_picture& picture) {
   std::string text = picture.name + "\n\n";
   for (std::size_t i = 0; i < picture.flow.size(); ++i) {
+    const picture_box& box = picture.flow[i];
     const bool is_last = i + 1 == picture.flow.size();
-    write_box(picture.flow[i], is_last ? " " : "│", text);
-    if (!is_last) text += "  ▼\n";
+    write_box(box, box.next.empty() ? " " : "│", text);
+    if (is_last) continue;
+    const picture_box& following = picture.flow[i + 1];
+    const bool opens_branches = following.depth > box.depth;
+    if (opens_branches) continue;
+    for (std::size_t n = 0; n < following.depth; ++n) text += n == 0 ? "  │" : " │";
+    text += following.label.empty() ? (following.depth == 0 ? "  ▼\n" : " ▼\n") : "\n";
   }
   text += "\n";
   write_box(picture.letters, " ", text);

@@ -11,12 +11,15 @@ namespace brigade::cli {
 struct picture_box {
   std::string title;
   std::vector<std::string> lines;
-  bool makes_letters = false;  ///< items may become dead letters here
+  bool makes_letters = false;          ///< items may become dead letters here
+  std::string label = {};              ///< which items come here, in the first box of a branch
+  std::size_t depth = 0;               ///< in how many branches it stands
+  std::vector<std::size_t> next = {};  ///< in the flow: where items go from here
 };
 
 struct pipeline_picture {
   std::string name;
-  std::vector<picture_box> flow;  ///< source, stages, sink
+  std::vector<picture_box> flow;  ///< source, stages, sinks; branches directly behind their fork
   picture_box letters;
   std::vector<picture_box> aside;  ///< the ledger, and the last step
 };

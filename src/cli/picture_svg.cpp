@@ -1,4 +1,5 @@
-// The flow stands in one column, top to bottom; a dashed line beside it leads to the dead letters.
+// The flow stands in one column, top to bottom, branches further in; a dashed line beside it leads
+// to the dead letters.
 #include "cli/picture.hpp"
 
 #include <brigade/connect/record.hpp>
@@ -14,6 +15,8 @@ constexpr int margin = 20;
 constexpr int padding = 12;
 constexpr int line_height = 18;
 constexpr int gap = 34;
+constexpr int step = 32;              // to the right, with each branch
+constexpr int rail_gap = 10;          // left of a box, for what comes to it from further up
 constexpr int lane = 36;              // between the flow and the dead letters, for the dashed line
 constexpr double letter_width = 7.3;  // of the 12 px monospace font
 
@@ -90,17 +93,21 @@ class drawing {
 
  private:
   void lay_out_flow() {
-    int width = 0;
-    for (const picture_box& box : picture_.flow) width = std::max(width, width_of(box));
+    int right = 0;
+    for (const picture_box& box : picture_.flow) {
+      right = std::max(right, left_of(box) + width_of(box));
+      if (!box.label.empty()) right = std::max(right, left_of(box) + label_width(box));
+    }
     int y = margin;
     for (const picture_box& box : picture_.flow) {
-      const rectangle at{margin, y, width, height_of(box)};
+      if (!box.label.empty()) y += line_height;
+      const rectangle at{left_of(box), y, right - left_of(box), height_of(box)};
       draw(box, at, "#eef4ff", "#3b6fb6");
       flow_.push_back(at);
       y = at.bottom() + gap;
     }
     bottom_ = flow_.back().bottom();
-    right_ = margin + width;
+    right_ = right;
   }
 
   /// Right of the flow, beside the sink as far down as they fit.
@@ -123,13 +130,8 @@ class drawing {
   }
 
   void connect() {
-    for (std::size_t i = 0; i + 1 < flow_.size(); ++i) {
-      const int x = flow_[i].middle_x();
-      const int end = flow_[i + 1].y;
-      line(x, flow_[i].bottom(), x, end - 8, "");
-      body_ += fmt::format(R"(<path d="M{} {} l-5 -9 h10 z" fill="#3b6fb6"/>)"
-                           "\n",
-                           x, end);
+    for (std::size_t i = 0; i < flow_.size(); ++i) {
+      for (const std::size_t next : picture_.flow[i].next) connect_boxes(i, next);
     }
     const int rail = right_ + lane / 2;
     const int target = letters_at_.middle_y();
@@ -149,6 +151,34 @@ class drawing {
                          letters_at_.x, target);
   }
 
+  /// Down the middle to the next box; else down the left side and into the box from there.
+  void connect_boxes(std::size_t from, std::size_t to) {
+    const picture_box& box = picture_.flow[to];
+    const rectangle& end = flow_[to];
+    if (to == from + 1 && box.label.empty()) {
+      line(end.middle_x(), flow_[from].bottom(), end.middle_x(), end.y - 8, "");
+      body_ += fmt::format(R"(<path d="M{} {} l-5 -9 h10 z" fill="#3b6fb6"/>)"
+                           "\n",
+                           end.middle_x(), end.y);
+      return;
+    }
+    const bool is_deeper = box.depth > picture_.flow[from].depth;
+    const int side = is_deeper ? flow_[from].x + step / 2 : end.x - rail_gap;
+    const int start = is_deeper ? flow_[from].bottom() : flow_[from].middle_y();
+    if (!is_deeper) line(flow_[from].x, start, side, start, "");
+    line(side, start, side, end.middle_y(), "");
+    line(side, end.middle_y(), end.x - 8, end.middle_y(), "");
+    body_ += fmt::format(R"(<path d="M{} {} l-9 -5 v10 z" fill="#3b6fb6"/>)"
+                         "\n",
+                         end.x, end.middle_y());
+  }
+
+  /// The further in, the more branches a box stands in.
+  static int left_of(const picture_box& box) { return margin + static_cast<int>(box.depth) * step; }
+  static int label_width(const picture_box& box) {
+    return static_cast<int>(static_cast<double>(letters_in(box.label)) * letter_width);
+  }
+
   void line(int x1, int y1, int x2, int y2, std::string_view more) {
     body_ += fmt::format(R"(<path d="M{} {} L{} {}" fill="none" stroke="{}"{}/>)"
                          "\n",
@@ -162,6 +192,7 @@ class drawing {
                     "\n",
                     at.x, at.y, at.width, at.height, fill, stroke);
     int y = at.y + line_height;
+    if (!box.label.empty()) text(box.label, at.x, at.y - 6, R"( font-style="italic")");
     text(box.title, at.x + padding, y, R"( font-weight="bold")");
     for (const std::string& each : box.lines) text(each, at.x + padding, y += line_height, "");
   }

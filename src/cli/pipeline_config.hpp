@@ -38,11 +38,14 @@ struct component_use {
   bool complete = false;                     ///< nothing was wrong with its fields
 };
 
+struct branch_config;
+
 struct stage_config {
   component_use use;
   stage_policy policy;
   std::optional<located_text> when;
   std::optional<located_text> priority;  ///< of its queue
+  std::vector<branch_config> branches;   ///< of a `route` or a `tee`
 };
 
 /// "4", "2..16".
@@ -52,6 +55,41 @@ struct sink_config {
   component_use use;
   sink_policy policy;
 };
+
+/// Stages, and the sink behind them; without one (`sink.use.what` is null), they end in branches
+/// that have one, or go on behind the fork.
+struct chain_config {
+  std::vector<stage_config> stages;
+  sink_config sink;
+
+  [[nodiscard]] bool has_sink() const { return sink.use.what != nullptr; }
+};
+
+struct branch_config {
+  std::optional<located_text> when;  ///< of a route; none: `else`
+  bool required = true;              ///< of a tee
+  position at;
+  chain_config chain;
+};
+
+/// Each stage and each sink, branches directly behind their fork: as the engine counts them.
+template <class OnStage, class OnSink>
+void walk(const chain_config& chain, const OnStage& on_stage, const OnSink& on_sink) {
+  for (const stage_config& stage : chain.stages) {
+    on_stage(stage);
+    for (const branch_config& branch : stage.branches) walk(branch.chain, on_stage, on_sink);
+  }
+  if (chain.has_sink()) on_sink(chain.sink);
+}
+
+/// Whether items leave a chain at its end, to what stands behind it (if anything does).
+[[nodiscard]] bool leads_on(const chain_config& chain, bool has_something_behind);
+/// Whether a stage of the chain has something behind it: a stage, the sink, or what is behind the
+/// chain.
+[[nodiscard]] inline bool has_behind(const chain_config& chain, std::size_t stage,
+                                     bool has_something_behind) {
+  return stage + 1 < chain.stages.size() || chain.has_sink() || has_something_behind;
+}
 
 struct ledger_config {
   ledger_mode mode = ledger_mode::full;  ///< the default depends on the source
@@ -89,7 +127,7 @@ struct test_config {
   std::optional<std::string> error{};                 ///< a part of it
 };
 
-struct pipeline_config {
+struct pipeline_config : chain_config {
   explicit pipeline_config(place_names names) : where(std::move(names)) {}
 
   std::string name;
@@ -99,8 +137,6 @@ struct pipeline_config {
   component_use source;
   std::optional<located_text> id;
   std::optional<located_text> order_by;
-  std::vector<stage_config> stages;
-  sink_config sink;
   int threads = 1;  ///< for work that does not wait
   position threads_at{};
   run_policy run;
@@ -117,8 +153,8 @@ struct pipeline_config {
 /// What a pipeline runs with. Nothing is open yet.
 struct pipeline_parts {
   std::unique_ptr<brigade::source> source;
-  std::vector<std::unique_ptr<stage_body>> stages;
-  std::unique_ptr<brigade::sink> sink;
+  std::vector<std::unique_ptr<stage_body>> stages;    ///< in the order of `walk`
+  std::vector<std::unique_ptr<brigade::sink>> sinks;  ///< likewise
 };
 
 /// A file as read.

@@ -1,4 +1,5 @@
 // From a checked file to the components it names, none of them open.
+#include "cli/fork_components.hpp"
 #include "cli/pipeline_config.hpp"
 
 #include <brigade/pipeline/threaded_stage.hpp>
@@ -53,6 +54,54 @@ std::unique_ptr<stage_body> body_of(const component_use& use, int threads, probl
   return std::make_unique<threaded_stage>(use.context.name, std::move(bodies));
 }
 
+class parts_maker {
+ public:
+  parts_maker(const registry& known, problem_list& problems, int threads, pipeline_parts& parts)
+      : known_(known), problems_(problems), threads_(threads), parts_(parts) {}
+
+  void make(const chain_config& chain, bool has_something_behind) {
+    for (std::size_t i = 0; i < chain.stages.size(); ++i) {
+      make_stage(chain.stages[i], has_behind(chain, i, has_something_behind));
+    }
+    if (!chain.has_sink()) return;
+    const component_use& use = chain.sink.use;
+    parts_.sinks.push_back(use.complete ? made(use.what->make_sink, use, problems_) : nullptr);
+  }
+
+ private:
+  void make_stage(const stage_config& stage, bool leads_on) {
+    const component_use& use = stage.use;
+    if (stage.when) try_expression(*stage.when, use.context, known_, problems_);
+    if (stage.priority) try_expression(*stage.priority, use.context, known_, problems_);
+    if (is_tee(*use.what)) {
+      parts_.stages.push_back(make_tee(stage.branches.size() + (leads_on ? 1 : 0)));
+    } else if (is_route(*use.what)) {
+      parts_.stages.push_back(make_route_of(stage));
+    } else {
+      const int threads = is_batch(*use.what) ? 1 : threads_;  // it has one collector
+      parts_.stages.push_back(use.complete ? body_of(use, threads, problems_) : nullptr);
+    }
+    for (const branch_config& branch : stage.branches) {
+      make(branch.chain, leads_on && is_route(*use.what));
+    }
+  }
+
+  std::unique_ptr<stage_body> make_route_of(const stage_config& stage) {
+    const std::size_t problems_before = problems_.size();
+    std::vector<std::string> conditions;
+    for (const branch_config& branch : stage.branches) {
+      if (branch.when) try_expression(*branch.when, stage.use.context, known_, problems_);
+      conditions.push_back(branch.when ? branch.when->text : std::string());
+    }
+    return problems_.size() == problems_before ? make_route(conditions) : nullptr;
+  }
+
+  const registry& known_;
+  problem_list& problems_;
+  int threads_;
+  pipeline_parts& parts_;
+};
+
 /// What is made is null where something is wrong.
 pipeline_parts make_all(const pipeline_config& config, const registry& known,
                         problem_list& problems) {
@@ -61,13 +110,7 @@ pipeline_parts make_all(const pipeline_config& config, const registry& known,
   if (source.complete) parts.source = made(source.what->make_source, source, problems);
   if (config.id) try_expression(*config.id, source.context, known, problems);
   if (config.order_by) try_expression(*config.order_by, source.context, known, problems);
-  for (const auto& [use, policy, when, priority] : config.stages) {
-    if (when) try_expression(*when, use.context, known, problems);
-    if (priority) try_expression(*priority, use.context, known, problems);
-    parts.stages.push_back(use.complete ? body_of(use, config.threads, problems) : nullptr);
-  }
-  const component_use& sink = config.sink.use;
-  if (sink.complete) parts.sink = made(sink.what->make_sink, sink, problems);
+  parts_maker(known, problems, config.threads, parts).make(config, false);
   return parts;
 }
 

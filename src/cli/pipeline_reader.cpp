@@ -2,6 +2,7 @@
 
 #include "cli/admin_endpoint.hpp"
 #include "cli/component_reader.hpp"
+#include "cli/fork_components.hpp"
 #include "cli/not_yet.hpp"
 #include "cli/policy_reader.hpp"
 #include "cli/suggest.hpp"
@@ -78,12 +79,12 @@ void pipeline_reader::read(const yaml_node& root) {
   read_state(root);
   read_source(root);
   config_.id = expression(root, "id");
-  read_stages(root);
-  read_sink(root);
+  read_flow(root);
   if (config_.source.what != nullptr) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
+  if (reader_.problem_count() == 0) check_ways(config_, false);
   if (const yaml_entry* const entry = root.find("admin")) {
     config_.admin = read_admin(reader_, *entry);
   }
@@ -135,58 +136,55 @@ void pipeline_reader::read_source(const yaml_node& root) {
   read_settings(reader_, *found.entry, found.owner, config_.source);
 }
 
-void pipeline_reader::read_stages(const yaml_node& root) {
-  const yaml_entry* const entry = root.find("stages");
-  if (entry == nullptr) return;
-  if (entry->value.what != yaml_node::kind::list) {
-    reader_.problem(entry->value.at,
-                    fmt::format("'stages' must be a list, not {}", describe(entry->value)));
-    return;
-  }
-  std::vector<part> found;
-  for (const yaml_node& item : entry->value.items) {
-    found.push_back(
-        find_part(component_kind::stage, item, fmt::format("stage {}", found.size() + 1)));
-  }
-  // A name that is given goes before one that is made, wherever it stands.
-  for (const part& one : found) {
-    if (one.given_name.empty()) continue;
-    if (std::find(names_.begin(), names_.end(), one.given_name) != names_.end()) {
-      reader_.problem(one.name_at, fmt::format("a second stage '{}': names of stages are unique",
-                                               one.given_name));
+void pipeline_reader::read_flow(const yaml_node& root) {
+  found_chain whole;
+  const yaml_entry* const stages = root.find("stages");
+  const bool has_list = stages != nullptr && stages->value.what == yaml_node::kind::list;
+  if (has_list) {
+    for (const yaml_node& item : stages->value.items) {
+      whole.stages.push_back(find_stage(item, fmt::format("stage {}", whole.stages.size() + 1)));
     }
-    names_.push_back(one.given_name);
+  } else if (stages != nullptr) {
+    reader_.problem(stages->value.at,
+                    fmt::format("'stages' must be a list, not {}", describe(stages->value)));
   }
-  for (const part& one : found) {
-    if (one.entry != nullptr) read_stage(one);
-  }
-}
-
-void pipeline_reader::read_stage(const part& found) {
-  stage_config stage;
-  stage.use = start_use(found, take_name(found));
-  stage.policy.attempt_timeout = found.what->timeout_default;
-  read_stage_policy(reader_, *found.node, found.owner, stage);
-  stage.use.context.attempt_timeout = stage.policy.attempt_timeout;
-  stage.when = expression(*found.node, "when");
-  read_settings(reader_, *found.entry, found.owner, stage.use);
-  config_.stages.push_back(std::move(stage));
-}
-
-void pipeline_reader::read_sink(const yaml_node& root) {
-  const yaml_entry* const entry = root.find("sink");
-  if (entry == nullptr) {
+  const component* const last = whole.stages.empty() ? nullptr : whole.stages.back().self.what;
+  if (const yaml_entry* const sink = root.find("sink")) {
+    whole.sink = find_part(component_kind::sink, sink->value, "sink");
+  } else if (last == nullptr || !is_fork(*last)) {
     reader_.problem(root.at, "the pipeline has no 'sink'");
-    return;
   }
-  part found = find_part(component_kind::sink, entry->value, "sink");
-  if (found.entry == nullptr) return;
-  if (std::find(names_.begin(), names_.end(), found.given_name) != names_.end()) {
-    reader_.problem(found.name_at, fmt::format("a stage is already called '{}': give the sink "
-                                               "another name",
-                                               found.given_name));
+  take_given_names(whole);
+  read_chain(whole, config_);
+}
+
+void pipeline_reader::read_chain(const found_chain& found, chain_config& chain) {
+  for (const found_stage& each : found.stages) {
+    if (each.self.entry != nullptr) read_stage(each, chain);
   }
-  sink_config& sink = config_.sink;
+  if (found.sink.entry != nullptr) read_sink(found.sink, chain.sink);
+}
+
+void pipeline_reader::read_stage(const found_stage& found, chain_config& chain) {
+  const part& self = found.self;
+  stage_config stage;
+  stage.use = start_use(self, take_name(self));
+  stage.policy.attempt_timeout = self.what->timeout_default;
+  read_stage_policy(reader_, *self.node, self.owner, stage);
+  stage.use.context.attempt_timeout = stage.policy.attempt_timeout;
+  stage.when = expression(*self.node, "when");
+  if (!is_fork(*self.what)) read_settings(reader_, *self.entry, self.owner, stage.use);
+  for (const found_branch& each : found.branches) {
+    branch_config& branch = stage.branches.emplace_back();
+    branch.when = each.when;
+    branch.required = each.required;
+    branch.at = each.at;
+    read_chain(each.chain, branch.chain);
+  }
+  chain.stages.push_back(std::move(stage));
+}
+
+void pipeline_reader::read_sink(const part& found, sink_config& sink) {
   sink.use = start_use(found, take_name(found));
   sink.policy.attempt_timeout = found.what->timeout_default;
   read_sink_policy(reader_, *found.node, found.owner, sink.policy);
@@ -236,6 +234,7 @@ void pipeline_reader::find_component(component_kind kind, part& found) {
   bool reported = false;
   for (const yaml_entry& entry : found.node->entries) {
     if (is_reserved(kind, entry.key)) continue;
+    if (entry.key == "else" && found.node->find("route") != nullptr) continue;
     const component* const what = known_.find(kind, entry.key);
     if (what == nullptr) {
       report_stranger(kind, entry, found);
@@ -258,10 +257,6 @@ void pipeline_reader::find_component(component_kind kind, part& found) {
 
 void pipeline_reader::report_stranger(component_kind kind, const yaml_entry& entry,
                                       const part& found) {
-  if (is_planned_component(kind, entry.key)) {
-    reader_.problem(entry.at, not_available(fmt::format("{} '{}'", to_string(kind), entry.key)));
-    return;
-  }
   for (const auto other : {component_kind::source, component_kind::stage, component_kind::sink}) {
     if (known_.find(other, entry.key) == nullptr) continue;
     reader_.problem(entry.at, fmt::format("'{}' is a {}, not a {}", entry.key, to_string(other),

@@ -3,6 +3,7 @@
 #include "cli/pipeline_config.hpp"
 #include "cli/value_reader.hpp"
 
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,12 +29,43 @@ class pipeline_reader {
     std::string owner;  ///< `stage 'charge'`, for messages
   };
 
+  struct found_branch;
+  struct found_stage {
+    part self;
+    std::vector<found_branch> branches;
+  };
+  struct found_chain {
+    std::vector<found_stage> stages;
+    part sink;  ///< its `node` is null: there is none
+  };
+  struct found_branch {
+    std::optional<located_text> when;
+    bool required = true;
+    position at;
+    found_chain chain;
+  };
+
   void read_name(const yaml_node& root);
   void read_state(const yaml_node& root);
   void read_source(const yaml_node& root);
-  void read_stages(const yaml_node& root);
-  void read_sink(const yaml_node& root);
-  void read_stage(const part& found);
+  void read_flow(const yaml_node& root);
+  void read_chain(const found_chain& found, chain_config& chain);
+  void read_stage(const found_stage& found, chain_config& chain);
+  void read_sink(const part& found, sink_config& sink);
+
+  // pipeline_forks.cpp
+  found_stage find_stage(const yaml_node& node, const std::string& fallback_owner);
+  const yaml_node* branches_of(const part& found);
+  void find_routes(const yaml_node& list, found_stage& stage);
+  void find_route(const yaml_node& node, found_stage& stage);
+  void find_tees(const yaml_node& list, found_stage& stage);
+  found_branch find_way(const yaml_node& to, const std::string& owner);
+  void take_given_names(const found_chain& found);
+  void check_ways(const chain_config& chain, bool has_something_behind);
+  void check_route(const stage_config& stage, const chain_config& chain, std::size_t number,
+                   bool has_something_behind);
+  void check_tee(const stage_config& stage, bool leads_on);
+  void check_order(const stage_config& stage, bool leads_on);
 
   part find_part(component_kind kind, const yaml_node& node, std::string_view fallback_owner);
   void find_component(component_kind kind, part& found);
@@ -48,7 +80,8 @@ class pipeline_reader {
   const registry& known_;
   value_reader reader_;
   pipeline_config& config_;
-  std::vector<std::string> names_;  // of stages and sink, taken
+  std::vector<std::string> names_;  // of stages and sinks, taken
+  std::deque<yaml_node> own_;       // nodes without what is not the component's
 };
 
 }  // namespace brigade::cli

@@ -292,7 +292,10 @@ void keep_letters_apart(value_reader& reader, const pipeline_config& config) {
                    fmt::format("'file' of 'dead_letters' is {}, too: name another file", what));
   };
   if (std::ranges::any_of(paths_of(config.source), is_met)) refuse("a file of the source");
-  if (std::ranges::any_of(paths_of(config.sink.use), is_met)) refuse("the file of the sink");
+  const auto refuse_if_of = [&](const sink_config& sink) {
+    if (std::ranges::any_of(paths_of(sink.use), is_met)) refuse("the file of a sink");
+  };
+  walk(config, [](const stage_config&) {}, refuse_if_of);
   const std::string ledger = real(config.ledger_path()).string();
   for (const std::string_view end : {"", "-wal", "-shm", ".lock"}) {
     if (letters == std::filesystem::path(ledger + std::string(end))) refuse("the ledger's");

@@ -73,24 +73,31 @@ struct tried {
   std::vector<std::string> outputs;
 };
 
+void prepare(chain_plan& chain, std::vector<std::string>& outputs) {
+  for (stage_plan& stage : chain.stages) {
+    stage.policy.workers = 1;
+    stage.policy.workers_max = 0;
+    stage.policy.retry.backoff_min = stage.policy.retry.backoff_max = milliseconds(1);
+    stage.policy.failure = on_error::isolate;
+    stage.policy.rate = {};
+    if (!stage.fork) continue;
+    for (branch_plan& branch : stage.fork->branches) prepare(branch.chain, outputs);
+  }
+  if (!chain.to) return;
+  chain.to = std::make_unique<test_sink>(outputs);
+  chain.sink_rules = sink_policy{};
+  chain.sink_rules.batch_age_max = milliseconds(0);
+}
+
 tried try_item(const test_config& test, pipeline_config& config, const registry& known) {
   pipeline_parts parts = make_parts(config, known);
   payload item(test.is_line ? record::line(test.input) : record::json(test.input));
   std::optional<std::string> undecodable;
   if (test.is_line) undecodable = parts.source->decode(item);
   pipeline_plan plan = plan_of(config, std::move(parts));
-  for (stage_plan& stage : plan.stages) {
-    stage.policy.workers = 1;
-    stage.policy.workers_max = 0;
-    stage.policy.retry.backoff_min = stage.policy.retry.backoff_max = milliseconds(1);
-    stage.policy.failure = on_error::isolate;
-    stage.policy.rate = {};
-  }
   tried result;
+  prepare(plan, result.outputs);
   plan.from = std::make_unique<test_source>(std::move(item), std::move(undecodable));
-  plan.to = std::make_unique<test_sink>(result.outputs);
-  plan.sink_rules = sink_policy{};
-  plan.sink_rules.batch_age_max = milliseconds(0);
   result.account = run_recorded(recorded_run(std::move(plan)));
   return result;
 }

@@ -58,6 +58,35 @@ class filter_stage final : public stage_body {
   condition passes_;
 };
 
+class split_stage final : public stage_body {
+ public:
+  /// Compiles the text by itself first: what is wrong with it is said of it.
+  explicit split_stage(const std::string& text) : program_(text) {
+    program_ =
+        jq_program("(" + text + "\n) | if type == \"array\" then .[] else " +
+                   "error(\"the expression of split gives no array, but \" + " +
+                   "(if type == \"object\" then \"an object\" elif . == null then \"null\" " +
+                   "else \"a \" + type end)) end");
+  }
+
+  [[nodiscard]] bool immediate() const override { return true; }
+
+  attempt_result run_now(payload& item, const attempt_info&) override {
+    const std::string json = item.get<record>().json_text();
+    if (auto objection = changed_by_jq(json)) throw permanent_error(*objection);
+    std::vector<payload> values;
+    for (std::string& element : program_.run(json)) {
+      if (json_text::check(element)) throw permanent_error("an element is nested too deep");
+      values.emplace_back(record::json(std::move(element)));
+    }
+    if (values.empty()) return attempt_result::filtered();
+    return attempt_result::split(std::move(values));
+  }
+
+ private:
+  jq_program program_;
+};
+
 template <class Compiled>
 Compiled compile(const settings& given, const char* field) {
   try {
@@ -65,6 +94,27 @@ Compiled compile(const settings& given, const char* field) {
   } catch (const std::invalid_argument& error) {
     throw config_error(field, error.what());
   }
+}
+
+component split_component() {
+  component split;
+  split.name = "split";
+  split.doc = "Makes an item of each element of an array; none at all filters the item.";
+  split.fields = {field_spec{.name = "expression",
+                             .type = field_type::text,
+                             .fallback = {},
+                             .doc = "A jq expression that gives an array; another value fails.",
+                             .required = true,
+                             .example = "'.lines'"}};
+  split.refuses = {"timeout"};
+  split.make_stage = [](const settings& given, const component_context&) {
+    try {
+      return std::make_unique<split_stage>(given.text("expression"));
+    } catch (const std::invalid_argument& error) {
+      throw config_error("expression", error.what());
+    }
+  };
+  return split;
 }
 
 }  // namespace
@@ -104,6 +154,7 @@ void register_jq(registry& to) {
     return std::make_unique<filter_stage>(std::move(passes));
   };
   to.add(std::move(filter));
+  to.add(split_component());
 }
 
 }  // namespace brigade

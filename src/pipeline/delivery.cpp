@@ -11,6 +11,7 @@ namespace brigade {
 using namespace std::chrono_literals;
 using detail::item;
 using detail::run_phase;
+using detail::sink_end;
 
 namespace {
 constexpr auto write_shield = 24h;
@@ -18,121 +19,93 @@ constexpr auto outage_retry_min = 200ms;
 constexpr auto outage_retry_max = 10s;
 }  // namespace
 
-task<> engine::implementation::deliver() {
-  stage_run& stage = *stages_.back();
+task<> engine::implementation::deliver(stage_run& stage) {
   std::vector<item*>& batch = stage.slots.front().children;
   for (;;) {
-    co_await gather_batch(batch);
+    co_await gather_batch(stage, batch);
     if (batch.empty()) co_return;
     while (!batch.empty()) {
-      if (sink_pauses_until_) {
-        co_await sleep_until(*std::exchange(sink_pauses_until_, std::nullopt));
+      if (stage.end->pauses_until) {
+        co_await sleep_until(*std::exchange(stage.end->pauses_until, std::nullopt));
       }
-      co_await write_batch(batch);
+      co_await write_batch(stage, batch);
     }
   }
 }
 
 // In order, behind an item that was returned or holds its key, it has its outcome already.
-[[gnu::always_inline]] inline void engine::implementation::add_to_batch(std::vector<item*>& batch,
+[[gnu::always_inline]] inline void engine::implementation::add_to_batch(stage_run& stage,
+                                                                        std::vector<item*>& batch,
                                                                         item& work) {
   if (work.order != nullptr) [[unlikely]] {
-    if (settled_by_cut(*stages_.back(), work)) return;
+    if (settled_by_cut(stage, work)) return;
   }
   batch.push_back(&work);
 }
 
 // At least one item, at most a batch; waits for more only while more may come.
-task<> engine::implementation::gather_batch(std::vector<item*>& batch) {
-  stage_run& stage = *stages_.back();
-  {
-    while (batch.empty()) {
-      auto first = co_await stage.input.take();
-      if (!first) co_return;
-      add_to_batch(batch, **first);
-    }
+task<> engine::implementation::gather_batch(stage_run& stage, std::vector<item*>& batch) {
+  sink_end& end = *stage.end;
+  while (batch.empty()) {
+    auto first = co_await stage.input.take();
+    if (!first) co_return;
+    add_to_batch(stage, batch, **first);
   }
-  if (sink_rate_) co_await sink_rate_->acquire();
+  if (end.rate) co_await end.rate->acquire();
   loop_->refresh_now();
-  const detail::time_point flush_at = loop_->now() + plan.sink_rules.batch_age_max;
-  const std::size_t full = plan.sink_rules.batch_items_max;
+  const detail::time_point flush_at = loop_->now() + end.rules.batch_age_max;
+  const std::size_t full = end.rules.batch_items_max;
   while (batch.size() < full) {
     if (!stage.input.empty()) {
-      if (sink_rate_ && !sink_rate_->try_acquire()) co_return;
+      if (end.rate && !end.rate->try_acquire()) co_return;
       auto next = stage.input.try_take();
-      add_to_batch(batch, ***next);
+      add_to_batch(stage, batch, ***next);
       continue;
     }
-    if (!company_may_come()) co_return;
-    loop_->refresh_now();
-    if (loop_->now() >= flush_at) co_return;
-    const bool came = co_await wait_for_company(batch, flush_at - loop_->now());
-    if (!came) co_return;
-    if (sink_rate_) co_await sink_rate_->acquire();
+    item* const came = co_await wait_for_company(stage, flush_at);
+    if (came == nullptr) co_return;
+    add_to_batch(stage, batch, *came);
+    if (end.rate) co_await end.rate->acquire();
   }
 }
 
-task<bool> engine::implementation::wait_for_company(std::vector<item*>& batch,
-                                                    std::chrono::nanoseconds within) {
-  deadline_scope patience(within);
-  const detail::lent_scope lent(company_scope_, patience);
-  auto next = co_await stages_.back()->input.take(on_cancel::end);
-  if (!next) co_return false;
-  add_to_batch(batch, **next);
-  co_return true;
-}
-
-// Not in a drain, not behind the source's end, and not when all that the window lets in is here.
-bool engine::implementation::company_may_come() const {
-  if (phase_ != run_phase::running || stages_.back()->upstream_done) return false;
-  if (!stages_.back()->parked.empty()) return false;  // their turn comes when this is written
-  if (window_open()) return true;
-  return std::any_of(stages_.begin(), std::prev(stages_.end()),
-                     [](const auto& stage) { return stage->inside != 0; });
-}
-
-// With an item there the batch is about to go on by itself, and sees why it should not wait.
-void engine::implementation::wait_for_no_company() {
-  const bool waits = company_scope_ != nullptr && stages_.back()->input.empty();
-  if (waits) company_scope_->cancel("nobody comes any more");
-}
-
-task<> engine::implementation::write_batch(std::vector<item*>& batch) {
-  if (end_to_end_) measure_batch(*stages_.back(), batch);
+task<> engine::implementation::write_batch(stage_run& stage, std::vector<item*>& batch) {
+  if (end_to_end_) measure_batch(stage, batch);
   for (item* work : batch) {
-    if (work->tries++ != 0) stages_.back()->count_retry(*work);
+    if (work->tries++ != 0) stage.count_retry(*work);
   }
-  std::optional<write_result> result = co_await write_once(batch);
+  std::optional<write_result> result = co_await write_once(stage, batch);
   if (!result) {
     for (item* work : batch) --work->tries;
     co_return;
   }
-  if (outage_since_) notice("sink '" + plan.sink_name + "' is back");
-  outage_since_.reset();
-  if (end_to_end_) measure_delivered(batch, *result);
-  sort_out(batch, std::move(*result));
+  if (stage.end->outage_since) notice("sink '" + stage.name + "' is back");
+  stage.end->outage_since.reset();
+  if (end_to_end_) measure_delivered(stage, batch, *result);
+  sort_out(stage, batch, std::move(*result));
 }
 
-// Nothing when the sink was down: the batch is as it was, and some time has passed.
-task<std::optional<write_result>> engine::implementation::write_once(
-    const std::vector<item*>& batch) {
+// Nothing when the sink was down: what is left of the batch is as it was, and some time has passed.
+task<std::optional<write_result>> engine::implementation::write_once(stage_run& stage,
+                                                                     std::vector<item*>& batch) {
+  sink_end& end = *stage.end;
   std::vector<sink_item> rows;
   rows.reserve(batch.size());
   for (const item* work : batch) rows.push_back(sink_item{work->id(), work->key, &work->value});
   std::vector<partition_mark> marks;
-  if (plan.to->transactional()) marks = marks_with(batch);
+  if (end.to->transactional()) marks = marks_with(stage, batch);
   std::string down;
   try {
-    auto write = plan.to->write(rows, marks);
-    if (plan.sink_rules.attempt_timeout.count() != 0) {
-      write = timeout(plan.sink_rules.attempt_timeout, std::move(write));
+    auto write = end.to->write(rows, marks);
+    if (end.rules.attempt_timeout.count() != 0) {
+      write = timeout(end.rules.attempt_timeout, std::move(write));
     }
     // Out of reach of the stop, which destroys it when it does not end in its grace.
     auto whole = shielded(write_shield, std::move(write));
-    writing_ = true;
-    write_begun_ = loop_->now();
+    end.writing = true;
+    end.write_begun = loop_->now();
     write_result result = co_await std::move(whole);
-    writing_ = false;
+    end.writing = false;
     fault_point("after_sink_commit");
     co_return result;
   } catch (const sink_down& outage) {
@@ -140,36 +113,51 @@ task<std::optional<write_result>> engine::implementation::write_once(
   } catch (const timed_out& late) {
     down = late.what();
   }
-  writing_ = false;
-  co_await wait_out_outage(down);
+  end.writing = false;
+  co_await wait_out_outage(stage, batch, down);
   co_return std::nullopt;
 }
 
-task<> engine::implementation::wait_out_outage(const std::string& error) {
+task<> engine::implementation::wait_out_outage(stage_run& stage, std::vector<item*>& batch,
+                                               const std::string& error) {
+  sink_end& end = *stage.end;
   loop_->refresh_now();
-  outage_ = error;
-  if (!outage_since_) {
-    outage_since_ = loop_->now();
-    notice("sink '" + plan.sink_name + "' is down, intake pauses: " + error);
+  end.outage = error;
+  if (!end.outage_since) {
+    end.outage_since = loop_->now();
+    notice("sink '" + stage.name + "' is down, " +
+           (end.required ? "intake pauses: " : "what waits for it will be dropped: ") + error);
   }
-  const auto down_for = loop_->now() - *outage_since_;
-  if (plan.rules.give_up_after.count() != 0 && down_for >= plan.rules.give_up_after) {
-    stop_now(1, "sink '" + plan.sink_name + "' was down for too long: " + error);
+  const auto down_for = loop_->now() - *end.outage_since;
+  if (!end.required && (down_for >= optional_patience || phase_ != run_phase::running)) {
+    drop_batch(stage, batch, error);
+    co_return;
+  }
+  const bool gives_up = end.required && plan.rules.give_up_after.count() != 0;
+  if (gives_up && down_for >= plan.rules.give_up_after) {
+    stop_now(1, "sink '" + stage.name + "' was down for too long: " + error);
   }
   const auto pause =
       std::clamp<std::chrono::nanoseconds>(down_for / 2, outage_retry_min, outage_retry_max);
   co_await sleep_for(pause);
 }
 
+void engine::implementation::drop_batch(stage_run& stage, std::vector<item*>& batch,
+                                        const std::string& error) {
+  for (item* work : std::exchange(batch, {})) {
+    settle(*work, outcome::dropped, stage.name, "the sink is down: " + error);
+  }
+}
+
 // Leaves in `batch` what is to be written again at once.
-void engine::implementation::sort_out(std::vector<item*>& batch, write_result result) {
-  stage_run& stage = *stages_.back();
+void engine::implementation::sort_out(stage_run& stage, std::vector<item*>& batch,
+                                      write_result result) {
   BRIGADE_ASSERT(result.failures.size() == batch.size(), "a sink answered for too few items");
   const bool any_failed = std::any_of(result.failures.begin(), result.failures.end(),
                                       [](const auto& entry) { return entry.has_value(); });
-  const bool rolled_back = any_failed && plan.to->transactional();
+  const bool rolled_back = any_failed && stage.end->to->transactional();
   if (rolled_back && plan.rules.order != item_order::none) {
-    sort_out_in_order(batch, result);
+    sort_out_in_order(stage, batch, result);
     return;
   }
   worker_report& worker = stage.workers.front();
@@ -181,11 +169,11 @@ void engine::implementation::sort_out(std::vector<item*>& batch, write_result re
       again.push_back(&work);
       --work.tries;
     } else {
-      ++worker.items;
+      worker.items += work.weight;
       settle(work, outcome::delivered, stage.name, {});
     }
   }
-  if (!rolled_back) flush(std::move(result.token));
+  if (!rolled_back) flush({stage.name, std::move(result.token)});
   std::vector<item*> failed;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (result.failures[i]) failed.push_back(batch[i]);
@@ -199,11 +187,10 @@ void engine::implementation::sort_out(std::vector<item*>& batch, write_result re
 
 // Nothing was written. Who failed and is to be tried again stays in its place, and all behind it
 // wait for that.
-void engine::implementation::sort_out_in_order(std::vector<item*>& batch,
+void engine::implementation::sort_out_in_order(stage_run& stage, std::vector<item*>& batch,
                                                const write_result& result) {
-  stage_run& stage = *stages_.back();
   std::vector<item*> again;
-  held_back_ = &again;
+  stage.end->held_back = &again;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     item& work = *batch[i];
     if (settled_by_cut(stage, work)) continue;  // also one that failed, behind one that ended here
@@ -214,13 +201,14 @@ void engine::implementation::sort_out_in_order(std::vector<item*>& batch,
       --work.tries;
     }
   }
-  held_back_ = nullptr;
+  stage.end->held_back = nullptr;
   batch = std::move(again);
 }
 
-// What is finished durably, what the sink has though the journal cannot say so yet, and the batch.
+// What is finished durably, what this sink has though the journal cannot say so yet, and the batch.
+// What only another sink has does not count: that one may lose it yet, or say so itself.
 std::vector<partition_mark> engine::implementation::marks_with(
-    const std::vector<item*>& batch) const {
+    const stage_run& stage, const std::vector<item*>& batch) const {
   std::vector<std::vector<std::uint64_t>> slots(partitions_.size());
   std::vector<std::vector<watermark::slot_part>> parts(partitions_.size());
   const auto add = [&](std::uint32_t partition, std::uint64_t slot, bool child,
@@ -233,13 +221,20 @@ std::vector<partition_mark> engine::implementation::marks_with(
   };
   const auto add_written = [&](const std::vector<detail::journaled::entry>& entries) {
     for (const detail::journaled::entry& entry : entries) {
-      if (!entry.in_sink) continue;
+      if (entry.in_sink != stage.index) continue;
       add(entry.partition, entry.slot, entry.child, entry.part);
+    }
+  };
+  const auto add_item = [&](const item& work, const auto& itself) -> void {
+    if (work.joined != nullptr) {
+      for (const item* member : work.joined->members) itself(*member, itself);
+    } else if (work.is_accounted()) {
+      add(work.partition, work.slot, work.is_child(), work.part);
     }
   };
   for (const detail::journaled& waiting : in_journal_) add_written(waiting.entries);
   add_written(outbox_entries_);
-  for (const item* work : batch) add(work->partition, work->slot, work->is_child(), work->part);
+  for (const item* work : batch) add_item(*work, add_item);
   std::vector<partition_mark> marks;
   for (std::size_t n = 0; n < partitions_.size(); ++n) {
     mark at = watermarks_[n].at_with(slots[n], parts[n]);

@@ -33,7 +33,7 @@ void engine::implementation::drain() {
   move_deadline(plan.rules.stop_timeout);
   if (open_scope_ != nullptr) open_scope_->cancel("stopping");
   if (intake_scope_ != nullptr) intake_scope_->cancel("stopping");
-  wait_for_no_company();
+  for (const auto& stage : stages_) wait_for_no_company(*stage);
   return_late_retries();
   if (helpers_ != nullptr) {
     helpers_->spawn_named("drain", [this] { return watch_the_drain(); }).set_background();

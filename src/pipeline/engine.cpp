@@ -40,10 +40,11 @@ constexpr std::chrono::milliseconds stopped_close_min{300};
 
 namespace detail {
 
-stage_run::stage_run(int index_, stage_plan plan)
+stage_run::stage_run(int index_, stage_plan& plan)
     : index(index_),
       name(std::move(plan.name)),
       body(std::move(plan.body)),
+      collects(plan.batch),
       policy(plan.policy),
       immediate(body != nullptr && body->immediate()),
       per_worker(body != nullptr ? body->in_flight_per_worker() : 1),
@@ -54,14 +55,53 @@ stage_run::stage_run(int index_, stage_plan plan)
   set_workers(policy.workers, policy.workers_max);
 }
 
+namespace {
+
+stage_policy policy_of(const sink_policy& rules) {
+  stage_policy policy;
+  policy.retry = rules.retry;
+  policy.attempt_timeout = rules.attempt_timeout;
+  policy.queue_items_max = rules.batch_items_max;
+  return policy;
+}
+
+std::uint64_t weight_of(const item* one) { return one == nullptr ? 0 : one->weight; }
+
+std::uint64_t weight_of(const link_list& items) {
+  std::uint64_t weight = 0;
+  for (const link* node = items.front(); node != items.end(); node = node->next) {
+    weight += static_cast<const item::hook*>(node)->self->weight;
+  }
+  return weight;
+}
+
+}  // namespace
+
+stage_run::stage_run(int index_, chain_plan& plan, bool required)
+    : index(index_),
+      name(plan.sink_name),
+      end(std::make_unique<sink_end>(*plan.to, plan.sink_rules)),
+      policy(policy_of(plan.sink_rules)),
+      input(policy.queue_items_max, name) {
+  add_worker();
+  end->required = required;
+  set_rate(end->rate, plan.sink_rules.rate, name);
+}
+
 std::uint64_t stage_run::walk_retries() const {
-  return retrying.size() + due.size() + (requeued != nullptr ? 1 : 0);
+  return weight_of(retrying) + weight_of(due) + weight_of(requeued);
 }
 
 std::uint64_t stage_run::walk() const {
-  std::uint64_t count = input.size() + parked.size() + walk_retries();
+  std::uint64_t count = weight_of(parked) + walk_retries();
+  if (weighs) {
+    for (std::size_t i = 0; i < input.size(); ++i) count += input.peek(i)->weight;
+  } else {
+    count += input.size();
+  }
   for (const work_slot& slot : slots) {
-    count += (slot.current != nullptr ? 1 : 0) + slot.children.size();
+    count += weight_of(slot.current);
+    for (const item* child : slot.children) count += child->weight;
   }
   return count;
 }
@@ -71,18 +111,7 @@ std::uint64_t stage_run::walk() const {
 engine::implementation::implementation(pipeline_plan made, journal* account)
     : plan(std::move(made)), journal_(account), random_state_(plan.jitter_seed) {
   if (random_state_ == 0) random_state_ = std::random_device{}();
-  int index = 0;
-  for (stage_plan& stage : plan.stages) {
-    stages_.push_back(std::make_unique<stage_run>(index++, std::move(stage)));
-    set_guard(*stages_.back());
-  }
-  stage_plan sink_stage;
-  sink_stage.name = plan.sink_name;
-  sink_stage.policy.retry = plan.sink_rules.retry;
-  sink_stage.policy.attempt_timeout = plan.sink_rules.attempt_timeout;
-  sink_stage.policy.queue_items_max = plan.sink_rules.batch_items_max;
-  stages_.push_back(std::make_unique<stage_run>(index, std::move(sink_stage)));
-  detail::set_rate(sink_rate_, plan.sink_rules.rate, plan.sink_name);
+  lay_out();
   prepare_entries();
 }
 
@@ -209,11 +238,17 @@ void engine::implementation::spawn_work(task_group& group) {
   for (auto& stage : stages_) {
     stage_run* run = stage.get();
     keep(group.spawn_named(run->name + " retries", [this, run] { return requeue_due(*run); }));
-    if (!run->body) continue;
+    if (run->is_sink()) {
+      keep(group.spawn_named(run->name + " delivery", [this, run] { return deliver(*run); }));
+      continue;
+    }
+    if (run->collects) {
+      keep(group.spawn_named(run->name + " collector", [this, run] { return collect(*run); }));
+      continue;
+    }
     while (run->workers.size() < static_cast<std::size_t>(run->wanted)) run->add_worker();
     for (std::size_t id = 0; id < static_cast<std::size_t>(run->wanted); ++id) bring_in(*run, id);
   }
-  keep(group.spawn_named(stages_.back()->name + " delivery", [this] { return deliver(); }));
 }
 
 // A stage that does not close in time is destroyed with its engine, and its processes with it. One
@@ -238,23 +273,39 @@ task<> engine::implementation::close_stages() {
   }
 }
 
-// What fails to close does not keep the others open.
-task<> engine::implementation::close_one(task<> closing) {
+// What fails to close does not keep the others open. Where it was not required nobody minds.
+task<> engine::implementation::close_one(task<> closing, bool required) {
   try {
     co_await std::move(closing);
   } catch (const std::exception& failed) {
-    stop_now(1, failed.what());
+    if (required) {
+      stop_now(1, failed.what());
+    } else {
+      notice(failed.what());
+    }
   }
 }
 
 task<> engine::implementation::close_all() {
-  const bool sound = !journal_broken_ && !writing_ && stop_code_ != 1;
+  bool sound = !journal_broken_ && stop_code_ != 1;
+  for (const auto& stage : stages_) sound = sound && !(stage->is_sink() && stage->end->writing);
   co_await close_stages();
-  const std::vector<partition_mark> marks = marks_with({});
-  const bool told = plan.to->transactional() && sound && !marks.empty();
-  if (told) co_await close_one(plan.to->commit_marks(marks));
-  co_await close_one(plan.to->close());
-  co_await close_one(plan.from->close());
+  for (const auto& stage : stages_) {
+    if (stage->is_sink()) co_await close_sink(*stage, sound);
+  }
+  co_await close_one(plan.from->close(), true);
+}
+
+// A sink that is down and need not be there has its marks when it is there again.
+task<> engine::implementation::close_sink(stage_run& stage, bool sound) {
+  sink& to = *stage.end->to;
+  const bool required = stage.end->required;
+  const bool is_down = stage.end->outage_since.has_value() && !required;
+  if (to.transactional() && sound && !is_down) {
+    const std::vector<partition_mark> marks = marks_with(stage, {});
+    if (!marks.empty()) co_await close_one(to.commit_marks(marks), required);
+  }
+  co_await close_one(to.close(), required);
 }
 
 int engine::implementation::exit_code() const {
@@ -299,7 +350,7 @@ report engine::implementation::account() const {
   result.sources = sources_;
   for (const detail::link* node = live_.front(); node != live_.end(); node = node->next) {
     const item& work = *static_cast<const item::hook*>(node)->self;
-    if (work.is_child()) continue;
+    if (work.is_child() || work.joined != nullptr) continue;
     ++result.in_flight;
     ++result.sources[partition_source_[work.partition]].in_flight;
   }

@@ -1,25 +1,13 @@
-// What the parts of the engine share: items on their way, stages at work, the account so far.
-//
-// An item is at one place at a time: in the hands of the intake, in a stage's queue, in a worker's
-// slot, waiting for a retry, due for one, or in the sink's batch. Each place can be walked; that is
-// how what is in flight is counted.
+// The engine of one run: its state, and its parts, each in a file of its own.
 #pragma once
 #include "pipeline/outcome_board.hpp"
-#include "pipeline/stage_queue.hpp"
-#include "pipeline/worker_scaler.hpp"
+#include "pipeline/stage_run.hpp"
 
-#include <brigade/async/cancel.hpp>
-#include <brigade/async/detail/frame_pool.hpp>
-#include <brigade/async/detail/timer.hpp>
-#include <brigade/async/event.hpp>
-#include <brigade/async/group.hpp>
-#include <brigade/async/limiter.hpp>
-#include <brigade/async/loop.hpp>
-#include <brigade/async/mutex.hpp>
 #include <brigade/pipeline/engine.hpp>
 #include <brigade/pipeline/status.hpp>
 #include <brigade/pipeline/watermark.hpp>
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -29,236 +17,13 @@
 #include <unordered_map>
 #include <vector>
 
-namespace brigade::detail {
-
-struct order_key;
-struct stage_run;
-
-struct item final : pooled, private timer {
-  struct hook : link {
-    explicit hook(item& self_) : self(&self_) {}
-    item* self;
-  };
-  explicit item(payload value_) : value(std::move(value_)) {}
-
-  payload value;
-  payload origin;  ///< as it was at the source, once a stage has changed it
-  std::string key;
-  std::uint16_t key_prefix = 0;  ///< the pipeline's name and a colon; behind it is the id
-  std::uint32_t partition = 0;
-  std::string business_id;
-  std::uint64_t begin = 0;
-  std::uint64_t end = 0;
-  std::uint64_t slot = 0;  ///< in its partition's watermark
-  std::size_t bytes = 0;   ///< what it takes of the window
-  wall_time taken_at;
-  time_point taken;  ///< the loop's clock; for ages
-  time_point begun;  ///< the first attempt at this stage; its deadline counts from here; until
-                     ///< then, where times are measured, when it came here (0: when it was taken)
-  int stage = -1;
-  int attempts = 0;  ///< completed, at this stage
-  int tries = 0;     ///< begun, at this stage, whatever they were charged
-  int kills = 0;
-  double urgency = 0;          ///< in a queue by priority
-  order_key* order = nullptr;  ///< whom it stays behind; null: nobody
-  const replay_entry* replay = nullptr;
-  std::vector<attempt_record> failed_attempts;
-
-  item* parent = nullptr;
-  std::string part;  ///< its path, for a child
-  std::uint32_t children_open = 0;
-  outcome worst_child = outcome::filtered;
-  bool has_lane = false;  ///< of its stage: those of its key behind it are parked
-  retry_reason why_again = retry_reason::error;  ///< of its last failed attempt
-
-  hook live{*this};   ///< in the list of all unsettled items
-  hook place{*this};  ///< in its stage's list of retries, armed or due, or of those parked
-
-  [[nodiscard]] std::string_view id() const { return std::string_view(key).substr(key_prefix); }
-  [[nodiscard]] bool is_child() const { return parent != nullptr; }
-  /// Before its first attempt at this stage, and where times are measured.
-  [[nodiscard]] time_point came_here() const { return begun == time_point{} ? taken : begun; }
-
-  /// Its stage puts it among the due ones when the time has come.
-  void arm_retry(stage_run& where, time_point due);
-  void disarm_retry();
-  [[nodiscard]] bool retry_armed() const { return armed(); }
-  [[nodiscard]] time_point retry_due() const { return due_; }
-
- private:
-  void fire() noexcept override;
-  stage_run* retry_at_ = nullptr;
-  time_point due_;
-};
-
-/// One worker's hands; a worker with several items in work has as many.
-struct work_slot {
-  static constexpr time_point never = time_point::max();
-
-  item* current = nullptr;
-  std::optional<task_handle<>> worker;  ///< whose hands they are
-  std::vector<item*> children;          ///< of a split, not yet passed on
-  time_point since = never;             ///< the attempt under way began
-  bool probing = false;                 ///< the one a paused stage has let through
-  bool heed = false;                    ///< after this item: it leaves, or was hung
-  bool leaves = false;
-  bool hung = false;  ///< it has been told of, and maybe another works in its place
-};
-
-enum class presence : std::uint8_t {
-  away,     ///< nobody: never was, or has gone
-  here,     ///< at work, or hung
-  leaving,  ///< goes when it has nothing in hand
-};
-
-/// What a stage with a rate or an error budget asks before it starts an item.
-struct stage_guard {
-  mutex turn{"a stage's turn"};  ///< who has it is the next to start an item
-  std::optional<limiter> rate{};
-  std::deque<std::uint64_t> failures{};  ///< of the budget: which results they were
-  std::uint64_t forgiven = 0;            ///< results up to this one count no more
-  bool paused = false;
-  time_point paused_since{};
-  std::string paused_by{};
-  time_point next_probe{};
-  event goes_on{"the stage goes on"};
-};
-
-/// Items of one key, or of the whole source, that stay in order. In each stage one of them is in
-/// work, in the queue or waiting for a retry; those behind it are parked.
-struct order_key {
-  struct lane {
-    bool taken = false;
-    ring<item*> parked;
-    std::optional<outcome> cut{};  ///< what becomes of those that come from now on
-    std::string why{};
-    const held_key* letter = nullptr;  ///< of a run before, that cut it: for those behind it only
-  };
-  order_key(std::string name_, std::size_t stages) : name(std::move(name_)), lanes(stages) {}
-  std::string name;
-  std::vector<lane> lanes;
-  std::size_t items = 0;  ///< unsettled, of this run
-  bool cut = false;       ///< in some lane: it is not forgotten before the run ends
-};
-
-/// What is measured of a stage for a status board.
-struct stage_meter {
-  time_histogram work;
-  time_histogram queue_wait;
-  std::chrono::nanoseconds blocked{};
-
-  /// Whether the next attempt is measured: a look at the clock costs 34 ns, and so the first few of
-  /// each millisecond are, and of the others one in 64.
-  [[nodiscard]] bool is_due(time_point now) {
-    if (now >= tick_ + std::chrono::milliseconds(1)) {
-      tick_ = now;
-      left_ = 8;
-    }
-    return left_ > 0 ? left_-- > 0 : ++skipped_ % 64 == 0;
-  }
-
- private:
-  time_point tick_{};
-  int left_ = 0;
-  unsigned skipped_ = 0;
-};
-
-struct stage_run {
-  stage_run(int index_, stage_plan plan);
-
-  int index;
-  std::string name;
-  std::unique_ptr<stage_body> body;  ///< none: the sink
-  stage_policy policy;
-  bool immediate = false;
-  int per_worker = 1;
-  stage_queue input;
-  std::function<double(const payload&)> priority;
-  bool selective = false;               ///< an item does not just go into its queue
-  bool has_lanes = false;               ///< it has one item of a key at a time
-  std::unique_ptr<stage_guard> guard;   ///< null: a worker takes whatever comes
-  std::deque<work_slot> slots;          ///< `per_worker` of each worker; they stay where they are
-  std::vector<worker_report> workers;   ///< all that ever were; a number is given again
-  std::vector<presence> staff;          ///< of each of them
-  int wanted = 1;                       ///< workers, not counting those that are hung and replaced
-  std::optional<worker_scaler> scaler;  ///< with a range
-  time_point hung_look{};               ///< when there may be one that is hung, at the earliest
-  link_list retrying;                   ///< timers armed
-  link_list due;                        ///< waiting for room in the queue
-  link_list parked;                     ///< behind others of their key
-  item* requeued = nullptr;
-  event due_arrived{"retry due"};
-  bool upstream_done = false;
-  std::uint64_t inside = 0;  ///< decides when the queue closes; the account walks instead
-
-  std::uint64_t in = 0;
-  std::uint64_t born = 0;
-  std::uint64_t passed = 0;
-  std::array<std::uint64_t, outcome_count> settled{};
-  std::uint64_t retries = 0;
-  std::array<std::uint64_t, retry_reason_count> retries_by_reason{};
-  std::unique_ptr<stage_meter> meter;  ///< null: nobody wants to know
-
-  [[gnu::cold, gnu::noinline]] void count_retry(const item& work) {
-    ++retries;
-    ++retries_by_reason[static_cast<std::size_t>(work.why_again)];
-  }
-  [[nodiscard]] std::size_t number() const { return static_cast<std::size_t>(index); }
-  [[nodiscard]] std::uint64_t walk() const;
-  [[nodiscard]] std::uint64_t walk_retries() const;
-  /// Items that this stage's work has come to an end for, well or not.
-  [[nodiscard]] std::uint64_t results() const;
-  void add_worker();
-  /// `most` above `least`: between the two.
-  void set_workers(int least, int most);
-};
-
-enum class run_phase : std::uint8_t {
-  running,   ///< items come in
-  draining,  ///< intake has ended by a stop; the rest is finished until the deadline
-  stopping,  ///< the work is cancelled; the rest is returned
-  closing,   ///< nothing works any more; outcomes become durable
-};
-
-/// Lets others cancel a scope while it is open, also when its frame is destroyed.
-class lent_scope {
- public:
-  lent_scope(cancel_scope*& place, cancel_scope& scope) : place_(place) { place_ = &scope; }
-  ~lent_scope() { place_ = nullptr; }
-  lent_scope(const lent_scope&) = delete;
-  lent_scope& operator=(const lent_scope&) = delete;
-
- private:
-  cancel_scope*& place_;
-};
-
-/// Nothing when there is no limit.
-void set_rate(std::optional<limiter>& rate, const rate_limit& how, const std::string& of);
-
-/// What the journal has and has not yet called durable.
-struct journaled {
-  std::uint64_t number = 0;
-  struct entry {
-    std::uint32_t partition;
-    std::uint64_t slot;
-    std::size_t bytes;
-    outcome result;
-    bool child;
-    std::string part;
-    bool in_sink = false;                  ///< its own row is; of a parent only its children's are
-    std::unique_ptr<item_outcome> told{};  ///< for who reads the outcomes
-  };
-  std::vector<entry> entries;
-};
-
-}  // namespace brigade::detail
-
 namespace brigade {
 
 class engine::implementation {
  public:
   using item = detail::item;
   using stage_run = detail::stage_run;
+  using fork_run = detail::fork_run;
 
   implementation(pipeline_plan made, journal* account);
   ~implementation();
@@ -275,6 +40,14 @@ class engine::implementation {
   pipeline_plan plan;
 
  private:
+  // layout.cpp: the plan's stages, and who sends items to whom
+  using open_ends = std::vector<stage_run**>;
+  void lay_out();
+  void lay_out_chain(chain_plan& chain, bool required, open_ends& ends);
+  void lay_out_fork(stage_run& stage, fork_plan& plan, bool required, open_ends& ends);
+  stage_run& lay_down(std::unique_ptr<stage_run> made, open_ends& ends);
+  void connect();
+
   // engine.cpp: the course of a run
   void listen_to_journal();
   void leave_nothing_behind();
@@ -284,7 +57,8 @@ class engine::implementation {
   void spawn_work(task_group& group);
   task<> close_stages();
   task<> close_all();
-  task<> close_one(task<> closing);
+  task<> close_one(task<> closing, bool required);
+  task<> close_sink(stage_run& stage, bool sound);
   [[nodiscard]] int exit_code() const;
   [[nodiscard]] double seconds_since_start() const;
   task<> report_progress();
@@ -308,8 +82,6 @@ class engine::implementation {
   attempt_result attempt_now(stage_run& stage, item& work, int worker_id);
   task<attempt_result> bounded_attempt(stage_run& stage, item& work, const attempt_info& info);
   void accept(item& work, payload value);
-  void pass(stage_run& from, item& work);
-  task<> pass_children(stage_run& stage, detail::work_slot& own, std::vector<payload> values);
   void attempt_failed(stage_run& stage, item& work, int worker_id, const failure& why);
   void retry_or_bury(stage_run& stage, item& work, const failure& why);
   void bury(stage_run& stage, item& work, const std::string& error);
@@ -317,6 +89,19 @@ class engine::implementation {
   void upstream_ended(stage_run& stage);
   void close_if_drained(stage_run& stage);
 
+  // passing.cpp: on to the next stage, alone or as children
+  [[nodiscard]] static stage_run* way_of(stage_run& stage, const attempt_result& result) {
+    if (result.what() == attempt_result::kind::routed) [[unlikely]] {
+      return stage.fork->branches[result.branch()].to;
+    }
+    return stage.next;
+  }
+  void pass(stage_run& from, stage_run& to, item& work);
+  task<> pass_children(stage_run& stage, detail::work_slot& own, std::vector<payload> values);
+  void make_children(stage_run& stage, detail::work_slot& own, std::vector<payload> values);
+  [[nodiscard]] item* make_child(stage_run& stage, item& parent, std::size_t n, payload value);
+  static void share_weight(stage_run& stage, const item& parent, std::vector<item*>& children);
+  [[nodiscard]] bool has_room_to_spare(stage_run& to, const item& work) const;
   // staffing.cpp: who works at a stage
   task<> keep_staffed();
   task<> look_at_workers();
@@ -334,7 +119,7 @@ class engine::implementation {
 
   // stage_entry.cpp: into a stage that has rules of its own for who comes in when
   void prepare_entries();
-  [[nodiscard]] bool sink_keeps_order() const;
+  [[nodiscard]] bool sink_keeps_order(const stage_run& stage) const;
   [[nodiscard]] detail::order_key& key_named(const std::string& name);
   void learn_order(item& work);
   void forget_order(item& work);
@@ -343,8 +128,8 @@ class engine::implementation {
   void move_on(stage_run* from, stage_run& to, item& work);
   static void arrive(stage_run& to, item& work) {
     work.stage = to.index;
-    ++to.in;
-    ++to.inside;
+    to.in += work.weight;
+    to.inside += work.weight;
   }
   [[nodiscard]] bool has_room(stage_run& to, item& work);
   void drop(stage_run& at, item& work);
@@ -365,31 +150,43 @@ class engine::implementation {
   void budget_is_spent(stage_run& stage, const std::string& spent, const std::string& why);
   void reopen(stage_run& stage);
 
-  // delivery.cpp: batches into the sink
-  task<> deliver();
-  [[nodiscard]] bool company_may_come() const;
-  task<> gather_batch(std::vector<item*>& batch);
-  task<bool> wait_for_company(std::vector<item*>& batch, std::chrono::nanoseconds within);
-  void wait_for_no_company();
-  task<> write_batch(std::vector<item*>& batch);
-  task<std::optional<write_result>> write_once(const std::vector<item*>& batch);
-  task<> wait_out_outage(const std::string& error);
-  void sort_out(std::vector<item*>& batch, write_result result);
-  void sort_out_in_order(std::vector<item*>& batch, const write_result& result);
-  void add_to_batch(std::vector<item*>& batch, item& work);
-  [[nodiscard]] std::vector<partition_mark> marks_with(const std::vector<item*>& batch) const;
+  // company.cpp: whether to wait for more items, and the stages that collect them
+  [[nodiscard]] bool company_may_come(const stage_run& stage) const;
+  task<item*> wait_for_company(stage_run& stage, detail::time_point until);
+  static void wait_for_no_company(stage_run& stage);
+  task<> collect(stage_run& stage);
+  task<> gather_members(stage_run& stage, std::vector<item*>& members);
+  void let_in(stage_run& stage, std::vector<item*>& members, item& work);
+  [[nodiscard]] item& join(stage_run& stage, std::vector<item*>& members);
+
+  // delivery.cpp: batches into a sink
+  task<> deliver(stage_run& stage);
+  task<> gather_batch(stage_run& stage, std::vector<item*>& batch);
+  task<> write_batch(stage_run& stage, std::vector<item*>& batch);
+  task<std::optional<write_result>> write_once(stage_run& stage, std::vector<item*>& batch);
+  task<> wait_out_outage(stage_run& stage, std::vector<item*>& batch, const std::string& error);
+  void drop_batch(stage_run& stage, std::vector<item*>& batch, const std::string& error);
+  void sort_out(stage_run& stage, std::vector<item*>& batch, write_result result);
+  void sort_out_in_order(stage_run& stage, std::vector<item*>& batch, const write_result& result);
+  void add_to_batch(stage_run& stage, std::vector<item*>& batch, item& work);
+  [[nodiscard]] std::vector<partition_mark> marks_with(const stage_run& stage,
+                                                       const std::vector<item*>& batch) const;
 
   // settlement.cpp: one outcome an item, recorded, then acknowledged
   void settle(item& work, outcome result, std::string_view stage, std::string error,
               std::unique_ptr<letter> dead = nullptr);
   void settle_parent(item& parent);
+  void put_down(item& work, outcome result, std::string_view stage, std::string error,
+                std::unique_ptr<letter> dead, int in_sink);
+  void part_with(item& work, outcome result, int in_sink);
+  void settle_members(detail::joined_items& joined, outcome result, int in_sink);
   void count_outcome(const item& work, outcome result);
   void write_down(item& work, outcome result, std::string_view stage, std::string error,
                   std::unique_ptr<letter> dead);
   void count_at_stage(item& work, outcome result);
   [[nodiscard]] bool tells(const item& work) const;
   void release(item& work);
-  void flush(std::string sink_token);
+  void flush(sink_token token);
   task<> keep_books();
   void durable_up_to(std::uint64_t number);
   void acknowledge(std::uint32_t partition);
@@ -405,12 +202,13 @@ class engine::implementation {
   task<> keep_board();
   void look_for_progress();
   static void measure_batch(const stage_run& stage, const std::vector<item*>& batch);
-  void measure_delivered(const std::vector<item*>& batch, const write_result& result);
+  void measure_delivered(const stage_run& stage, const std::vector<item*>& batch,
+                         const write_result& result);
   [[nodiscard]] bool is_pending() const;
   [[nodiscard]] status_phase phase_now() const;
   [[nodiscard]] stage_status status_of(const stage_run& stage) const;
   void add_workers(const stage_run& stage, stage_status& line) const;
-  void add_write(stage_status& line) const;
+  void add_write(const stage_run& stage, stage_status& line) const;
   [[nodiscard]] std::string why_closed() const;
   [[nodiscard]] std::vector<connection_status> connections() const;
   [[nodiscard]] std::vector<pause_status> pauses() const;
@@ -430,7 +228,8 @@ class engine::implementation {
   journal* journal_;
   loop* loop_ = nullptr;
   detail::run_phase phase_ = detail::run_phase::running;
-  std::vector<std::unique_ptr<stage_run>> stages_;  ///< the sink is the last
+  std::vector<std::unique_ptr<stage_run>> stages_;  ///< in the order of the plan
+  std::uint64_t optional_open_max_ = 0;             ///< of a branch that is not required
   detail::link_list live_;
   std::unordered_map<std::string, std::unique_ptr<detail::order_key>> order_keys_;
   std::unique_ptr<detail::order_key> source_order_;  ///< of all items, with `order: source`
@@ -446,6 +245,7 @@ class engine::implementation {
   event window_moved_{"room in the window"};
 
   std::vector<settlement> outbox_;
+  std::vector<sink_token> tokens_;  ///< to be recorded with it
   std::vector<detail::journaled::entry> outbox_entries_;
   std::deque<detail::journaled> in_journal_;
   event outbox_filled_{"something to record"};
@@ -462,9 +262,7 @@ class engine::implementation {
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
-  std::optional<detail::time_point> outage_since_;
-  std::string outage_;        ///< what the sink said
-  std::string journal_full_;  ///< what is; empty: it has room
+  std::string journal_full_;                         ///< what is; empty: it has room
   detail::time_point journal_full_since_;
   bool source_ended_ = false;
   int stop_code_ = 0;
@@ -475,12 +273,6 @@ class engine::implementation {
   task_group* work_group_ = nullptr;
   cancel_scope* open_scope_ = nullptr;
   cancel_scope* intake_scope_ = nullptr;
-  cancel_scope* company_scope_ = nullptr;  ///< a batch that waits for more items
-  std::optional<limiter> sink_rate_;
-  std::vector<item*>* held_back_ = nullptr;  ///< where what failed in the sink stays in line
-  std::optional<detail::time_point> sink_pauses_until_;
-  bool writing_ = false;  ///< stays true when a write was destroyed: it may still succeed
-  detail::time_point write_begun_;
   std::array<std::uint64_t, outcome_count> settled_at_source_{};
   std::unique_ptr<time_histogram> end_to_end_;  ///< null: nobody wants to know
   std::uint64_t progress_seen_ = 0;

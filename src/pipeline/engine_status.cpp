@@ -80,10 +80,11 @@ void engine::implementation::measure_batch(const stage_run& stage,
   }
 }
 
-void engine::implementation::measure_delivered(const std::vector<item*>& batch,
+void engine::implementation::measure_delivered(const stage_run& stage,
+                                               const std::vector<item*>& batch,
                                                const write_result& result) {
   loop_->refresh_now();
-  stages_.back()->meter->work.add(loop_->now() - write_begun_);
+  stage.meter->work.add(loop_->now() - stage.end->write_begun);
   const std::size_t step = std::max<std::size_t>(batch.size() / measured_of_batch, 1);
   for (std::size_t i = 0; i < std::min(batch.size(), result.failures.size()); i += step) {
     if (!result.failures[i]) end_to_end_->add(loop_->now() - batch[i]->taken);
@@ -146,7 +147,7 @@ run_status engine::implementation::status() {
 stage_status engine::implementation::status_of(const stage_run& stage) const {
   stage_status line;
   line.name = stage.name;
-  line.is_sink = stage.body == nullptr;
+  line.is_sink = stage.is_sink();
   line.in = stage.in;
   line.born = stage.born;
   line.passed = stage.passed;
@@ -166,14 +167,15 @@ stage_status engine::implementation::status_of(const stage_run& stage) const {
       std::max(static_cast<std::size_t>(stage.wanted) * static_cast<std::size_t>(stage.per_worker),
                static_cast<std::size_t>(std::ranges::count_if(stage.slots, is_here)));
   const auto waits = [](const auto& rate) { return rate && rate->statistics().line.waiting != 0; };
-  line.waits_for_rate = line.is_sink ? waits(sink_rate_) : stage.guard && waits(stage.guard->rate);
+  line.waits_for_rate =
+      line.is_sink ? waits(stage.end->rate) : stage.guard && waits(stage.guard->rate);
   if (stage.meter) {
     line.push_blocked_seconds = std::chrono::duration<double>(stage.meter->blocked).count();
     line.work = stage.meter->work;
     line.queue_wait = stage.meter->queue_wait;
   }
   if (line.is_sink) {
-    add_write(line);
+    add_write(stage, line);
   } else {
     add_workers(stage, line);
   }
@@ -213,14 +215,14 @@ void engine::implementation::add_workers(const stage_run& stage, stage_status& l
   }
 }
 
-void engine::implementation::add_write(stage_status& line) const {
-  const std::vector<item*>& batch = stages_.back()->slots.front().children;
-  if (!writing_ || batch.empty()) return;
+void engine::implementation::add_write(const stage_run& stage, stage_status& line) const {
+  const std::vector<item*>& batch = stage.slots.front().children;
+  if (!stage.end->writing || batch.empty()) return;
   worker_status write;
   write.item = batch.front()->id();
   write.items = batch.size();
   write.attempt = std::max(batch.front()->tries, 1);
-  write.seconds = seconds_since(write_begun_);
+  write.seconds = seconds_since(stage.end->write_begun);
   line.busy_workers = 1;
   line.busy.push_back(std::move(write));
 }
@@ -246,12 +248,16 @@ std::vector<connection_status> engine::implementation::connections() const {
     from.state = "reading";
   }
   result.push_back(std::move(from));
-  connection_status to;
-  to.name = plan.sink_name;
-  to.is_sink = true;
-  to.state = outage_since_ ? "down" : "up";
-  if (outage_since_) to.text = outage_;
-  result.push_back(std::move(to));
+  for (const auto& stage : stages_) {
+    if (!stage->is_sink()) continue;
+    const detail::sink_end& end = *stage->end;
+    connection_status to;
+    to.name = stage->name;
+    to.is_sink = true;
+    to.state = end.outage_since ? "down" : "up";
+    if (end.outage_since) to.text = end.outage;
+    result.push_back(std::move(to));
+  }
   return result;
 }
 
@@ -266,9 +272,11 @@ std::vector<pause_status> engine::implementation::pauses() const {
     pause.seconds = seconds;
     result.push_back(std::move(pause));
   };
-  if (outage_since_) {
-    add("sink_down", plan.sink_name, "sink '" + plan.sink_name + "' is down: " + outage_,
-        seconds_since(*outage_since_));
+  for (const auto& stage : stages_) {
+    if (!stage->is_sink() || !stage->end->outage_since) continue;
+    add("sink_down", stage->name, "sink '" + stage->name + "' is down: " + stage->end->outage,
+        seconds_since(*stage->end->outage_since));
+    result.back().stops_intake = stage->end->required;
   }
   if (!journal_full_.empty()) {
     const bool letters = journal_full_.find("dead letters") != std::string::npos;
@@ -295,8 +303,12 @@ std::string engine::implementation::why_nothing_moves(const run_status& now) con
   for (const stage_status& stage : now.stages) {
     if (stage.waits_for_rate) return "the rate of '" + stage.name + "'";
   }
-  if (company_scope_ != nullptr) return "the batch of sink '" + plan.sink_name + "' is not full";
-  if (sink_pauses_until_) return "sink '" + plan.sink_name + "' waits for the retry of an item";
+  for (const auto& stage : stages_) {
+    const std::string what = (stage->is_sink() ? "sink '" : "stage '") + stage->name + "'";
+    if (stage->company != nullptr) return "the batch of " + what + " is not full";
+    const bool pauses = stage->is_sink() && stage->end->pauses_until;
+    if (pauses) return what + " waits for the retry of an item";
+  }
   std::uint64_t waiting = 0;
   std::uint64_t inside = 0;
   for (const stage_status& stage : now.stages) {

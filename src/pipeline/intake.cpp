@@ -26,7 +26,9 @@ task<> engine::implementation::intake() {
       while (more && phase_ == run_phase::running) more = co_await take_some();
       source_ended_ = !more;
     } catch (const cancelled&) {
-      if (!scope.caused_cancellation()) throw;
+      // One that the source threw by itself must not take the intake along.
+      if (!scope.caused_cancellation() && loop_->running()->interrupted()) throw;
+      if (!scope.caused_cancellation()) failed = std::current_exception();
     } catch (const std::exception&) {
       failed = std::current_exception();
     }
@@ -159,7 +161,7 @@ item* engine::implementation::receive(source_item taken) {
   const auto& before = finished_before_[taken.partition];
   if (before && before->finished(taken.begin)) {
     // The sink had it before the ledger could say so: the account is completed, no work is done.
-    settle(*made, outcome::delivered, plan.sink_name, {});
+    settle(*made, outcome::delivered, stages_.back()->name, {});
     return nullptr;
   }
   if (taken.undecodable) {

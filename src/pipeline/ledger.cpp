@@ -46,13 +46,13 @@ class ledger::writer {
   }
 
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
-                       std::string sink_token) {
+                       std::vector<sink_token> tokens) {
     const std::lock_guard lock(mutex_);
     names_.insert(names_.end(),
                   partitions.begin() +
                       static_cast<std::ptrdiff_t>(std::min(names_.size(), partitions.size())),
                   partitions.end());
-    queue_.push_back({++last_, std::move(batch), std::move(sink_token)});
+    queue_.push_back({++last_, std::move(batch), std::move(tokens)});
     changed_.notify_all();
     return last_;
   }
@@ -208,15 +208,16 @@ void ledger::reconcile(std::span<const partition_mark> sink_marks) {
   writer_->idle_store().reconcile(sink_marks);
 }
 
-void ledger::keep(std::string_view source_state, std::string_view first_token) {
-  writer_->idle_store().keep(source_state, first_token);
+void ledger::keep(std::string_view source_state, std::span<const sink_token> first_tokens) {
+  writer_->idle_store().keep(source_state, first_tokens);
 }
 
 std::uint64_t ledger::begin_run() { return writer_->begin_run(*this); }
 
 std::uint64_t ledger::record(std::vector<settlement> batch,
-                             const std::vector<std::string>& partitions, std::string sink_token) {
-  return writer_->record(std::move(batch), partitions, std::move(sink_token));
+                             const std::vector<std::string>& partitions,
+                             std::vector<sink_token> tokens) {
+  return writer_->record(std::move(batch), partitions, std::move(tokens));
 }
 
 void ledger::hurry() { writer_->hurry(); }

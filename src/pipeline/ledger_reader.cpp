@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -322,20 +323,29 @@ position_state ledger_reader::state::state_of(const place& at) {
 
 std::vector<letter_row> ledger_reader::dead_letters(const letter_filter& filter) const {
   return state_->reading([&] {
-    const std::set<std::string_view> wanted(filter.ids.begin(), filter.ids.end());
+    constexpr std::string_view wanted =
+        "WHERE (?1 OR status = 'new') AND (?2 = '' OR stage = ?2) AND instr(error, ?3) > 0 ";
     std::vector<letter_row> result;
-    statement row = state_->rows.prepare(
-        std::string(letter_columns) +
-        "WHERE (?1 OR status = 'new') AND (?2 = '' OR stage = ?2) AND instr(error, ?3) > 0 "
-        "ORDER BY letter");
-    row.bind_all(filter.include_settled, filter.stage, filter.error);
-    while (row.step()) {
-      letter_row each = read_letter(row);
-      const bool named = wanted.contains(each.id) ||
-                         (!each.business_id.empty() && wanted.contains(each.business_id));
-      if (!wanted.empty() && !named) continue;
-      result.push_back(std::move(each));
+    if (filter.ids.empty()) {
+      statement row =
+          state_->rows.prepare(fmt::format("{}{}ORDER BY letter", letter_columns, wanted));
+      row.bind_all(filter.include_settled, filter.stage, filter.error);
+      while (row.step()) result.push_back(read_letter(row));
+      return result;
     }
+    std::map<std::uint64_t, letter_row> named;
+    // One by one, each by an index: there may be a hundred thousand letters. A letter without a
+    // business id is no match for the empty one.
+    statement row = state_->rows.prepare(
+        fmt::format("{}{}AND (id = ?4 OR business_id = ?4)", letter_columns, wanted));
+    for (const std::string& id : filter.ids) {
+      row.bind_all(filter.include_settled, filter.stage, filter.error, id);
+      while (row.step()) {
+        letter_row each = read_letter(row);
+        named.emplace(each.number, std::move(each));
+      }
+    }
+    for (auto& [number, each] : named) result.push_back(std::move(each));
     return result;
   });
 }

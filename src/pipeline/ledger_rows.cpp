@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 
 namespace brigade::ledger_detail {
 namespace {
@@ -78,16 +79,16 @@ std::optional<std::int64_t> ledger_store::stage_number(const std::string& name) 
 
 std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batches) {
   std::vector<repeated_id> repeated;
-  std::string_view token;
+  std::map<std::string_view, std::string_view> tokens;
   tally_ = {};
   letter_lines_.clear();
   transaction writing(database_);
   for (const queued_batch& batch : batches) {
     for (const settlement& item : batch.items) write_settlement(item, repeated);
-    if (!batch.sink_token.empty()) token = batch.sink_token;
+    for (const sink_token& each : batch.tokens) tokens[each.sink] = each.token;
   }
   write_changes();
-  if (!token.empty()) set_meta(database_, "sink_token", token);
+  for (const auto& [sink, token] : tokens) put_token(sink, token);
   statements_.tally.run(run_, tally_.items[0], tally_.items[1], tally_.items[2], tally_.items[3],
                         tally_.items[4], tally_.retries,
                         detail::iso_utc(std::chrono::system_clock::now()));

@@ -58,6 +58,8 @@ CREATE TABLE dead_letters (
   replayable INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL, part TEXT NOT NULL,
   at TEXT NOT NULL, replay_of TEXT, payload, source_payload);
 CREATE INDEX dead_letters_by_id ON dead_letters (id);
+CREATE INDEX dead_letters_by_business_id ON dead_letters (business_id)
+  WHERE business_id IS NOT NULL;
 
 CREATE TABLE marks (
   pipeline TEXT NOT NULL, source TEXT NOT NULL, epoch INTEGER NOT NULL,

@@ -28,6 +28,9 @@ std::string_view to_string(ledger_mode mode) {
   BRIGADE_ASSERT(false, "a ledger mode that does not exist");
 }
 
+constexpr std::string_view token_of_old = "sink_token";
+constexpr std::string_view token_front = "sink_token:";
+
 const std::filesystem::path& prepared(const std::filesystem::path& file) {
   prepare_folder(file);
   return file;
@@ -143,7 +146,7 @@ void ledger_store::begin_epoch(std::uint64_t epoch) {
       .run(epoch, epoch_, replay_partition);
   epoch_ = epoch;
   set_meta(database_, "epoch", std::to_string(epoch));
-  set_meta(database_, "sink_token", "");
+  database_.execute("DELETE FROM meta WHERE key = 'sink_token' OR key GLOB 'sink_token:*'");
 }
 
 void ledger_store::close_killed_runs() {
@@ -188,7 +191,7 @@ void ledger_store::load_marks() {
 resume_point ledger_store::resume() {
   resume_point point;
   point.epoch = epoch_;
-  point.sink_token = meta(database_, "sink_token");
+  point.sink_tokens = sink_tokens();
   point.source_state = meta(database_, "source_state");
   statement delivered =
       database_.prepare("SELECT 1 FROM runs WHERE epoch = ? AND delivered > 0 LIMIT 1");
@@ -206,12 +209,34 @@ resume_point ledger_store::resume() {
   return point;
 }
 
-void ledger_store::keep(std::string_view source_state, std::string_view first_token) {
+/// One without a name is of a ledger from before pipelines had several sinks.
+std::vector<sink_token> ledger_store::sink_tokens() {
+  std::vector<sink_token> found;
+  const std::string unnamed = meta(database_, token_of_old);
+  if (!unnamed.empty()) found.push_back({"", unnamed});
+  statement rows = database_.prepare(
+      "SELECT substr(key, length(?1) + 1), value FROM meta "
+      "WHERE substr(key, 1, length(?1)) = ?1 AND value <> '' ORDER BY 1");
+  rows.bind_all(token_front);
+  while (rows.step()) found.push_back({rows.text(0), rows.text(1)});
+  return found;
+}
+
+void ledger_store::put_token(std::string_view sink, std::string_view token) {
+  set_meta(database_, fmt::format("{}{}", token_front, sink), token);
+}
+
+/// What the sinks have now is what they were opened with; so a ledger of old gives its token a
+/// name.
+
+void ledger_store::keep(std::string_view source_state, std::span<const sink_token> first_tokens) {
   try {
     set_meta(database_, "source_state", source_state);
-    if (!first_token.empty() && meta(database_, "sink_token").empty()) {
-      set_meta(database_, "sink_token", first_token);
+    for (const sink_token& first : first_tokens) {
+      const bool is_new = meta(database_, fmt::format("{}{}", token_front, first.sink)).empty();
+      if (is_new && !first.token.empty()) put_token(first.sink, first.token);
     }
+    if (!meta(database_, token_of_old).empty()) set_meta(database_, token_of_old, "");
   } catch (const database_error& error) {
     throw explained(options_.path, error);
   }

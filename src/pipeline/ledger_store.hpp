@@ -29,7 +29,7 @@ namespace brigade::ledger_detail {
 struct queued_batch {
   std::uint64_t number = 0;
   std::vector<settlement> items;
-  std::string sink_token;
+  std::vector<sink_token> tokens;
 };
 
 class ledger_store {
@@ -38,7 +38,7 @@ class ledger_store {
 
   [[nodiscard]] resume_point resume();
   void reconcile(std::span<const partition_mark> sink_marks);
-  void keep(std::string_view source_state, std::string_view first_token);
+  void keep(std::string_view source_state, std::span<const sink_token> first_tokens);
   std::uint64_t begin_run();
   /// The source's partitions from index 0 on; grows only.
   void name_partitions(std::span<const std::string> names);
@@ -105,6 +105,8 @@ class ledger_store {
   void commit_with_letters(transaction& writing);
   void write_changes();
   void forget_changes();
+  [[nodiscard]] std::vector<sink_token> sink_tokens();
+  void put_token(std::string_view sink, std::string_view token);
   [[nodiscard]] bool keeps_row(const settlement& item) const;
 
   ledger_options options_;

@@ -10,10 +10,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 
 namespace brigade::ledger_detail {
 namespace {
+
+constexpr std::string_view letter_begin = R"({"id": )";
 
 class descriptor {
  public:
@@ -41,7 +44,7 @@ class descriptor {
 
 // Without a wait: a pipe that nobody reads would keep it.
 int open_to_append(const std::filesystem::path& path) {
-  constexpr int how = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  constexpr int how = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   const int fd = ::open(path.c_str(), how, 0600);
   if (fd < 0 && errno == ENXIO) refuse_to_write_to(path);
   if (fd < 0) fail(path, "open", errno);
@@ -54,6 +57,45 @@ std::uint64_t length_of(const descriptor& file, const std::filesystem::path& pat
   if (::fstat(file.get(), &found) != 0) fail(path, "look at", errno);
   if (!S_ISREG(found.st_mode)) refuse_to_write_to(path);
   return static_cast<std::uint64_t>(found.st_size);
+}
+
+// What stands behind the last newline.
+std::string unfinished_line(const descriptor& file, std::uint64_t length,
+                            const std::filesystem::path& path) {
+  constexpr std::uint64_t step = 65536;
+  std::string tail;
+  std::string chunk;
+  while (length > 0) {
+    const std::uint64_t begin = length > step ? length - step : 0;
+    chunk.resize(length - begin);
+    const ssize_t got = ::pread(file.get(), chunk.data(), chunk.size(), static_cast<off_t>(begin));
+    if (got < 0 || static_cast<std::size_t>(got) != chunk.size()) fail(path, "read", errno);
+    const std::size_t newline = chunk.rfind('\n');
+    if (newline != std::string::npos) return chunk.substr(newline + 1) + tail;
+    tail.insert(0, chunk);
+    length = begin;
+  }
+  return tail;
+}
+
+bool is_json(const std::string& text) {
+  boost::json::error_code bad;
+  boost::json::parse(text, bad);
+  return !bad;
+}
+
+// A crash may have left half a line, which the next would run into. The ledger does not have its
+// letter yet, so it is written again; anything else that lacks its newline is not ours to take
+// away.
+void end_last_line(const descriptor& file, const std::filesystem::path& path) {
+  const std::uint64_t length = length_of(file, path);
+  const std::string tail = unfinished_line(file, length, path);
+  if (tail.empty()) return;
+  const bool is_half_a_letter = tail.starts_with(letter_begin.substr(0, tail.size()));
+  const bool done = is_half_a_letter && !is_json(tail)
+                        ? ::ftruncate(file.get(), static_cast<off_t>(length - tail.size())) == 0
+                        : ::write(file.get(), "\n", 1) == 1;
+  if (!done) fail(path, "write", errno);
 }
 
 // The name of a new file is durable only with its folder.
@@ -76,7 +118,7 @@ std::string as_value(std::string text) {
 }  // namespace
 
 std::string letter_line(const settlement& item, std::int64_t run) {
-  std::string line = fmt::format(R"({{"id": {})", detail::as_json(item.id));
+  std::string line = fmt::format("{}{}", letter_begin, detail::as_json(item.id));
   if (!item.business_id.empty()) {
     line += fmt::format(R"(, "business_id": {})", detail::as_json(item.business_id));
   }
@@ -93,6 +135,7 @@ std::string letter_line(const settlement& item, std::int64_t run) {
 letter_file::letter_file(std::filesystem::path path, std::uint64_t bytes_max)
     : path_(std::move(path)), bytes_max_(bytes_max) {
   const descriptor file(open_to_append(path_));
+  end_last_line(file, path_);
   length_before_ = length_of(file, path_);
   sync_folder_of(path_);
 }

@@ -26,7 +26,8 @@ class no_room : public std::runtime_error {
 
 class letter_file {
  public:
-  /// Makes the file when it is absent. `bytes_max` 0: any size.
+  /// Makes the file when it is absent, and takes half a letter at its end away. `bytes_max` 0: any
+  /// size.
   letter_file(std::filesystem::path path, std::uint64_t bytes_max);
 
   void append(const std::string& lines);

@@ -1,5 +1,6 @@
 #include <brigade/async/assert.hpp>
 #include <brigade/async/event.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/wait.hpp>
 #include <brigade/pipeline/memory_source.hpp>
 
@@ -74,9 +75,8 @@ task<> merged_source::read_ahead(std::shared_ptr<desk> shared, std::size_t numbe
       shared->arrived.set();
       if (!own.ended) co_await own.taken.wait();
     }
-  } catch (const cancelled&) {
-    throw;
   } catch (...) {
+    if (loop::current().running()->interrupted()) throw;
     shared->failed = std::current_exception();
     shared->arrived.set();
   }

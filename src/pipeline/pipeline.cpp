@@ -1,5 +1,6 @@
 #include "pipeline/run_state.hpp"
 
+#include <brigade/async/assert.hpp>
 #include <brigade/pipeline/pipeline.hpp>
 #include <brigade/pipeline/recorded_run.hpp>
 
@@ -18,6 +19,7 @@ std::unique_ptr<ledger> open_ledger(const std::string& path, const std::string& 
 }  // namespace
 
 report ready_pipeline::run() {
+  BRIGADE_ASSERT(plan_.from != nullptr, "a pipeline is run once");
   std::optional<stop_signals> signals;
   if (signals_) signals.emplace(plan_.rules.stop_timeout);
   const std::unique_ptr<brigade::ledger> account = open_ledger(ledger_path_, plan_.name);
@@ -28,6 +30,7 @@ report ready_pipeline::run() {
 }
 
 pipeline_run ready_pipeline::start(task_group& group) {
+  BRIGADE_ASSERT(plan_.from != nullptr, "a pipeline is run once");
   auto own = std::make_shared<pipeline_run::state>(recorded_run(std::move(plan_)));
   if (signals_) own->signals.emplace(own->pieces->plan.rules.stop_timeout);
   own->account = open_ledger(ledger_path_, own->name);

@@ -2,6 +2,7 @@
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/recorded_run.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -12,19 +13,36 @@ namespace {
 
 constexpr int repeated_ids_shown = 10;
 
-// Opens source and sink, and says what the run continues from.
+// Where there are several sinks, each says truthfully what is finished; what any of them has is.
+// They may share a database, so each keeps its marks under a name of its own.
+task<std::vector<partition_mark>> open_sinks(pipeline_plan& plan, const resume_point& point) {
+  const std::vector<sink_of_plan> sinks = sinks_of(plan);
+  const bool is_alone = sinks.size() == 1;
+  std::vector<partition_mark> all;
+  for (const sink_of_plan& each : sinks) {
+    sink_resume history;
+    history.pipeline = is_alone ? plan.name : plan.name + "/" + each.name;
+    history.epoch = point.epoch;
+    history.token = point.token_of(each.name, is_alone);
+    // Which of several has something, nobody knows: one may never have been sent an item.
+    history.has_history = point.has_history && is_alone;
+    const std::vector<partition_mark> marks = co_await each.to->open(history);
+    if (each.to->transactional()) all.insert(all.end(), marks.begin(), marks.end());
+  }
+  co_return all;
+}
+
+// Opens source and sinks, and says what the run continues from.
 task<engine_resume> open_ends(pipeline_plan& plan, ledger* account) {
   engine_resume resume;
   resume_point point;
   if (account != nullptr) point = account->resume();
-  sink_resume history;
-  history.pipeline = plan.name;
-  history.epoch = point.epoch;
-  history.token = point.sink_token;
-  history.has_history = point.has_history;
-  const std::vector<partition_mark> marks = co_await plan.to->open(history);
+  const std::vector<sink_of_plan> sinks = sinks_of(plan);
+  const std::vector<partition_mark> marks = co_await open_sinks(plan, point);
   if (account != nullptr) {
-    if (plan.to->transactional()) {
+    const bool answers =
+        std::ranges::any_of(sinks, [](const auto& each) { return each.to->transactional(); });
+    if (answers) {
       if (point.has_history || !marks.empty()) fault_point("in_recovery");
       account->reconcile(marks);
     }
@@ -38,7 +56,9 @@ task<engine_resume> open_ends(pipeline_plan& plan, ledger* account) {
   resume.accounted = point.accounted;
   co_await plan.from->open(std::move(point.accounted), point.source_state);
   if (account != nullptr) {
-    account->keep(plan.replay ? point.source_state : plan.from->state(), plan.to->first_token());
+    std::vector<sink_token> first;
+    for (const auto& each : sinks) first.push_back({each.name, each.to->first_token()});
+    account->keep(plan.replay ? point.source_state : plan.from->state(), first);
   }
   resume.finished = std::move(point.finished);
   co_return resume;

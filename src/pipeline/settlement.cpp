@@ -35,22 +35,17 @@ int badness(outcome result) {
 
 void engine::implementation::settle(item& work, outcome result, std::string_view stage,
                                     std::string error, std::unique_ptr<letter> dead) {
-  if (result == outcome::dead_lettered && dead_letters_.size() < report::dead_letters_max) {
-    dead_letters_.push_back({std::string(work.id()), std::string(stage), error, work.attempts});
+  if (work.lenient) [[unlikely]] {
+    if (badness(result) > badness(outcome::dropped)) result = outcome::dropped;
+    dead.reset();
   }
-  write_down(work, result, stage, std::move(error), std::move(dead));
-  outbox_entries_.back().in_sink = result == outcome::delivered;
   stage_run* at = work.stage >= 0 ? stages_[static_cast<std::size_t>(work.stage)].get() : nullptr;
+  const int in_sink = result == outcome::delivered ? work.stage : -1;
+  put_down(work, result, stage, std::move(error), std::move(dead), in_sink);
   count_at_stage(work, result);
   if (work.order != nullptr) [[unlikely]]
     settled_in_order(work, result);
-  item* parent = work.parent;
-  if (parent == nullptr) count_outcome(work, result);
-  release(work);
-  if (parent != nullptr) {
-    if (badness(result) > badness(parent->worst_child)) parent->worst_child = result;
-    if (--parent->children_open == 0) settle_parent(*parent);
-  }
+  part_with(work, result, in_sink);
   if (at != nullptr) close_if_drained(*at);
 }
 
@@ -59,13 +54,62 @@ void engine::implementation::settle_parent(item& parent) {
   const outcome result = parent.worst_child;
   const std::string stage =
       parent.stage >= 0 ? stages_[static_cast<std::size_t>(parent.stage)]->name : plan.source_name;
-  write_down(parent, result, stage, {}, nullptr);
-  item* grandparent = parent.parent;
-  if (grandparent == nullptr) count_outcome(parent, result);
-  release(parent);
-  if (grandparent != nullptr) {
-    if (badness(result) > badness(grandparent->worst_child)) grandparent->worst_child = result;
-    if (--grandparent->children_open == 0) settle_parent(*grandparent);
+  put_down(parent, result, stage, {}, nullptr, -1);
+  part_with(parent, result, -1);
+}
+
+// Into the account, or, for what has none of its own, into that of the items it was made of.
+void engine::implementation::put_down(item& work, outcome result, std::string_view stage,
+                                      std::string error, std::unique_ptr<letter> dead,
+                                      int in_sink) {
+  if (work.is_accounted()) [[likely]] {
+    if (dead != nullptr && dead_letters_.size() < report::dead_letters_max) {
+      dead_letters_.push_back({std::string(work.id()), std::string(stage), error, work.attempts});
+    }
+    write_down(work, result, stage, std::move(error), std::move(dead));
+    outbox_entries_.back().in_sink = in_sink;
+    return;
+  }
+  item* whole = &work;
+  while (whole->joined == nullptr) whole = whole->parent;
+  detail::joined_items& joined = *whole->joined;
+  if (error.empty() || badness(result) <= badness(joined.worst)) return;
+  joined.worst = result;
+  joined.error = "in a batch, at stage '" + std::string(stage) + "': " + error;
+}
+
+// It is gone: what that means for its parent, its members and the count of the run.
+void engine::implementation::part_with(item& work, outcome result, int in_sink) {
+  const std::unique_ptr<detail::joined_items> joined = std::move(work.joined);
+  item* const parent = work.parent;
+  if (joined != nullptr) {
+    for (item* member : joined->members) {
+      member->failed_attempts.insert(member->failed_attempts.end(), work.failed_attempts.begin(),
+                                     work.failed_attempts.end());
+    }
+  } else if (parent == nullptr) {
+    count_outcome(work, result);
+  }
+  const bool minded = work.optional_open == nullptr;
+  if (!minded) --*work.optional_open;
+  release(work);
+  if (joined != nullptr) settle_members(*joined, result, in_sink);
+  if (parent == nullptr) return;
+  const bool counts = minded || result == outcome::delivered;
+  if (counts && badness(result) > badness(parent->worst_child)) parent->worst_child = result;
+  if (--parent->children_open == 0) settle_parent(*parent);
+}
+
+// They left their stage as one, and have the outcome of that. Each has its own letter, from where
+// it was joined with the others.
+void engine::implementation::settle_members(detail::joined_items& joined, outcome result,
+                                            int in_sink) {
+  for (item* member : joined.members) {
+    const stage_run& stage = *stages_[static_cast<std::size_t>(member->stage)];
+    std::unique_ptr<letter> dead;
+    if (result == outcome::dead_lettered) dead = letter_of(stage, *member);
+    put_down(*member, result, stage.name, joined.error, std::move(dead), in_sink);
+    part_with(*member, result, in_sink);
   }
 }
 
@@ -84,18 +128,18 @@ void engine::implementation::count_at_stage(item& work, outcome result) {
     return;
   }
   stage_run& stage = *stages_[static_cast<std::size_t>(work.stage)];
-  --stage.inside;
+  stage.inside -= work.weight;
   if (result == outcome::delivered) {
-    ++stage.passed;
+    stage.passed += work.weight;
   } else {
-    ++stage.settled[static_cast<std::size_t>(result)];
+    stage.settled[static_cast<std::size_t>(result)] += work.weight;
   }
 }
 
 void engine::implementation::write_down(item& work, outcome result, std::string_view stage,
                                         std::string error, std::unique_ptr<letter> dead) {
   outbox_entries_.push_back(journaled::entry{work.partition, work.slot, work.bytes, result,
-                                             work.is_child(), work.part, false});
+                                             work.is_child(), work.part, -1});
   if (tells(work)) [[unlikely]] {
     const int attempts = result == outcome::delivered ? std::max(work.tries, 1) : work.attempts;
     outbox_entries_.back().told = std::make_unique<item_outcome>(item_outcome{
@@ -130,7 +174,14 @@ void engine::implementation::release(item& work) {
   delete &work;
 }
 
-void engine::implementation::flush(std::string sink_token) {
+// A sink whose items were parts of a batch has a token before any outcome is there to be recorded
+// with it: it goes with the next, at the latest with that of the batch.
+void engine::implementation::flush(sink_token token) {
+  if (!token.token.empty()) {
+    const auto same = [&](const sink_token& each) { return each.sink == token.sink; };
+    std::erase_if(tokens_, same);
+    tokens_.push_back(std::move(token));
+  }
   if (outbox_entries_.empty()) return;
   journaled batch;
   batch.entries = std::exchange(outbox_entries_, {});
@@ -141,7 +192,8 @@ void engine::implementation::flush(std::string sink_token) {
     if (journal_ == nullptr) durable_up_to(number);
     return;
   }
-  batch.number = journal_->record(std::exchange(outbox_, {}), partitions_, std::move(sink_token));
+  batch.number =
+      journal_->record(std::exchange(outbox_, {}), partitions_, std::exchange(tokens_, {}));
   in_journal_.push_back(std::move(batch));
   if (!waits_for_journal_) {
     waits_for_journal_ = true;
@@ -272,7 +324,7 @@ void engine::implementation::return_the_rest() {
   for (detail::link* node = live_.front(); node != live_.end();) {
     item& work = *static_cast<item::hook*>(node)->self;
     node = node->next;
-    if (work.children_open != 0) continue;
+    if (work.children_open != 0 || work.is_member) continue;
     if (work.retry_armed()) {
       work.disarm_retry();
     } else if (work.place.linked()) {

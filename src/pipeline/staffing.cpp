@@ -97,7 +97,7 @@ void stage_run::set_workers(int least, int most) {
 
 void engine::implementation::scale(std::string_view stage, int workers, int workers_max) {
   const auto found = std::ranges::find_if(
-      stages_, [&](const auto& each) { return each->body != nullptr && each->name == stage; });
+      stages_, [&](const auto& each) { return each->has_crew() && each->name == stage; });
   if (found == stages_.end()) {
     throw std::invalid_argument("pipeline '" + plan.name + "' has no stage '" + std::string(stage) +
                                 "' whose workers could be changed");
@@ -110,12 +110,14 @@ void engine::implementation::scale(std::string_view stage, int workers, int work
 
 // Ends when there is no more work.
 task<> engine::implementation::keep_staffed() {
-  const auto is_open = [](const auto& stage) { return stage->body && !stage->input.closed(); };
+  const auto is_open = [](const auto& stage) {
+    return stage->has_crew() && !stage->input.closed();
+  };
   while (std::ranges::any_of(stages_, is_open)) {
     co_await staff_moved_.wait();
     staff_moved_.clear();
     for (auto& stage : stages_) {
-      if (stage->body) co_await staff(*stage);
+      if (stage->has_crew()) co_await staff(*stage);
     }
   }
 }
@@ -125,7 +127,7 @@ task<> engine::implementation::look_at_workers() {
     co_await wait_for_next_look();
     if (work_group_ == nullptr || phase_ >= run_phase::stopping) continue;
     for (auto& stage : stages_) {
-      if (!stage->body || stage->input.closed()) continue;
+      if (!stage->has_crew() || stage->input.closed()) continue;
       const bool hangs = look_for_hung(*stage);
       if (rescale(*stage) || hangs) staff_moved_.set();
     }
@@ -137,7 +139,7 @@ task<> engine::implementation::wait_for_next_look() {
   looks_changed_.clear();
   detail::time_point next = loop_->now() + look_max;
   for (const auto& stage : stages_) {
-    if (!stage->body || stage->input.closed()) continue;
+    if (!stage->has_crew() || stage->input.closed()) continue;
     next = std::min(next, stage->hung_look);
     const bool scales = stage->scaler && !stage->immediate;
     if (scales) next = std::min(next, loop_->now() + detail::worker_scaler::look_every);

@@ -15,6 +15,11 @@ attempt_result stage_body::run_now(payload&, const attempt_info&) {
   return attempt_result::unchanged();
 }
 
+payload stage_body::join(std::span<const payload* const>) {
+  BRIGADE_ASSERT(false, "a stage collects items and its body cannot join them");
+  return {};
+}
+
 task<attempt_result> stage_body::run(payload& item, const attempt_info& info) {
   co_return run_now(item, info);
 }

@@ -43,10 +43,10 @@ void engine::implementation::prepare_entries() {
   const bool has_key = plan.rules.order != item_order::by_key || plan.order_key;
   BRIGADE_ASSERT(has_key, "a pipeline in order by key has no order_key");
   for (auto& stage : stages_) {
-    const bool is_sink = stage->body == nullptr;
     const bool drops = stage->policy.queue_full != when_full::wait;
     stage->selective = ordered || drops || stage->priority;
-    stage->has_lanes = ordered && (!is_sink || !sink_keeps_order());
+    stage->has_lanes = ordered && !(stage->is_sink() && sink_keeps_order(*stage));
+    BRIGADE_ASSERT(!ordered || !stage->collects, "a pipeline in order joins items in a batch");
   }
   if (plan.rules.order == item_order::source) {
     source_order_ = std::make_unique<order_key>(std::string(), stages_.size());
@@ -67,9 +67,9 @@ void engine::implementation::prepare_entries() {
 }
 
 // Whether the sink may be given several items of a key at once.
-bool engine::implementation::sink_keeps_order() const {
-  if (plan.to->transactional()) return true;
-  return plan.to->fails_in_order() && plan.rules.after_letter != after_dead_letter::hold_key;
+bool engine::implementation::sink_keeps_order(const stage_run& stage) const {
+  if (stage.end->to->transactional()) return true;
+  return stage.end->to->fails_in_order() && plan.rules.after_letter != after_dead_letter::hold_key;
 }
 
 order_key& engine::implementation::key_named(const std::string& name) {
@@ -115,7 +115,7 @@ task<> engine::implementation::enter(stage_run* from, stage_run& to, item*& held
     move_on(from, to, work);
     work.order->lanes[to.number()].parked.push_back(&work);
     to.parked.push_back(&work.place);
-    if (to.body == nullptr) wait_for_no_company();
+    wait_for_no_company(to);
     co_return;
   }
   if (needs_lane) work.order->lanes[to.number()].taken = true;
@@ -137,7 +137,7 @@ void engine::implementation::move_on(stage_run* from, stage_run& to, item& work)
   if (from == nullptr) {
     arrive(to, work);
   } else {
-    pass(*from, work);
+    pass(*from, to, work);
   }
 }
 

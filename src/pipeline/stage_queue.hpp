@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -28,6 +29,9 @@ class ranked_items {
   item* pop(time_point now);
   /// Takes out the one that gives way: of the least urgent the oldest.
   item* remove_victim();
+  [[nodiscard]] item* const& at(std::size_t index) const {
+    return std::next(by_urgency_.begin(), static_cast<std::ptrdiff_t>(index))->which;
+  }
   [[nodiscard]] item* victim() const { return by_urgency_.lower_bound(least_urgency())->which; }
   [[nodiscard]] std::size_t size() const { return by_urgency_.size(); }
 
@@ -78,6 +82,9 @@ class stage_store {
   }
   void put_back(item*&& one);
   [[nodiscard]] std::size_t size() const { return ranked_ ? ranked_->size() : ring_.size(); }
+  [[nodiscard]] item* const& at(std::size_t index) const {
+    return ranked_ ? ranked_->at(index) : ring_.at(index);
+  }
   [[nodiscard]] place victim(std::size_t promised) const;
   [[nodiscard]] bool stays(const place& where, item* newcomer) const;
   item* remove(const place& where);

@@ -115,20 +115,21 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
       result.emplace(std::move(given));
     }
     watch.attempt_ended(*loop_, stage);
-    ++stage.workers[static_cast<std::size_t>(worker_id)].items;
-    stage_run& next = *stages_[static_cast<std::size_t>(stage.index) + 1];
+    stage.workers[static_cast<std::size_t>(worker_id)].items += work.weight;
+    stage_run* const next = way_of(stage, *result);
     switch (result->what()) {
       case attempt_result::kind::passed:
         accept(work, std::move(result->value()));
         [[fallthrough]];
       case attempt_result::kind::unchanged:
+      case attempt_result::kind::routed:
         if constexpr (ruled) {
-          co_await enter(&stage, next, own.current);
+          co_await enter(&stage, *next, own.current);
         } else {
-          watch.offers(*loop_, next);
-          co_await next.input.put_from(own.current);
+          watch.offers(*loop_, *next);
+          co_await next->input.put_from(own.current);
           own.current = nullptr;
-          pass(stage, work);
+          pass(stage, *next, work);
           watch.handed_over(*loop_, stage, work);
         }
         break;
@@ -149,7 +150,7 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
 }
 
 task<> engine::implementation::worker_for(stage_run& stage, std::size_t slot) {
-  const bool ruled = stage.guard || stages_[stage.number() + 1]->selective;
+  const bool ruled = stage.guard || std::ranges::any_of(stage.feeds, &stage_run::selective);
   if (stage.meter)
     return ruled ? worker<true, true>(stage, slot) : worker<false, true>(stage, slot);
   return ruled ? worker<true, false>(stage, slot) : worker<false, false>(stage, slot);
@@ -215,79 +216,9 @@ void engine::implementation::accept(item& work, payload value) {
   work.value = std::move(value);
 }
 
-void engine::implementation::pass(stage_run& from, item& work) {
-  stage_run& to = *stages_[static_cast<std::size_t>(from.index) + 1];
-  ++from.passed;
-  --from.inside;
-  arrive(to, work);
-  work.attempts = work.tries = work.kills = 0;
-  close_if_drained(from);
-}
-
-// The item becomes its children; those a run before has settled already are not made again.
-task<> engine::implementation::pass_children(stage_run& stage, work_slot& own,
-                                             std::vector<payload> values) {
-  item& parent = *own.current;
-  stage_run& next = *stages_[static_cast<std::size_t>(stage.index) + 1];
-  if (parent.origin.empty() && !parent.is_child()) parent.origin = std::move(parent.value);
-  const std::string front = parent.part.empty() ? std::string() : parent.part + "/";
-  for (std::size_t n = 0; n < values.size(); ++n) {
-    const std::string path = front + std::to_string(n);
-    if (watermarks_[parent.partition].is_part_finished(parent.slot, path)) {
-      parent.worst_child = std::min(parent.worst_child, outcome::delivered);
-      continue;
-    }
-    auto* child = new item(std::move(values[n]));
-    child->parent = &parent;
-    child->part = path;
-    child->key = parent.key + "/" + std::to_string(n);
-    child->key_prefix = parent.key_prefix;
-    child->business_id = parent.business_id;
-    child->partition = parent.partition;
-    child->begin = parent.begin;
-    child->end = parent.end;
-    child->slot = parent.slot;
-    child->taken = parent.taken;
-    child->taken_at = parent.taken_at;
-    child->replay = parent.replay;
-    child->order = parent.order;
-    if (child->order != nullptr) ++child->order->items;
-    child->stage = stage.index;
-    child->begun = loop_->now();
-    live_.push_back(&child->live);
-    own.children.push_back(child);
-  }
-  parent.children_open = static_cast<std::uint32_t>(own.children.size());
-  own.current = nullptr;
-  if (own.children.empty()) {
-    ++stage.passed;
-    --stage.inside;
-    if (parent.has_lane) leave_lane(parent);
-    settle_parent(parent);
-    close_if_drained(stage);
-    co_return;
-  }
-  stage.born += own.children.size() - 1;
-  stage.inside += own.children.size() - 1;
-  own.children.back()->has_lane = std::exchange(parent.has_lane, false);
-  std::reverse(own.children.begin(), own.children.end());
-  while (!own.children.empty()) {
-    if (next.selective) [[unlikely]] {
-      own.current = own.children.back();
-      own.children.pop_back();
-      co_await enter(&stage, next, own.current);
-      continue;
-    }
-    co_await next.input.put_from(own.children.back());
-    item& child = *own.children.back();
-    own.children.pop_back();
-    pass(stage, child);
-  }
-}
-
 void engine::implementation::attempt_failed(stage_run& stage, item& work, int worker_id,
                                             const failure& why) {
-  ++stage.workers[static_cast<std::size_t>(worker_id)].failed;
+  stage.workers[static_cast<std::size_t>(worker_id)].failed += work.weight;
   if (why.killed_handler) {
     ++work.kills;
     probe::passed(probe::coverage::child_died);
@@ -340,9 +271,9 @@ void engine::implementation::retry_or_bury(stage_run& stage, item& work, const f
     settle(work, outcome::returned, stage.name, "stopped before its next attempt: " + why.error);
     return;
   }
-  if (held_back_ != nullptr) {
-    held_back_->push_back(&work);
-    sink_pauses_until_ = std::max(sink_pauses_until_.value_or(due), due);
+  if (stage.is_sink() && stage.end->held_back != nullptr) {
+    stage.end->held_back->push_back(&work);
+    stage.end->pauses_until = std::max(stage.end->pauses_until.value_or(due), due);
     return;
   }
   work.arm_retry(stage, due);
@@ -389,19 +320,18 @@ task<> engine::implementation::requeue_due(stage_run& stage) {
 }
 
 void engine::implementation::upstream_ended(stage_run& stage) {
-  stage.upstream_done = true;
-  if (stage.body == nullptr) wait_for_no_company();
+  if (--stage.feeders_open != 0) return;
+  wait_for_no_company(stage);
   close_if_drained(stage);
 }
 
-// A stage with nothing inside and nothing to come ends, and so the one behind it may.
+// A stage with nothing inside and nothing to come ends, and so those behind it may.
 void engine::implementation::close_if_drained(stage_run& stage) {
-  if (!stage.upstream_done || stage.inside != 0 || stage.input.closed()) return;
+  if (!stage.upstream_done() || stage.inside != 0 || stage.input.closed()) return;
   stage.input.close();
   stage.due_arrived.set();
   staff_moved_.set();
-  const std::size_t next = static_cast<std::size_t>(stage.index) + 1;
-  if (next < stages_.size()) upstream_ended(*stages_[next]);
+  for (stage_run* next : stage.feeds) upstream_ended(*next);
 }
 
 }  // namespace brigade

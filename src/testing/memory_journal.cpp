@@ -20,7 +20,7 @@ struct memory_journal::pending final : detail::timer {
   detail::time_point due;
   std::vector<settlement> entries;
   std::vector<std::string> partitions;
-  std::string sink_token;
+  std::vector<sink_token> tokens;
 };
 
 memory_journal::memory_journal(std::uint64_t seed, milliseconds delay_max)
@@ -29,7 +29,7 @@ memory_journal::~memory_journal() = default;
 
 resume_point memory_journal::resume() const {
   resume_point point;
-  point.sink_token = sink_token_;
+  for (const auto& [name, token] : sink_tokens_) point.sink_tokens.push_back({name, token});
   point.source_state = source_state_;
   point.has_history = has_history_;
   for (const auto& [name, each] : parts_) {
@@ -63,9 +63,11 @@ void memory_journal::reconcile(std::span<const partition_mark> sink_marks) {
   }
 }
 
-void memory_journal::keep(std::string source_state, const std::string& first_token) {
+void memory_journal::keep(std::string source_state, std::span<const sink_token> first_tokens) {
   source_state_ = std::move(source_state);
-  if (sink_token_.empty()) sink_token_ = first_token;
+  for (const sink_token& first : first_tokens) {
+    if (!first.token.empty()) sink_tokens_.emplace(first.sink, first.token);
+  }
 }
 
 std::uint64_t memory_journal::begin_run() {
@@ -78,7 +80,7 @@ std::uint64_t memory_journal::begin_run() {
 
 std::uint64_t memory_journal::record(std::vector<settlement> batch,
                                      const std::vector<std::string>& partitions,
-                                     std::string sink_token) {
+                                     std::vector<sink_token> tokens) {
   auto made = std::make_unique<pending>(*this, ++last_);
   if (broken_) return last_;
   loop& here = loop::current();
@@ -88,7 +90,7 @@ std::uint64_t memory_journal::record(std::vector<settlement> batch,
   if (!pending_.empty()) made->due = std::max(made->due, pending_.back()->due);
   made->entries = std::move(batch);
   made->partitions = partitions;
-  made->sink_token = std::move(sink_token);
+  made->tokens = std::move(tokens);
   here.timers().arm(*made, made->due, false);
   pending_.push_back(std::move(made));
   return last_;
@@ -109,7 +111,7 @@ void memory_journal::became_durable(pending& batch) {
     const std::string& partition = done->partitions[entry.partition];
     add(std::move(entry), partition);
   }
-  if (!done->sink_token.empty()) sink_token_ = done->sink_token;
+  for (sink_token& each : done->tokens) sink_tokens_[each.sink] = std::move(each.token);
   if (on_durable) on_durable(done->number);
 }
 

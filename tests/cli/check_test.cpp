@@ -1,3 +1,4 @@
+#include "cli/all_components.hpp"
 #include "cli/fake_components.hpp"
 #include "cli/verbs.hpp"
 
@@ -53,6 +54,27 @@ TEST_F(check, says_what_is_right_tier_by_tier) {
   EXPECT_EQ(err_.str(), "");
 }
 
+TEST_F(check, warns_where_items_may_be_filtered_dropped_or_written_twice) {
+  known_ = all_components();
+  static_cast<void>(write("in.ndjson", "{}\n"));
+  const std::string file = write("f.yaml",
+                                 "source: { file: in.ndjson }\n"
+                                 "stages:\n"
+                                 "  - tee: [ { file: copy, required: false } ]\n"
+                                 "  - batch: 5\n"
+                                 "  - split: .\n"
+                                 "  - route: [ { when: .a, to: { \"null\": {} } } ]\n");
+  EXPECT_EQ(run(file), 0) << err_.str();
+  const std::string told = out_.str();
+  for (const char* part :
+       {"topology ok: file -> tee [file] -> batch -> split -> route [null]\n",
+        ":3:12: warning: this branch of stage 'tee' is not required",
+        ":5:5: warning: behind a batch, 'split' gives items no account of their own",
+        ":6:5: warning: an item that no branch of stage 'route' wants is filtered there"}) {
+    EXPECT_NE(told.find(part), std::string::npos) << part << " is not in\n" << told;
+  }
+}
+
 TEST_F(check, names_a_source_file_that_is_not_there_unless_offline) {
   const std::string file = write(
       "orders.yaml", "source: { file: { path: [in.ndjson, '*.log'] } }\nsink: { null: {} }\n");
@@ -100,7 +122,7 @@ TEST_F(check, keeps_dead_letters_out_of_the_files_of_others) {
   EXPECT_PRED2(has, refusal("in.ndjson", "folder/../in.ndjson"), source);
   EXPECT_PRED2(has, refusal("in.ndjson", "link"), source);
   EXPECT_PRED2(has, refusal("'*.ndjson'", "dead.ndjson"), source);
-  EXPECT_PRED2(has, refusal("in.ndjson", "out.db"), "is the file of the sink, too");
+  EXPECT_PRED2(has, refusal("in.ndjson", "out.db"), "is the file of a sink, too");
   EXPECT_PRED2(has, refusal("in.ndjson", "orders.ledger.db"), "is the ledger's, too");
   EXPECT_PRED2(has, refusal("in.ndjson", "folder"), "is no regular file");
   EXPECT_EQ(refusal("'in*.ndjson'", "dead.ndjson"), "");

@@ -145,7 +145,10 @@ TEST(component_verbs, what_new_has_as_comments_can_be_used_too) {
   words.emplace_back("sqlite");
   // Behind its indentation, a key; the lines of the introduction have none.
   static const std::regex comment(R"((\n *)# ([a-z_]+: ))");
-  const std::string all = std::regex_replace(make_new(words).out, comment, "$1$2");
+  std::string all = std::regex_replace(make_new(words).out, comment, "$1$2");
+  // It cannot be used with a batch, nor with branches that join again.
+  const std::size_t order = all.find("order_by:");
+  all.erase(order, all.find('\n', order) - order);
   EXPECT_NE(all.find("\n    max_line: 1MiB"), std::string::npos) << all;
   EXPECT_NO_THROW(static_cast<void>(read(all))) << all;
 }

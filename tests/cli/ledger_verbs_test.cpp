@@ -37,7 +37,7 @@ class ledger_verbs : public testing::Test {
     batch.back().dead = std::make_unique<letter>();
     batch.back().dead->payload = R"({"id":847,"checked":true})";
     batch.back().dead->source_payload = R"({"id":847})";
-    static_cast<void>(book->record(std::move(batch), {"main:8f3a"}, ""));
+    static_cast<void>(book->record(std::move(batch), {"main:8f3a"}, {}));
     brigade::report account;
     account.pipeline = "orders";
     account.run = 1;

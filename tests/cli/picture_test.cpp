@@ -1,5 +1,6 @@
 #include "cli/picture.hpp"
 
+#include "cli/all_components.hpp"
 #include "cli/fake_components.hpp"
 
 #include <gtest/gtest.h>
@@ -152,6 +153,32 @@ TEST(picture, svg_boxes_hold_their_text_and_do_not_touch) {
     }
     EXPECT_TRUE(inside) << (*at)[3];
   }
+}
+
+TEST(picture, branches_stand_further_in_with_what_comes_there) {
+  static const registry& known = all_components();
+  pipeline_text input;
+  input.text = R"(
+source: { file: a }
+stages:
+  - route: [ { when: .x, to: { "null": {} } }, { when: .y, to: [ { jq: . } ] } ]
+  - tee: [ { file: b, required: false } ]
+sink: { stdout: {} }
+)";
+  input.shown = "f.yaml";
+  input.file = "/jobs/f.yaml";
+  input.lookup = [](const std::string&) { return std::nullopt; };
+  const pipeline_picture picture = picture_of(read_pipeline(input, known));
+  std::vector<std::vector<std::size_t>> next;
+  for (const picture_box& box : picture.flow) next.push_back(box.next);
+  // source, route, null, jq, tee, file, stdout
+  EXPECT_EQ(next, (std::vector<std::vector<std::size_t>>{{1}, {2, 3}, {}, {4}, {5, 6}, {}, {}}));
+  const std::string text = text_picture(picture);
+  EXPECT_NE(text.find("  │ when .y:\n  │ stage jq\n  │ │  program: .\n"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("  │ copy, not required:\n  │ sink file\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("else: filtered"), std::string::npos) << text;
+  EXPECT_NE(svg_picture(picture).find("copy, not required"), std::string::npos);
 }
 
 }  // namespace

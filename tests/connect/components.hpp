@@ -69,6 +69,8 @@ inline std::string attempt(stage_body& stage, record item) {
         for (payload& each : result.values()) all += " " + each.get<record>().json_text();
         return all;
       }
+      case attempt_result::kind::routed:
+        return "routed " + std::to_string(result.branch());
       case attempt_result::kind::failed:
         return "failed: " + result.why().error;
     }

@@ -37,6 +37,21 @@ TEST(jq_stage, passes_filters_splits_and_fails) {
   EXPECT_EQ(attempt(*stage, record::json(R"({"n":1})")), R"({"m":1})");
 }
 
+TEST(split_stage, makes_an_item_of_each_element) {
+  const auto stage = test::make_stage(jq_registry(), "split", {{"expression", ".all # of them"}});
+  EXPECT_EQ(attempt(*stage, record::json(R"({"all":[1,{"b":2}]})")), R"(split 1 {"b":2})");
+  EXPECT_EQ(attempt(*stage, record::json(R"({"all":[[7]]})")), "split [7]");
+  EXPECT_EQ(attempt(*stage, record::json(R"({"all":[]})")), "filtered");
+  EXPECT_EQ(attempt(*stage, record::json(R"({"all":{"a":[]}})")),
+            "permanent: the expression of split gives no array, but an object");
+  EXPECT_EQ(attempt(*stage, record::json("{}")),
+            "permanent: the expression of split gives no array, but null");
+  const std::string wrong = config_error_of([] {
+    static_cast<void>(test::make_stage(jq_registry(), "split", {{"expression", ".a | halt"}}));
+  });
+  EXPECT_TRUE(wrong.starts_with("expression: ")) << wrong;
+}
+
 TEST(jq_stage, an_error_behind_outputs_fails_the_whole_item) {
   EXPECT_EQ(attempt(*jq(".a, error(\"late\")"), record::json(R"({"a":1})")), "permanent: late");
 }

@@ -101,7 +101,7 @@ class PoliciesTest(brigade_e2e.BrigadeTest):
         self.items({"n": n} for n in range(10))
         os.mkfifo(self.folder / "pipe")
         stage = {"exec": self.handler(REFUSING), "name": "work"}
-        for name, code, why in (("out.ndjson", 78, "is the file of the sink, too"),
+        for name, code, why in (("out.ndjson", 78, "is the file of a sink, too"),
                                 (str(self.ledger("policies")), 78, "is the ledger's, too"),
                                 ("pipe", 1, "is no regular file")):
             self.pipeline([stage], dead_letters={"file": name})

@@ -20,7 +20,7 @@ using testing::virtual_loop;
 class slow_journal final : public journal {
  public:
   std::uint64_t record(std::vector<settlement>, const std::vector<std::string>&,
-                       std::string) override {
+                       std::vector<sink_token>) override {
     return ++last_;
   }
   void all_durable() { on_durable(last_); }

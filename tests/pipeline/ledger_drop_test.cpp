@@ -15,7 +15,7 @@ class ledger_drop_test : public ledger_test {
   void record(std::vector<settlement> items) {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(std::move(items), one_file, "");
+    account->record(std::move(items), one_file, {});
     account->end_run(report{});
   }
   /// `1 new`, ...: of all letters.
@@ -46,7 +46,7 @@ TEST_F(ledger_drop_test, leaves_what_was_replayed_or_dropped_or_is_not_there) {
   {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(batch(replayed(2, settled(10))), {std::string(replay_partition)}, "");
+    account->record(batch(replayed(2, settled(10))), {std::string(replay_partition)}, {});
     account->end_run(report{});
   }
   EXPECT_EQ(drop_letters(file_, std::array<std::uint64_t, 3>{1, 2, 99}), 1u);

@@ -132,9 +132,9 @@ TEST_F(ledger_failure, waits_while_the_disk_is_full) {
   heard from(*account);
   account->begin_run();
   const std::string large(400'000, 'x');
-  account->record(batch(settled(0)), one_file, "");
+  account->record(batch(settled(0)), one_file, {});
   from.wait_durable(1);
-  account->record(batch(dead(10, "no", large)), one_file, "");
+  account->record(batch(dead(10, "no", large)), one_file, {});
   from.wait_full(1);
   EXPECT_EQ(from.durable(), 1U);
   account->close();
@@ -150,7 +150,7 @@ TEST_F(ledger_failure, goes_on_when_there_is_room_again) {
   const auto account = ledger::open(with);
   heard from(*account);
   account->begin_run();
-  account->record(batch(dead(10, "no", std::string(100'000, 'y')), settled(20)), one_file, "");
+  account->record(batch(dead(10, "no", std::string(100'000, 'y')), settled(20)), one_file, {});
   from.wait_full(1);
   (void)query("DELETE FROM dead_letters WHERE run = 1");
   from.wait_durable(1);
@@ -168,12 +168,12 @@ TEST_F(ledger_failure, writes_nothing_more_after_a_failed_fsync) {
   const auto account = ledger::open(options());
   heard from(*account);
   account->begin_run();
-  account->record(batch(settled(0)), one_file, "");
+  account->record(batch(settled(0)), one_file, {});
   from.wait_durable(1);
   failing_vfs::fail_syncs();
-  account->record(batch(settled(10)), one_file, "");
+  account->record(batch(settled(10)), one_file, {});
   from.wait_failed();
-  account->record(batch(settled(20)), one_file, "");
+  account->record(batch(settled(20)), one_file, {});
   EXPECT_THROW(account->end_run(report{}), ledger_error);
   account->close();
   EXPECT_EQ(failing_vfs::touched_after_failure(), 0);
@@ -186,9 +186,9 @@ TEST_F(ledger_failure, refuses_a_second_outcome_of_an_item) {
   const auto account = ledger::open(options());
   heard from(*account);
   account->begin_run();
-  account->record(batch(settled(0)), one_file, "");
+  account->record(batch(settled(0)), one_file, {});
   from.wait_durable(1);
-  account->record(batch(settled(10), settled(0, outcome::filtered)), one_file, "");
+  account->record(batch(settled(10), settled(0, outcome::filtered)), one_file, {});
   from.wait_failed();
   account->close();
   EXPECT_EQ(query("SELECT id, outcome FROM items"), "main:8f3a:0|delivered\n");
@@ -213,7 +213,7 @@ TEST_F(ledger_failure, refuses_a_second_outcome_of_an_item) {
       next += 10;
     }
     std::shuffle(items.begin(), items.end(), random);
-    account->record(std::move(items), one_file, std::to_string(number));
+    account->record(std::move(items), one_file, {{"out", std::to_string(number)}});
     if (random() % 3 == 0) usleep(200);  // lets the ledger catch up, so that batches vary
   }
 }
@@ -253,7 +253,7 @@ TEST_F(ledger_failure, a_kill_loses_nothing_that_was_durable) {
     const resume_point start = account->resume();
     account->close();
     ASSERT_FALSE(start.finished.empty());
-    EXPECT_GE(std::stoull(start.sink_token), durable);
+    EXPECT_GE(std::stoull(start.token_of("out", false)), durable);
     EXPECT_EQ(query("SELECT ended FROM runs WHERE run = " + std::to_string(seed)), "killed\n");
 
     // The mark as the rows have it.

@@ -104,7 +104,7 @@ class ledger_test : public testing::Test {
   void run_through(const ledger_options& with, Batches... batches) {
     const auto account = ledger::open(with);
     account->begin_run();
-    (account->record(std::move(batches), one_file, ""), ...);
+    (account->record(std::move(batches), one_file, {}), ...);
     account->end_run(report{});
   }
 

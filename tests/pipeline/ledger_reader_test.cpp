@@ -44,7 +44,7 @@ TEST_F(ledger_reader_test, gives_back_the_report_of_a_run) {
     const auto account = ledger::open(options());
     account->begin_run();
     account->record(batch(settled(0), dead(10, "no"), dead(20, "no"), dead(30, "other")), one_file,
-                    "");
+                    {});
     report failed = small_report();
     failed.error = "stopped";
     account->end_run(failed);
@@ -65,7 +65,7 @@ TEST_F(ledger_reader_test, counts_what_a_killed_run_recorded) {
     const auto account = ledger::open(options());
     account->begin_run();
     account->record(batch(settled(0), dead(10, "no"), settled(20, outcome::filtered)), one_file,
-                    "");
+                    {});
   }
   const report read = ledger_reader(file_).run_report();
   EXPECT_EQ(read.state, run_state::killed);
@@ -84,7 +84,7 @@ TEST_F(ledger_reader_test, reads_beside_a_run_that_is_writing) {
   account->begin_run();
   const ledger_reader reader(file_);
   EXPECT_EQ(reader.run_report().state, run_state::running);
-  account->record(batch(settled(0)), one_file, "");
+  account->record(batch(settled(0)), one_file, {});
   from.wait_durable(1);
   EXPECT_EQ(reader.run_report().taken, 1U);
   EXPECT_EQ(reader.history("main:8f3a:0").outcomes.size(), 1U);
@@ -119,7 +119,7 @@ TEST_F(ledger_reader_test, knows_the_whole_history_of_an_item) {
   {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(batch(replayed(1, settled(10))), {std::string(replay_partition)}, "");
+    account->record(batch(replayed(1, settled(10))), {std::string(replay_partition)}, {});
     account->end_run(report{});
   }
   const ledger_reader reader(file_);
@@ -154,7 +154,7 @@ TEST_F(ledger_reader_test, finds_an_item_by_its_business_id) {
   {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(batch(replayed(1, settled(10))), {std::string(replay_partition)}, "");
+    account->record(batch(replayed(1, settled(10))), {std::string(replay_partition)}, {});
     account->end_run(report{});
   }
   const ledger_reader reader(file_);
@@ -203,7 +203,7 @@ TEST_F(ledger_reader_test, lists_dead_letters_by_stage_error_and_id) {
   {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(batch(replayed(2, settled(10))), {std::string(replay_partition)}, "");
+    account->record(batch(replayed(2, settled(10))), {std::string(replay_partition)}, {});
     account->end_run(report{});
   }
   const ledger_reader reader(file_);

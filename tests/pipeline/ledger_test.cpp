@@ -97,11 +97,11 @@ TEST_F(ledger_test, goes_on_where_the_last_run_stopped) {
   {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(batch(settled(0), settled(20)), one_file, "4711");
+    account->record(batch(settled(0), settled(20)), one_file, {{"out", "4711"}});
     settlement elsewhere = settled(0);
     elsewhere.partition = 1;
     elsewhere.id = "main:77aa:0";
-    account->record(batch(std::move(elsewhere)), two, "");
+    account->record(batch(std::move(elsewhere)), two, {});
     account->end_run(report{});
   }
   const auto account = ledger::open(options());
@@ -111,9 +111,38 @@ TEST_F(ledger_test, goes_on_where_the_last_run_stopped) {
   EXPECT_EQ(start.finished[0].at, mark_of(10, {{20, 30}}));
   EXPECT_EQ(start.finished[1].at, mark_of(10, {}));
   EXPECT_EQ(start.accounted[0].at, start.finished[0].at);
-  EXPECT_EQ(start.sink_token, "4711");
+  EXPECT_EQ(start.token_of("out", false), "4711");
   EXPECT_TRUE(start.has_history);
   EXPECT_EQ(account->begin_run(), 2U);
+}
+
+TEST_F(ledger_test, keeps_a_token_for_each_sink) {
+  {
+    const auto account = ledger::open(options());
+    account->begin_run();
+    account->record(batch(settled(0)), one_file, {{"a", "1"}, {"b", "2"}});
+    account->record(batch(settled(10)), one_file, {{"a", "3"}});
+    account->end_run(report{});
+  }
+  const resume_point point = ledger::open(options())->resume();
+  EXPECT_EQ(point.token_of("a", false), "3");
+  EXPECT_EQ(point.token_of("b", false), "2");
+  EXPECT_EQ(point.token_of("c", true), "");
+}
+
+// Before pipelines had several sinks the token had no name.
+TEST_F(ledger_test, gives_the_token_of_an_old_ledger_to_its_sink) {
+  {
+    static_cast<void>(ledger::open(options()));
+  }
+  EXPECT_EQ(query("INSERT INTO meta VALUES ('sink_token', '4711') ON CONFLICT DO UPDATE SET "
+                  "value = excluded.value"),
+            "");
+  const auto account = ledger::open(options());
+  EXPECT_EQ(account->resume().token_of("out", true), "4711");
+  account->keep("", std::vector<sink_token>{{"out", "4711"}, {"other", "0"}});
+  EXPECT_EQ(account->resume().token_of("out", false), "4711");
+  EXPECT_EQ(account->resume().token_of("third", false), "");
 }
 
 TEST_F(ledger_test, keeps_an_id_that_does_not_follow_from_the_position) {
@@ -147,7 +176,7 @@ TEST_F(ledger_test, begins_again_when_told_to) {
     ASSERT_EQ(start.finished.size(), 1U);
     EXPECT_EQ(start.finished[0].partition, "main:8f3a");
     EXPECT_EQ(start.finished[0].at, mark{});
-    EXPECT_EQ(start.sink_token, "");
+    EXPECT_EQ(start.token_of("out", false), "");
     EXPECT_FALSE(start.has_history);
   }
   with.fresh = false;
@@ -164,7 +193,7 @@ TEST_F(ledger_test, tells_of_a_business_id_that_came_twice) {
   for (const auto& [begin, id] : {std::pair(0U, "a"), {10U, "b"}, {20U, "a"}, {30U, "c"}}) {
     settlement item = settled(begin);
     item.business_id = id;
-    account->record(batch(std::move(item)), one_file, "");
+    account->record(batch(std::move(item)), one_file, {});
   }
   account->end_run(report{});
   account->close();
@@ -221,8 +250,8 @@ TEST_F(ledger_test, follows_what_a_transactional_sink_has) {
   account->reconcile(sink);  // the same again changes nothing
   EXPECT_EQ(account->resume().accounted[0].at, mark_of(20, {}, {{50, "1"}}));
   account->begin_run();
-  account->record(batch(settled(20)), one_file, "");
-  account->record(batch(settled(30), settled(60)), one_file, "");
+  account->record(batch(settled(20)), one_file, {});
+  account->record(batch(settled(30), settled(60)), one_file, {});
   account->end_run(report{});
   account->close();
   EXPECT_EQ(query("SELECT * FROM recovered"), "");
@@ -235,7 +264,7 @@ TEST_F(ledger_test, completes_the_account_of_what_was_recovered_over_several_run
     const auto account = ledger::open(options());
     account->reconcile(std::vector<partition_mark>{{"main:8f3a", mark_of(45, {})}});
     account->begin_run();
-    account->record(batch(settled(5)), one_file, "");  // behind a header of five bytes
+    account->record(batch(settled(5)), one_file, {});  // behind a header of five bytes
     account->close();                                  // and killed again
   }
   EXPECT_EQ(query("SELECT position, position_end FROM recovered"), "15|45\n");
@@ -252,7 +281,7 @@ TEST_F(ledger_test, marks_a_letter_replayed_with_the_replays_outcome) {
     account->begin_run();
     account->record(batch(replayed(1, settled(0)), replayed(2, dead(10, "again")),
                           replayed(3, settled(20, outcome::returned))),
-                    replay, "");
+                    replay, {});
     account->end_run(report{});
     account->close();
   }
@@ -303,7 +332,7 @@ TEST_F(ledger_test, closes_a_run_without_an_end_as_killed) {
   {
     const auto account = ledger::open(options());
     account->begin_run();
-    account->record(batch(settled(0)), one_file, "");
+    account->record(batch(settled(0)), one_file, {});
   }
   EXPECT_EQ(query("SELECT ended, ended_at IS NULL FROM runs"), "|1\n");
   const auto account = ledger::open(options());
@@ -316,15 +345,16 @@ TEST_F(ledger_test, queued_batches_become_durable_in_order) {
   heard from(*account);
   account->begin_run();
   for (std::uint64_t number = 1; number <= 50; ++number) {
-    EXPECT_EQ(account->record(batch(settled(number * 10)), one_file, std::to_string(number)),
-              number);
+    EXPECT_EQ(
+        account->record(batch(settled(number * 10)), one_file, {{"out", std::to_string(number)}}),
+        number);
   }
   from.wait_durable(50);
   EXPECT_EQ(query("SELECT count(*) FROM items"), "50\n");
-  EXPECT_EQ(account->record({}, one_file, ""), 51U);
+  EXPECT_EQ(account->record({}, one_file, {}), 51U);
   from.wait_durable(51);
   account->close();
-  EXPECT_EQ(ledger::open(options())->resume().sink_token, "50");
+  EXPECT_EQ(ledger::open(options())->resume().token_of("out", false), "50");
 }
 
 }  // namespace

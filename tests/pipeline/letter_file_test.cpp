@@ -65,9 +65,9 @@ TEST_F(letter_file_test, a_file_at_its_limit_holds_everything_up_until_it_is_mov
   const auto account = ledger::open(with_letters(500));
   heard from(*account);
   account->begin_run();
-  account->record(batch(dead(40, "bad", "1")), one_file, "");
+  account->record(batch(dead(40, "bad", "1")), one_file, {});
   from.wait_durable(1);
-  account->record(batch(dead(80, "bad", std::string(100, '2'))), one_file, "");
+  account->record(batch(dead(80, "bad", std::string(100, '2'))), one_file, {});
   from.wait_full(1);
   EXPECT_EQ(from.durable(), 1U);
   EXPECT_EQ(query("SELECT count(*) FROM dead_letters"), "1\n");
@@ -104,13 +104,34 @@ TEST_F(letter_file_test, a_file_that_was_moved_away_is_begun_again) {
   const auto account = ledger::open(with_letters());
   heard from(*account);
   account->begin_run();
-  account->record(batch(dead(40, "bad", "1")), one_file, "");
+  account->record(batch(dead(40, "bad", "1")), one_file, {});
   from.wait_durable(1);
   std::filesystem::rename(letters(), folder_ / "dead.old.ndjson");
-  account->record(batch(dead(80, "bad", "2")), one_file, "");
+  account->record(batch(dead(80, "bad", "2")), one_file, {});
   from.wait_durable(2);
   EXPECT_NE(lines().find(R"("item": 2)"), std::string::npos) << lines();
   account->end_run(report{});
+}
+
+TEST_F(letter_file_test, half_a_letter_that_a_crash_left_is_not_run_into) {
+  std::filesystem::create_directories(folder_);
+  const std::string whole = R"({"id": "main:8f3a:0"})";
+  const std::string half = R"({"id": "main:8f3a:10", "stage": ")" + std::string(100'000, 'x');
+  struct {
+    std::string before, after;
+  } const cases[] = {{whole + "\n" + half, whole + "\n"},
+                     {half, ""},
+                     {R"({"i)", ""},
+                     {whole + "\n" + whole, whole + "\n" + whole + "\n"},
+                     {"somebody's notes", "somebody's notes\n"}};
+  std::uint64_t position = 0;
+  for (const auto& [before, after] : cases) {
+    std::ofstream(letters()) << before;
+    run_through(with_letters(), batch(dead(position += 10, "bad", "1")));
+    const std::string text = lines();
+    EXPECT_TRUE(text.starts_with(after + R"({"id": "main:8f3a:)" + std::to_string(position)))
+        << text.substr(0, 200);
+  }
 }
 
 TEST_F(letter_file_test, a_letter_that_the_ledger_has_no_room_for_leaves_no_line) {
@@ -119,7 +140,7 @@ TEST_F(letter_file_test, a_letter_that_the_ledger_has_no_room_for_leaves_no_line
   const auto account = ledger::open(small);
   heard from(*account);
   account->begin_run();
-  account->record(batch(dead(40, "bad", std::string(400 * 1024, '2'))), one_file, "");
+  account->record(batch(dead(40, "bad", std::string(400 * 1024, '2'))), one_file, {});
   from.wait_full(1);
   account->hurry();
   from.wait_failed();
@@ -131,11 +152,11 @@ TEST_F(letter_file_test, a_transaction_that_fails_takes_its_lines_with_it) {
   const auto account = ledger::open(with_letters());
   heard from(*account);
   account->begin_run();
-  account->record(batch(dead(40, "bad", "1")), one_file, "");
+  account->record(batch(dead(40, "bad", "1")), one_file, {});
   from.wait_durable(1);
   const std::string before = lines();
   failing_vfs::fail_syncs();
-  account->record(batch(dead(80, "bad", "2")), one_file, "");
+  account->record(batch(dead(80, "bad", "2")), one_file, {});
   from.wait_failed();
   EXPECT_NE(before, "");
   EXPECT_EQ(lines(), before);

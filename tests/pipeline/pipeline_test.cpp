@@ -103,6 +103,22 @@ TEST(pipeline, an_item_the_sink_refuses_is_tried_again_and_then_dead_lettered) {
   EXPECT_TRUE(result.adds_up());
 }
 
+TEST(pipeline, a_cancellation_inside_of_the_sink_is_a_failure_of_the_item) {
+  virtual_loop loop;
+  std::vector<int> got;
+  auto store = [&](int item) -> task<> {
+    co_await sleep_for(std::chrono::milliseconds(1));
+    if (item == 3) throw cancelled("by the shop");
+    got.push_back(item);
+  };
+  const report result =
+      run_on(loop, pipeline("orders").from(numbers(5)).to("store", store).take_plan());
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.count(outcome::delivered), 4U);
+  ASSERT_EQ(result.dead_letters.size(), 1U);
+  EXPECT_EQ(result.dead_letters.front().error, "cancelled from inside: by the shop");
+}
+
 TEST(pipeline, run_needs_nothing_but_the_pipeline) {
   int sum = 0;
   const report result =

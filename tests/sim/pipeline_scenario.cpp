@@ -110,17 +110,24 @@ void pipeline_scenario::play(mood how) {
 
 task<engine_resume> pipeline_scenario::open_ends(pipeline_plan& plan) {
   resume_point point = journal_.resume();
-  sink_resume history;
-  history.pipeline = plan.name;
-  history.token = point.sink_token;
-  history.has_history = point.has_history;
-  const std::vector<partition_mark> marks = co_await plan.to->open(history);
-  if (plan.to->transactional()) journal_.reconcile(marks);
+  const std::vector<sink_of_plan> sinks = sinks_of(plan);
+  std::vector<partition_mark> marks;
+  for (const sink_of_plan& each : sinks) {
+    sink_resume history;
+    history.pipeline = plan.name;
+    history.token = point.token_of(each.name, false);
+    history.has_history = point.has_history && sinks.size() == 1;
+    const std::vector<partition_mark> own = co_await each.to->open(history);
+    if (each.to->transactional()) marks.insert(marks.end(), own.begin(), own.end());
+  }
+  journal_.reconcile(marks);
   point = journal_.resume();
   engine_resume resume;
   resume.accounted = point.accounted;
   co_await plan.from->open(std::move(point.accounted), point.source_state);
-  journal_.keep(plan.from->state(), plan.to->first_token());
+  std::vector<sink_token> first;
+  for (const sink_of_plan& each : sinks) first.push_back({each.name, each.to->first_token()});
+  journal_.keep(plan.from->state(), first);
   resume.finished = std::move(point.finished);
   co_return resume;
 }

@@ -155,10 +155,10 @@ TEST(memory_journal, keeps_what_is_durable_in_a_crash_and_forgets_the_rest) {
   {
     virtual_loop loop;
     auto main = [&]() -> task<> {
-      account.record(batch_of(0), partitions, "one");
-      account.record(batch_of(2), partitions, "two");
+      account.record(batch_of(0), partitions, {{"out", "one"}});
+      account.record(batch_of(2), partitions, {{"out", "two"}});
       co_await sleep_for(20ms);
-      account.record(batch_of(1), partitions, "three");
+      account.record(batch_of(1), partitions, {{"out", "three"}});
       co_await sleep_for(1h);
     };
     loop.kill_after(3);
@@ -168,7 +168,7 @@ TEST(memory_journal, keeps_what_is_durable_in_a_crash_and_forgets_the_rest) {
   EXPECT_EQ(durable, (std::vector<std::uint64_t>{1, 2}));
   EXPECT_EQ(account.rows().size(), 2U);
   const resume_point point = account.resume();
-  EXPECT_EQ(point.sink_token, "two");
+  EXPECT_EQ(point.token_of("out", false), "two");
   ASSERT_EQ(point.finished.size(), 1U);
   EXPECT_EQ(point.finished[0].at.low, 1U);
   EXPECT_TRUE(point.finished[0].at.finished(2));
@@ -187,8 +187,8 @@ TEST(memory_journal, follows_the_sink_and_counts_what_it_had_once_it_is_given_ag
   account.begin_run();
   virtual_loop loop;
   auto main = [&]() -> task<> {
-    account.record(batch_of(0), partitions, "");
-    account.record(batch_of(1), partitions, "");
+    account.record(batch_of(0), partitions, {});
+    account.record(batch_of(1), partitions, {});
     co_await sleep_for(1ms);
   };
   loop.run(main());
@@ -204,9 +204,9 @@ TEST(memory_journal, breaks_when_told_and_records_nothing_after) {
   account.break_at(2);
   virtual_loop loop;
   auto main = [&]() -> task<> {
-    for (std::uint64_t n = 0; n < 4; ++n) account.record(batch_of(n), partitions, "");
+    for (std::uint64_t n = 0; n < 4; ++n) account.record(batch_of(n), partitions, {});
     co_await sleep_for(5ms);
-    account.record(batch_of(4), partitions, "");
+    account.record(batch_of(4), partitions, {});
     co_await sleep_for(5ms);
   };
   loop.run(main());

@@ -67,7 +67,7 @@ class condition {
   std::optional<jq_program> program_;
 };
 
-/// Adds the stages `jq` and `filter`.
+/// Adds the stages `jq`, `filter` and `split`.
 void register_jq(registry& to);
 
 }  // namespace brigade

@@ -23,7 +23,8 @@ enum class field_type : std::uint8_t {
   text_list,
   text_or_list,
   text_map,
-  choice
+  choice,
+  branches  ///< ways through the pipeline: its value is not among the settings
 };
 
 struct field_spec {

@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,8 @@ namespace detail {
 class outcome_board;
 }
 
+struct fork_plan;
+
 struct stage_plan {
   std::string name;
   std::unique_ptr<stage_body> body;
@@ -44,7 +47,39 @@ struct stage_plan {
   /// With `queue_kind::priority`, of the item as it comes to the stage. NaN and an exception count
   /// as less urgent than every number.
   std::function<double(const payload&)> priority{};
+  /// Where the ways part; null: they do not. `body` says which way an item goes.
+  std::unique_ptr<fork_plan> fork{};
+  /// The stage collects items into one by `body->join`; its `run_now` lets each of them in.
+  std::optional<batch_policy> batch{};
 };
+
+/// Stages one behind the other, and the sink they end in. Without a sink (`to` is null) they end in
+/// a fork all of whose branches have one, or, in a branch, go on behind the fork.
+struct chain_plan {
+  std::vector<stage_plan> stages;
+  std::string sink_name = "sink";
+  std::unique_ptr<sink> to;
+  sink_policy sink_rules;
+};
+
+struct branch_plan {
+  chain_plan chain;
+  bool required = true;  ///< of a tee: its failures are the item's
+};
+
+/// A route sends an item down one branch (`attempt_result::routed`). A tee makes a child for each
+/// branch (`attempt_result::split`, one value a branch), and one more for what stands behind the
+/// tee, if anything does.
+///
+/// A tee's item has the worst outcome of its required children. In a branch that is not required
+/// nothing is dead-lettered or returned: what fails is dropped, what finds the branch full is
+/// dropped, and its sink may be down for `optional_patience` before what waits for it is dropped.
+struct fork_plan {
+  enum class kind : std::uint8_t { route, tee };
+  kind what = kind::route;
+  std::vector<branch_plan> branches;
+};
+inline constexpr std::chrono::seconds optional_patience{10};
 
 /// A failed attempt, as it happens.
 struct attempt_failure {
@@ -93,14 +128,10 @@ struct held_key {
   std::uint64_t position = 0;
 };
 
-struct pipeline_plan {
+struct pipeline_plan : chain_plan {
   std::string name;
   std::string source_name = "source";
   std::unique_ptr<source> from;
-  std::vector<stage_plan> stages;
-  std::string sink_name = "sink";
-  std::unique_ptr<sink> to;
-  sink_policy sink_rules;
   run_policy rules;
   std::uint64_t jitter_seed = 0;  ///< of the delays before retries; 0: another in each run
   /// The item's own id, beside its position; empty: none.
@@ -116,6 +147,17 @@ struct pipeline_plan {
   /// Who reads the outcomes while it runs (see outcome_stream.hpp); null: nobody.
   std::shared_ptr<detail::outcome_board> outcomes;
 };
+
+/// A sink of a plan. The plan owns it, and may be moved.
+struct sink_of_plan {
+  std::string name;
+  sink* to;
+};
+/// In the order they stand in.
+[[nodiscard]] std::vector<sink_of_plan> sinks_of(const chain_plan& plan);
+/// The names of stages and sinks, at the indexes by which dead letters know them: as they stand in
+/// the plan, the branches of a fork directly behind it.
+[[nodiscard]] std::vector<std::string> stage_names(const chain_plan& plan);
 
 /// What a run continues from.
 struct engine_resume {

@@ -51,6 +51,12 @@ struct settlement {
   std::string replay_of;                        ///< id of the letter this is a replay of
 };
 
+/// What a sink wants back when it is opened next (`write_result::token`), and whose it is.
+struct sink_token {
+  std::string sink = {};   ///< its name in the pipeline
+  std::string token = {};  ///< empty: nothing new
+};
+
 class journal {
  public:
   virtual ~journal() = default;
@@ -59,7 +65,7 @@ class journal {
   /// `partitions` are the source's, as known by now. Returns the batch's number, from 1.
   virtual std::uint64_t record(std::vector<settlement> batch,
                                const std::vector<std::string>& partitions,
-                               std::string sink_token) = 0;
+                               std::vector<sink_token> tokens) = 0;
   /// The run has no time left: what does not become durable at once, because the disk is full,
   /// never will, and `on_failed` is told. From any thread.
   virtual void hurry() {}

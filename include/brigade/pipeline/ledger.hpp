@@ -83,10 +83,14 @@ struct resume_point {
   /// between again; recording each as `delivered`, in order and without work, completes the
   /// account.
   std::vector<partition_mark> accounted;
-  mark replayed;             ///< of `replay_partition`
-  std::string sink_token;    ///< of the last batch in this epoch; empty: none
-  std::string source_state;  ///< what `keep` was given last; empty: nothing
-  bool has_history = false;  ///< something was delivered in this epoch
+  mark replayed;                        ///< of `replay_partition`
+  std::vector<sink_token> sink_tokens;  ///< of each sink's last batch in this epoch
+  std::string source_state;             ///< what `keep` was given last; empty: nothing
+  bool has_history = false;             ///< something was delivered in this epoch
+
+  /// What that sink wants back; empty: nothing. Ledgers of old hold one token without a name; and
+  /// a sink that is alone may have had another name.
+  [[nodiscard]] std::string token_of(std::string_view sink, bool is_alone) const;
 };
 
 /// A business id came with another position before.
@@ -106,14 +110,14 @@ class ledger final : public journal {
   /// The marks a transactional sink holds, which are the authority: what it has and the ledger has
   /// not becomes finished here too, and is kept as recovered until it is recorded.
   void reconcile(std::span<const partition_mark> sink_marks);
-  /// What the source and the sink want back when they are opened next: the source's state, and the
+  /// What the source and the sinks want back when they are opened next: the source's state, and a
   /// sink's token for as long as no batch has recorded one. Durable on return.
-  void keep(std::string_view source_state, std::string_view first_token);
+  void keep(std::string_view source_state, std::span<const sink_token> first_tokens);
   /// Once. Returns the run's number.
   std::uint64_t begin_run();
 
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
-                       std::string sink_token) override;
+                       std::vector<sink_token> tokens) override;
   void hurry() override;
 
   /// Waits until all is durable, the end record too. A run without one counts as killed.

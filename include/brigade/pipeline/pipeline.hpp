@@ -14,6 +14,9 @@
 /// priority a callable stands behind it: `stage("charge", charge, {}, urgency)`. And
 /// `from(orders).order_by(customer)` keeps the items of a customer in order through all stages.
 ///
+/// `split` makes several items of one and `batch` one of several; `route` and `tee` send items to
+/// several sinks (fork.hpp).
+///
 /// Thread safety: the loop's thread. Lifetime: callables are copied in; what they refer to must
 /// outlive the run.
 #pragma once
@@ -23,6 +26,7 @@
 #include <brigade/async/task.hpp>
 #include <brigade/pipeline/blocking_stage.hpp>
 #include <brigade/pipeline/engine.hpp>
+#include <brigade/pipeline/fork.hpp>
 #include <brigade/pipeline/memory_source.hpp>
 #include <brigade/pipeline/pipeline_run.hpp>
 #include <brigade/pipeline/policy.hpp>
@@ -163,6 +167,9 @@ class function_sink final : public sink {
         }
       } catch (const permanent_error& why) {
         result.failures[i].emplace(verdict::permanent, why.what());
+      } catch (const cancelled& by) {
+        if (loop::current().running()->interrupted()) throw;
+        result.failures[i].emplace(verdict::retryable, "cancelled from inside: " + by.reason());
       } catch (const std::exception& why) {
         result.failures[i].emplace(verdict::retryable, why.what());
       }
@@ -215,16 +222,17 @@ class ready_pipeline {
   bool signals_ = false;
 };
 
-/// A pipeline whose last stage gives `T`.
-template <class T>
+/// A pipeline, or a branch of one, whose last stage gives `T`.
+template <class T, class Plan = pipeline_plan>
 class pipeline_builder {
  public:
-  explicit pipeline_builder(pipeline_plan plan) : plan_(std::move(plan)) {}
+  explicit pipeline_builder(Plan plan) : plan_(std::move(plan)) {}
 
   /// The item's own id, beside its position: it stands in outcomes, dead letters and the ledger.
   /// Directly behind `from` (asserted).
   template <class F>
   pipeline_builder id(F name) && {
+    static_assert(is_whole, "id stands directly behind from, not in a branch");
     static_assert(std::invocable<F&, const T&>, "an id is taken from what the source gives");
     BRIGADE_ASSERT(plan_.stages.empty(), "id stands directly behind from");
     plan_.business_id = [name = std::move(name)](const payload& item) mutable {
@@ -237,6 +245,7 @@ class pipeline_builder {
   /// that have a key. A key without text is none.
   template <class F>
   pipeline_builder order_by(F key) && {
+    static_assert(is_whole, "order_by stands directly behind from, not in a branch");
     static_assert(std::invocable<F&, const T&>, "a key is taken from what the source gives");
     BRIGADE_ASSERT(plan_.stages.empty(), "order_by stands directly behind from");
     plan_.order_key = [key = std::move(key)](const payload& item) mutable {
@@ -267,7 +276,7 @@ class pipeline_builder {
       };
     }
     using next = std::conditional_t<std::is_void_v<plain>, T, plain>;
-    return pipeline_builder<next>(std::move(plan_));
+    return pipeline_builder<next, Plan>(std::move(plan_));
   }
   /// A plain function that computes long or blocks: it runs on threads of the stage's own, one a
   /// worker, while the loop goes on. It gets a copy of the item, is called by several threads at
@@ -285,7 +294,8 @@ class pipeline_builder {
     static_assert(!is_task<typename body::given>, "a coroutine does not block: give it to `stage`");
     add(std::move(name), std::make_unique<body>(std::move(work)), policy);
     using plain = typename detail::plain_result<typename body::given>::type;
-    return pipeline_builder<std::conditional_t<std::is_void_v<plain>, T, plain>>(std::move(plan_));
+    using next = std::conditional_t<std::is_void_v<plain>, T, plain>;
+    return pipeline_builder<next, Plan>(std::move(plan_));
   }
   template <class F>
   pipeline_builder filter(std::string name, F keep, const stage_policy& policy = {}) && {
@@ -295,20 +305,110 @@ class pipeline_builder {
     return std::move(*this);
   }
   template <class F>
-  ready_pipeline to(std::string name, F deliver, const sink_policy& policy = {}) && {
+  auto to(std::string name, F deliver, const sink_policy& policy = {}) && {
     static_assert(std::invocable<F&, const T&>,
                   "this sink's function does not take what the last stage gives");
     plan_.sink_name = std::move(name);
     plan_.to = std::make_unique<detail::function_sink<T, F>>(std::move(deliver));
     plan_.sink_rules = policy;
-    return ready_pipeline(std::move(plan_));
+    return std::move(*this).finished();
+  }
+
+  /// `parts` gives a `std::vector`: each element is an item, none at all filters.
+  template <class F>
+  auto split(std::string name, F parts, const stage_policy& policy = {}) && {
+    static_assert(std::invocable<F&, const T&>,
+                  "this split's function does not take what the stage before it gives");
+    using given = typename detail::plain_result<std::invoke_result_t<F&, const T&>>::type;
+    static_assert(detail::is_vector<given>, "a split's function gives a std::vector of items");
+    add(std::move(name), std::make_unique<detail::split_stage<T, F>>(std::move(parts)), policy);
+    return pipeline_builder<typename given::value_type, Plan>(std::move(plan_));
+  }
+  /// Collects items into one `std::vector<T>`, of copies. All of them have the outcome of that.
+  auto batch(std::string name, const batch_policy& rules) && {
+    static_assert(std::copy_constructible<T>, "a batch holds copies of its items");
+    add(std::move(name), std::make_unique<detail::batch_stage<T>>(), {});
+    plan_.stages.back().batch = rules;
+    return pipeline_builder<std::vector<T>, Plan>(std::move(plan_));
+  }
+  /// Takes `branch(predicate, build)` and, last, `otherwise(build)`. A `build` takes a builder and
+  /// gives back what it made of it. The pipeline is whole when all branches have a sink; else it
+  /// goes on behind the route.
+  template <class... Branches>
+  auto route(std::string name, Branches... branches) && {
+    static_assert(sizeof...(Branches) > 0 && (detail::is_route_branch<Branches> && ...),
+                  "a route takes branch(predicate, build) and, last, otherwise(build)");
+    static_assert((std::predicate<decltype(Branches::when)&, const T&> && ...),
+                  "a branch's predicate takes what the stage before the route gives");
+    using rest = typename detail::first_rest<rest_of<Branches>...>::type;
+    static_assert(
+        ((std::is_void_v<rest_of<Branches>> || std::same_as<rest_of<Branches>, rest>) && ...),
+        "branches that go on behind a route give the same type there");
+    std::vector<std::function<bool(const T&)>> ways;
+    (ways.emplace_back(std::move(branches.when)), ...);
+    add(std::move(name), std::make_unique<detail::route_stage<T>>(std::move(ways)), {});
+    auto fork = std::make_unique<fork_plan>();
+    (fork->branches.push_back({chain_of(branches.build), true}), ...);
+    plan_.stages.back().fork = std::move(fork);
+    if constexpr (std::is_void_v<rest>) {
+      return std::move(*this).finished();
+    } else {
+      return pipeline_builder<rest, Plan>(std::move(plan_));
+    }
+  }
+  /// Takes `branch(build)` and `optional_branch(build)`, which end with `to`, and goes on itself.
+  template <class... Branches>
+  pipeline_builder tee(std::string name, Branches... branches) && {
+    static_assert(sizeof...(Branches) > 0 && (detail::is_tee_branch<Branches> && ...),
+                  "a tee takes branch(build) and optional_branch(build)");
+    static_assert(std::copy_constructible<T>, "a tee makes copies of its items");
+    static_assert((std::is_void_v<rest_of<Branches>> && ...), "the branches of a tee end with to");
+    add(std::move(name), std::make_unique<detail::tee_stage<T>>(sizeof...(Branches) + 1), {});
+    auto fork = std::make_unique<fork_plan>();
+    fork->what = fork_plan::kind::tee;
+    (fork->branches.push_back({chain_of(branches.build), branches.required}), ...);
+    plan_.stages.back().fork = std::move(fork);
+    return std::move(*this);
   }
 
  private:
+  template <class OtherT, class OtherPlan>
+  friend class pipeline_builder;
+  static constexpr bool is_whole = std::same_as<Plan, pipeline_plan>;
+  using way = pipeline_builder<T, chain_plan>;
+
+  template <class Branch>
+  struct rest_behind {
+    using build = decltype(Branch::build);
+    static_assert(std::invocable<build&, way>,
+                  "a branch is built by a function that takes a builder, such as [](auto way)");
+    using rest = detail::rest_of_branch<std::invoke_result_t<build&, way>>;
+    static_assert(rest::is_branch, "a branch is what its builder's functions give back");
+    using type = typename rest::type;
+  };
+  template <class Branch>
+  using rest_of = typename rest_behind<Branch>::type;
+
+  template <class Build>
+  static chain_plan chain_of(Build& build) {
+    auto made = std::invoke(build, way(chain_plan{}));
+    if constexpr (std::same_as<decltype(made), finished_branch>) {
+      return std::move(made.chain);
+    } else {
+      return std::move(made.plan_);
+    }
+  }
+  auto finished() && {
+    if constexpr (is_whole) {
+      return ready_pipeline(std::move(plan_));
+    } else {
+      return finished_branch{std::move(plan_)};
+    }
+  }
   void add(std::string name, std::unique_ptr<stage_body> body, const stage_policy& policy) {
     plan_.stages.push_back(stage_plan{std::move(name), std::move(body), policy});
   }
-  pipeline_plan plan_;
+  Plan plan_;
 };
 
 /// Where a pipeline begins.

@@ -84,6 +84,14 @@ struct stage_policy {
   static constexpr milliseconds hung_never = milliseconds::max();
 };
 
+/// When a batch is complete: whichever comes first. It is complete, too, when nothing can come to
+/// it any more: at the source's end, in a drain, and when it holds all that the window lets in.
+struct batch_policy {
+  std::size_t count = 0;   ///< items; 0: any number
+  std::size_t bytes = 0;   ///< of their payloads; 0: any number
+  milliseconds within{0};  ///< from its first item on; 0: however long it takes
+};
+
 struct sink_policy {
   retry_policy retry{};
   milliseconds attempt_timeout{0};

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -35,7 +36,7 @@ struct failure {
 /// What one attempt gave.
 class attempt_result {
  public:
-  enum class kind : std::uint8_t { unchanged, passed, filtered, split, failed };
+  enum class kind : std::uint8_t { unchanged, passed, filtered, split, failed, routed };
 
   /// The item goes on as it is.
   static attempt_result unchanged() { return attempt_result(kind::unchanged); }
@@ -52,6 +53,12 @@ class attempt_result {
     result.values_ = std::move(values);
     return result;
   }
+  /// Of a stage where the ways part: the item goes on as it is, down that branch.
+  static attempt_result routed(std::size_t branch) {
+    attempt_result result(kind::routed);
+    result.branch_ = branch;
+    return result;
+  }
   static attempt_result failed(failure why) {
     attempt_result result(kind::failed);
     result.failure_ = std::make_unique<failure>(std::move(why));
@@ -62,6 +69,7 @@ class attempt_result {
   [[nodiscard]] payload& value() { return value_; }
   [[nodiscard]] std::vector<payload>& values() { return values_; }
   [[nodiscard]] const failure& why() const { return *failure_; }
+  [[nodiscard]] std::size_t branch() const { return branch_; }
 
  private:
   explicit attempt_result(kind what) : kind_(what) {}
@@ -69,6 +77,7 @@ class attempt_result {
   payload value_;
   std::vector<payload> values_;
   std::unique_ptr<failure> failure_;
+  std::size_t branch_ = 0;
 };
 
 /// What a stage body may know of the item it works on. Valid during the attempt.
@@ -111,6 +120,8 @@ class stage_body {
   /// One attempt that may wait. `item` stays unchanged unless the attempt succeeds.
   /// Cancelled: leaves no trace of the attempt behind but side effects; the item is the engine's.
   virtual task<attempt_result> run(payload& item, const attempt_info& info);
+  /// Of a stage that collects: one item that holds copies of these, which `run_now` has let in.
+  virtual payload join(std::span<const payload* const> items);
 };
 
 /// Thrown by a stage function: this item will never succeed; it is not tried again.

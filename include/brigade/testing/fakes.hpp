@@ -173,10 +173,10 @@ class memory_journal final : public journal {
 
   [[nodiscard]] resume_point resume() const;
   void reconcile(std::span<const partition_mark> sink_marks);
-  void keep(std::string source_state, const std::string& first_token);
+  void keep(std::string source_state, std::span<const sink_token> first_tokens);
   std::uint64_t begin_run();
   std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
-                       std::string sink_token) override;
+                       std::vector<sink_token> tokens) override;
 
   /// The disk breaks under this batch of the run (from 1): neither it nor a later one is durable.
   /// After `begin_run`.
@@ -201,7 +201,7 @@ class memory_journal final : public journal {
   milliseconds delay_max_;
   std::deque<row> rows_;
   std::map<std::string, part_of_source> parts_;
-  std::string sink_token_;
+  std::map<std::string, std::string> sink_tokens_;
   std::string source_state_;
   bool has_history_ = false;
   std::uint64_t run_ = 0;
