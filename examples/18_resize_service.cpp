@@ -1,8 +1,9 @@
-// A service that halves pictures: work that keeps a CPU busy, on threads of its own, while the loop
-// answers. Some pictures are corrupt. Its health follows what gets done, not what is busy, so that
-// nobody restarts it for working hard.
+// A service that halves pictures: work that keeps a CPU busy, on threads of its own.
 //
 //   uploads ──> halve (2 threads) ──> store         health: asked every 5 ms
+//
+// The loop answers meanwhile. Some pictures are corrupt. Health follows what gets done, not what is
+// busy, so that nobody restarts it for working hard.
 #include <brigade/async.hpp>
 #include <brigade/pipeline.hpp>
 
