@@ -135,7 +135,9 @@ picture_box sink_box(const sink_config& sink) {
   picture_box box;
   box.title = title_of("sink", sink.use);
   add_fields(sink.use, box);
-  box.lines.push_back(fmt::format("batch: {} items, within {}", policy.batch_items_max,
+  const std::string bytes =
+      policy.batch_bytes_max == 0 ? "" : ", " + size_text(policy.batch_bytes_max);
+  box.lines.push_back(fmt::format("batch: {} items{}, within {}", policy.batch_items_max, bytes,
                                   duration_text(policy.batch_age_max)));
   if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
   box.lines.push_back(fmt::format("timeout: {}", limit_text(policy.attempt_timeout)));

@@ -23,10 +23,6 @@ constexpr std::int64_t threads_max = 256;
 constexpr std::int64_t items_max = 10'000'000;
 constexpr std::int64_t attempts_max = 1'000'000;
 
-void not_yet(value_reader& reader, position at, std::string_view what) {
-  reader.problem(at, not_available(what));
-}
-
 void read_retry(value_reader& reader, const yaml_entry& entry, const std::string& owner,
                 retry_policy& policy) {
   static constexpr std::array<std::string_view, 2> keys = {"attempts", "backoff"};
@@ -199,7 +195,8 @@ void read_batch(value_reader& reader, const yaml_entry& entry, const std::string
     if (const auto age = reader.duration("within", within->value)) policy.batch_age_max = *age;
   }
   if (const yaml_entry* const bytes = entry.value.find("bytes")) {
-    not_yet(reader, bytes->at, "'bytes' of a batch");
+    const auto size = reader.size_above_zero("bytes", bytes->value);
+    if (size) policy.batch_bytes_max = static_cast<std::size_t>(*size);
   }
 }
 

@@ -43,6 +43,27 @@ task<> engine::implementation::deliver(stage_run& stage) {
   batch.push_back(&work);
 }
 
+namespace {
+
+/// Says when a batch is full. What an item weighs is asked only where there is a limit.
+class batch_limit {
+ public:
+  explicit batch_limit(const sink_policy& rules) : rules_(rules) {}
+  [[nodiscard]] bool reached(const std::vector<item*>& batch) {
+    if (batch.size() >= rules_.batch_items_max) return true;
+    if (rules_.batch_bytes_max == 0) return false;
+    for (; weighed_ < batch.size(); ++weighed_) bytes_ += batch[weighed_]->value.bytes();
+    return bytes_ >= rules_.batch_bytes_max;
+  }
+
+ private:
+  const sink_policy& rules_;
+  std::size_t weighed_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace
+
 // At least one item, at most a batch; waits for more only while more may come.
 task<> engine::implementation::gather_batch(stage_run& stage, std::vector<item*>& batch) {
   sink_end& end = *stage.end;
@@ -54,8 +75,8 @@ task<> engine::implementation::gather_batch(stage_run& stage, std::vector<item*>
   if (end.rate) co_await end.rate->acquire();
   loop_->refresh_now();
   const detail::time_point flush_at = loop_->now() + end.rules.batch_age_max;
-  const std::size_t full = end.rules.batch_items_max;
-  while (batch.size() < full) {
+  batch_limit limit(end.rules);
+  while (!limit.reached(batch)) {
     if (!stage.input.empty()) {
       if (end.rate && !end.rate->try_acquire()) co_return;
       auto next = stage.input.try_take();

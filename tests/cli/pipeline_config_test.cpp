@@ -72,7 +72,7 @@ stages:
 sink:
   sqlite: { file: receipts.db, table: receipts }
   retry: { attempts: 9 }
-  batch: { count: 50, within: 1s }
+  batch: { count: 50, bytes: 1KiB, within: 1s }
 ledger: { mode: full, keep: 30d, max: 1GiB }
 stop_timeout: 10s
 )";
@@ -130,6 +130,7 @@ TEST(pipeline_config, reads_a_sink_with_its_batch) {
   EXPECT_EQ(sink.use.values.text("table"), "receipts");
   EXPECT_EQ(sink.policy.retry.attempts_max, 9);
   EXPECT_EQ(sink.policy.batch_items_max, 50u);
+  EXPECT_EQ(sink.policy.batch_bytes_max, 1024u);
   EXPECT_EQ(sink.policy.batch_age_max, 1s);
 }
 

@@ -213,6 +213,18 @@ TEST(engine_end, a_progress_callback_that_throws_ends_the_run_with_its_error) {
   EXPECT_EQ(log.closes, 1);
 }
 
+TEST(engine_end, the_item_that_reaches_the_bytes_of_a_batch_is_its_last) {
+  virtual_loop loop;
+  sink_log log;
+  pipeline_plan plan = plan_of(100);
+  plan.to = std::make_unique<logging_sink>(log, false);
+  plan.sink_rules.batch_bytes_max = 10 * sizeof(int) - 1;
+  const outcome_of_run all = run_with(loop, std::move(plan));
+  EXPECT_EQ(all.result.exit_code, 0);
+  EXPECT_EQ(log.written, 100U);
+  EXPECT_EQ(log.batches, std::vector<std::size_t>(10, 10));
+}
+
 // A source whose acknowledgement fails.
 class deaf_source final : public source {
  public:

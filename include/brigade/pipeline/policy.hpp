@@ -96,7 +96,8 @@ struct sink_policy {
   retry_policy retry{};
   milliseconds attempt_timeout{0};
   std::size_t batch_items_max = 1000;
-  milliseconds batch_age_max{50};  ///< how long the first item of a batch waits for company
+  std::size_t batch_bytes_max = 0;  ///< the item that reaches it is the last of its batch; 0: any
+  milliseconds batch_age_max{50};   ///< how long the first item of a batch waits for company
   rate_limit rate{};
 };
 
