@@ -56,7 +56,7 @@ class OracleTest(brigade_e2e.BrigadeTest):
 
     def test_it_sees_what_happens_to_lines_of_a_file(self):
         life = self.a_life("file", order="source")
-        path = life.folder / "out" / "out.ndjson"
+        path = life.folder / "out" / "items.ndjson"
         lines = path.read_text().splitlines(keepends=True)
         self.assertGreater(len(lines), 2)
         other = json.dumps({**json.loads(lines[0]), "n": 4711}) + "\n"
