@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <map>
 
 namespace brigade::cli {
 
@@ -221,6 +223,36 @@ void pipeline_reader::check_tee(const stage_config& stage, bool leads_on_itself)
   reader_.problem(stage.use.at, fmt::format("no branch of stage '{}' is required, so all of an "
                                             "item may be dropped: make one required",
                                             stage.use.context.name));
+}
+
+/// A sink cuts its file to what it has recorded, and with it what another has written there. What
+/// is one file under two names only shows when it is opened.
+void pipeline_reader::check_files_apart() {
+  std::map<std::filesystem::path, std::string> owners;
+  const auto absolute = [&](const std::string& path) {
+    return (config_.folder / path).lexically_normal();
+  };
+  if (config_.source.what->name == "file") {
+    for (const std::string& path : config_.source.values.list("path")) {
+      owners.emplace(absolute(path), "the source");
+    }
+  }
+  if (!config_.ledger.letters.empty()) {
+    owners.emplace(config_.ledger.letters.lexically_normal(), "the dead letters");
+  }
+  const auto add = [&](const sink_config& sink) {
+    const component_use& use = sink.use;
+    if (use.what->name != "file") return;
+    const std::string& path = use.values.text("path");
+    const auto [other, is_new] =
+        owners.emplace(absolute(path), fmt::format("sink '{}'", use.context.name));
+    if (is_new) return;
+    const auto place = use.places.find("path");
+    reader_.problem(place == use.places.end() ? use.at : place->second,
+                    fmt::format("'{}' is the file of {}, too: give each a file of its own", path,
+                                other->second));
+  };
+  walk(config_, [](const stage_config&) {}, add);
 }
 
 /// What cannot keep items in order is refused where there is one.

@@ -84,7 +84,10 @@ void pipeline_reader::read(const yaml_node& root) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
-  if (reader_.problem_count() == 0) check_ways(config_, false);
+  if (reader_.problem_count() == 0) {
+    check_ways(config_, false);
+    check_files_apart();
+  }
   if (const yaml_entry* const entry = root.find("admin")) {
     config_.admin = read_admin(reader_, *entry);
   }
