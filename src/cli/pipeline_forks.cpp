@@ -217,12 +217,29 @@ void pipeline_reader::check_tee(const stage_config& stage, bool leads_on_itself)
                                              "of a tee does not come back; end it with a sink",
                                              stage.use.context.name));
     }
+    if (!branch.required) check_never_ends_the_run(branch.chain);
     check_ways(branch.chain, false);
   }
   if (any_required) return;
   reader_.problem(stage.use.at, fmt::format("no branch of stage '{}' is required, so all of an "
                                             "item may be dropped: make one required",
                                             stage.use.context.name));
+}
+
+/// What fails in a branch that is not required counts against nothing.
+void pipeline_reader::check_never_ends_the_run(const chain_config& chain) {
+  const auto check = [&](const stage_config& stage) {
+    const stage_policy& policy = stage.policy;
+    const bool ends_it =
+        policy.failure == on_error::fail_fast ||
+        (policy.failure == on_error::tolerate && policy.budget.then == error_budget::spent::stop);
+    if (!ends_it) return;
+    reader_.problem(stage.use.at,
+                    fmt::format("'on_error' of stage '{}' may end the run, and it stands in a "
+                                "branch that is not required: leave it out, or require the branch",
+                                stage.use.context.name));
+  };
+  walk(chain, check, [](const sink_config&) {});
 }
 
 /// A sink cuts its file to what it has recorded, and with it what another has written there. What
