@@ -1,8 +1,9 @@
-// 1,000 orders, and the card of #847 is declined. With `gather` that is the end of all of them;
-// in a pipeline it is the end of one, orders keep arriving, and each tells what became of it.
+// 1,000 orders, and one card is declined: the end of all with `gather`, of one in a pipeline.
 //
 //   customers ──> [ counter: 64 ] ──> charge (8 workers) ──> receipts
 //                                       └── each outcome, as it is recorded ──> the board
+//
+// Orders keep arriving while it works, and each tells what became of it.
 #include <brigade/async.hpp>
 #include <brigade/pipeline.hpp>
 

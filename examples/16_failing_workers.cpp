@@ -1,7 +1,8 @@
-// Requests, a small queue, and workers that begin to fail: the run ends at once and says why, the
-// producer does not wait for ever, and the results are published only when all went well.
+// Requests, a small queue, and workers that begin to fail: the run ends at once and says why.
 //
 //   producer ──> [ requests: 5 ] ──> call (3 workers, fail_fast) ──> results ──then──> publish
+//
+// The producer does not wait for ever, and the results are published only when all went well.
 #include <brigade/async.hpp>
 #include <brigade/pipeline.hpp>
 

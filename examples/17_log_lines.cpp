@@ -1,7 +1,8 @@
-// Log lines, parsed by a pool and written out in batches, and a consumer that keeps one for ever:
-// a join with a deadline names who it is and what they hold.
+// Log lines, parsed by a pool and written out, and a consumer that keeps one for ever.
 //
 //   lines ──> [ raw: 8 ] ──> parse x 3 ──> [ parsed: 8 ] ──> write x 2, one of which hangs
+//
+// A join with a deadline names who it is and what they hold.
 #include <brigade/async.hpp>
 
 #include <cstdio>

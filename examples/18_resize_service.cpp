@@ -1,8 +1,9 @@
-// A service that halves pictures: work that keeps a CPU busy, on threads of its own, while the loop
-// answers. Some pictures are corrupt. Its health follows what gets done, not what is busy, so that
-// nobody restarts it for working hard.
+// A service that halves pictures: work that keeps a CPU busy, on threads of its own.
 //
 //   uploads ──> halve (2 threads) ──> store         health: asked every 5 ms
+//
+// The loop answers meanwhile. Some pictures are corrupt. Health follows what gets done, not what is
+// busy, so that nobody restarts it for working hard.
 #include <brigade/async.hpp>
 #include <brigade/pipeline.hpp>
 
@@ -92,23 +93,6 @@ std::vector<bytes> uploads() {
   return files;
 }
 
-// Alive: something was finished since the last time, or there is nothing to do.
-class health {
- public:
-  bool alive(const progress& now) {
-    std::uint64_t done = 0;
-    for (const std::uint64_t count : now.settled) done += count;
-    const bool moved = done != std::exchange(done_, done);
-    quiet_ = moved || now.in_flight == 0 ? 0 : quiet_ + 1;
-    return quiet_ < quiet_max;
-  }
-
- private:
-  static constexpr int quiet_max = 400;  // times asked: two seconds
-  std::uint64_t done_ = 0;
-  int quiet_ = 0;
-};
-
 task<> serve(task_group& group) {
   std::vector<std::size_t> sizes;
   const pipeline_run service =
@@ -117,12 +101,12 @@ task<> serve(task_group& group) {
           .blocking("halve", halve, {.workers = 2})
           .to("store", [&](const bytes& file) { sizes.push_back(file.size()); })
           .start(group);
-  health probe;
   bool always_alive = true;
   int asked = 0;
   while (!service.ended()) {
     co_await sleep_for(5ms);
-    always_alive = probe.alive(service.look()) && always_alive;
+    // Work is pending and nothing was finished for two seconds: an orchestrator should restart it.
+    always_alive = liveness(service.status(), 2s).good && always_alive;
     ++asked;
   }
   const report account = co_await service.finished();

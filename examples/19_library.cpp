@@ -1,9 +1,10 @@
-// A library takes books back: three shelves give them at once, several readers check them, some are
-// damaged. With the queue kinds, what a full queue does to who fills it, and who did how much.
+// A library takes books back: three shelves give them at once, and some are damaged.
 //
 //   history ─┐
 //   poetry  ─┼──> clean (3 workers) ──> check, fails 1 in 5 ──> label ──> shelves
 //   travel  ─┘
+//
+// With the queue kinds, what a full queue does to who fills it, and who did how much.
 #include <brigade/async.hpp>
 #include <brigade/pipeline.hpp>
 

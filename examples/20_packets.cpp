@@ -1,8 +1,9 @@
-// Packets from a socket, unpacked, parsed and stored in SQLite. Workers are added while the traffic
-// grows, a store that is locked now and then is tried again, and at the end nothing is left
-// running.
+// Packets from a socket, unpacked, parsed and stored in SQLite.
 //
 //   socket ──> unpack ──> parse (2 workers, then 6) ──> store, tried again ──> readings
+//
+// Workers are added while the traffic grows, a store that is locked now and then is tried again,
+// and at the end nothing is left running.
 #include <brigade/async.hpp>
 #include <brigade/pipeline.hpp>
 

@@ -62,7 +62,14 @@ void check_files(const pipeline_config& config, problem_list& problems) {
 }
 
 void check_letters(const ledger_config& ledger, problem_list& problems) {
-  if (ledger.letters.empty() || std::filesystem::is_directory(ledger.letters.parent_path())) return;
+  if (ledger.letters.empty()) return;
+  std::error_code ignored;
+  const auto found = std::filesystem::status(ledger.letters, ignored);
+  if (std::filesystem::exists(found) && !std::filesystem::is_regular_file(found)) {
+    problems.add(ledger.letters_at, fmt::format("{} is no regular file: dead letters need one",
+                                                ledger.letters.string()));
+  }
+  if (std::filesystem::is_directory(ledger.letters.parent_path())) return;
   problems.add(ledger.letters_at, fmt::format("there is no folder {} for the dead letters: make it",
                                               ledger.letters.parent_path().string()));
 }

@@ -1,8 +1,13 @@
 #include "cli/policy_reader.hpp"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
+#include <algorithm>
 #include <array>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace brigade::cli {
 namespace {
@@ -257,6 +262,46 @@ void read_dead_letters(value_reader& reader, const yaml_entry& entry, pipeline_c
   }
 }
 
+/// The files that a source or a sink is given by name.
+std::vector<std::string> paths_of(const component_use& use) {
+  if (use.what == nullptr) return {};
+  for (const field_spec& field : use.what->fields) {
+    if ((field.name != "path" && field.name != "file") || !use.values.has(field.name)) continue;
+    if (field.type == field_type::text) return {use.values.text(field.name)};
+    if (field.type == field_type::text_or_list) return use.values.list(field.name);
+  }
+  return {};
+}
+
+/// Dead letters that are read as items, or stand between what somebody else keeps there, are worse
+/// than none.
+void keep_letters_apart(value_reader& reader, const pipeline_config& config) {
+  if (config.ledger.letters.empty()) return;
+  std::error_code ignored;
+  const auto real = [&](const std::filesystem::path& path) {
+    return std::filesystem::weakly_canonical(config.folder / path, ignored);
+  };
+  const std::filesystem::path letters = real(config.ledger.letters);
+  const auto is_met = [&](const std::string& path) {
+    const std::string pattern = (config.folder / path).lexically_normal().string();
+    return real(path) == letters || ::fnmatch(pattern.c_str(), config.ledger.letters.c_str(),
+                                              FNM_PATHNAME | FNM_PERIOD) == 0;
+  };
+  const auto refuse = [&](std::string_view what) {
+    reader.problem(config.ledger.letters_at,
+                   fmt::format("'file' of 'dead_letters' is {}, too: name another file", what));
+  };
+  if (std::ranges::any_of(paths_of(config.source), is_met)) refuse("a file of the source");
+  const auto refuse_if_of = [&](const sink_config& sink) {
+    if (std::ranges::any_of(paths_of(sink.use), is_met)) refuse("the file of a sink");
+  };
+  walk(config, [](const stage_config&) {}, refuse_if_of);
+  const std::string ledger = real(config.ledger_path()).string();
+  for (const std::string_view end : {"", "-wal", "-shm", ".lock"}) {
+    if (letters == std::filesystem::path(ledger + std::string(end))) refuse("the ledger's");
+  }
+}
+
 void read_order(value_reader& reader, const yaml_node& root, pipeline_config& config) {
   static constexpr std::array<std::string_view, 2> orders = {"none", "source"};
   static constexpr std::array<std::string_view, 2> answers = {"continue", "hold_key"};
@@ -359,6 +404,7 @@ void read_run_keys(value_reader& reader, const yaml_node& root, pipeline_config&
   }
   read_order(reader, root, config);
   read_threads(reader, root, config);
+  keep_letters_apart(reader, config);
 }
 
 }  // namespace brigade::cli

@@ -40,13 +40,19 @@ using sessions = std::list<session*>;
 // Child processes have no business with it.
 void keep_to_ourselves(int descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 
+/// As those who ask call it: [::] listens for IPv4 as well.
+std::string shown(const asio::ip::address& address) {
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address.to_string();
+  return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+}
+
 /// One connection. It lives as long as something is under way on it.
 class session : public std::enable_shared_from_this<session> {
  public:
   session(tcp::socket socket, sessions& all, const http_handler& answer)
       : stream_(std::move(socket)), all_(all), answer_(answer) {
     error_code ignored;
-    request_.local_address = stream_.socket().local_endpoint(ignored).address().to_string();
+    request_.local_address = shown(stream_.socket().local_endpoint(ignored).address());
     place_ = all_.insert(all_.end(), this);
   }
   ~session() { leave(); }

@@ -26,7 +26,9 @@ task<> engine::implementation::intake() {
       while (more && phase_ == run_phase::running) more = co_await take_some();
       source_ended_ = !more;
     } catch (const cancelled&) {
-      if (!scope.caused_cancellation()) throw;
+      // One that the source threw by itself must not take the intake along.
+      if (!scope.caused_cancellation() && loop_->running()->interrupted()) throw;
+      if (!scope.caused_cancellation()) failed = std::current_exception();
     } catch (const std::exception&) {
       failed = std::current_exception();
     }

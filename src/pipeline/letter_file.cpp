@@ -37,15 +37,25 @@ class descriptor {
   throw std::runtime_error(text);
 }
 
+[[noreturn]] void refuse_to_write_to(const std::filesystem::path& path) {
+  throw std::runtime_error(
+      fmt::format("{}, the file of dead letters, is no regular file; name one", path.string()));
+}
+
+// Without a wait: a pipe that nobody reads would keep it.
 int open_to_append(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  constexpr int how = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  const int fd = ::open(path.c_str(), how, 0600);
+  if (fd < 0 && errno == ENXIO) refuse_to_write_to(path);
   if (fd < 0) fail(path, "open", errno);
   return fd;
 }
 
+// What cannot be made durable, nor taken back, is no place for them.
 std::uint64_t length_of(const descriptor& file, const std::filesystem::path& path) {
   struct stat found{};
   if (::fstat(file.get(), &found) != 0) fail(path, "look at", errno);
+  if (!S_ISREG(found.st_mode)) refuse_to_write_to(path);
   return static_cast<std::uint64_t>(found.st_size);
 }
 
@@ -133,7 +143,9 @@ letter_file::letter_file(std::filesystem::path path, std::uint64_t bytes_max)
 void letter_file::append(const std::string& lines) {
   const descriptor file(open_to_append(path_));
   length_before_ = length_of(file, path_);
-  if (bytes_max_ != 0 && length_before_ + lines.size() > bytes_max_) {
+  // Into an empty file they go whatever their size: else moving it away would never help.
+  const bool over = bytes_max_ != 0 && length_before_ + lines.size() > bytes_max_;
+  if (over && length_before_ != 0) {
     throw no_room(fmt::format("{}, the file of dead letters, has reached its limit of {} bytes",
                               path_.string(), bytes_max_));
   }

@@ -1,4 +1,6 @@
+#include <brigade/async/assert.hpp>
 #include <brigade/async/event.hpp>
+#include <brigade/async/loop.hpp>
 #include <brigade/async/wait.hpp>
 #include <brigade/pipeline/memory_source.hpp>
 
@@ -43,6 +45,8 @@ merged_source::~merged_source() {
 }
 
 void merged_source::add(std::unique_ptr<source> one) {
+  BRIGADE_ASSERT(std::ranges::find(partitions_, one->partitions().front()) == partitions_.end(),
+                 "each producer of a pipeline has a name of its own: ids are made of it");
   partitions_.push_back(one->partitions().front());
   desk_->parts.push_back(std::make_unique<desk::part>());
   desk_->parts.back()->from = std::move(one);
@@ -71,7 +75,8 @@ task<> merged_source::read_ahead(std::shared_ptr<desk> shared, std::size_t numbe
       shared->arrived.set();
       if (!own.ended) co_await own.taken.wait();
     }
-  } catch (const std::exception&) {
+  } catch (...) {
+    if (loop::current().running()->interrupted()) throw;
     shared->failed = std::current_exception();
     shared->arrived.set();
   }

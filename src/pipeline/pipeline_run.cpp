@@ -44,6 +44,10 @@ task<> pipeline_run::state::execute(std::shared_ptr<state> own) {
   struct on_every_way_out {
     explicit on_every_way_out(state& of) : run(of) {}
     ~on_every_way_out() {
+      // Handles may stay for long: another run may want the ledger, and signals mean nothing now.
+      run.pieces.reset();
+      run.account.reset();
+      run.signals.reset();
       run.board->close();
       run.over.set();
     }

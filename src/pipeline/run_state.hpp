@@ -23,11 +23,11 @@ class pipeline_run::state {
   static task<> course(std::shared_ptr<state> own);
   void drain();
 
-  std::unique_ptr<ledger> account;  ///< outlives the run
+  std::unique_ptr<ledger> account;  ///< these two until the run has ended
   std::optional<stop_signals> signals;
   std::shared_ptr<detail::outcome_board> board;
   std::string name;
-  std::optional<recorded_run> pieces;  ///< until it begins
+  std::optional<recorded_run> pieces;  ///< moved from once it begins
   engine* work = nullptr;              ///< while it runs
   struct scaling {
     std::string stage;

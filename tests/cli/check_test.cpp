@@ -98,6 +98,36 @@ TEST_F(check, names_a_folder_for_dead_letters_that_is_not_there_and_a_key_that_i
   EXPECT_THROW(run(without), invalid_pipeline);
 }
 
+TEST_F(check, keeps_dead_letters_out_of_the_files_of_others) {
+  static_cast<void>(write("in.ndjson", "{}\n"));
+  std::filesystem::create_symlink("in.ndjson", folder_ / "link");
+  std::filesystem::create_directory(folder_ / "folder");
+  const auto refusal = [&](const std::string& source, const std::string& letters) -> std::string {
+    const std::string file =
+        write("orders.yaml", "source: { file: " + source +
+                                 " }\nsink: { sqlite: { file: out.db, table: t } }\n"
+                                 "dead_letters: { file: " +
+                                 letters + " }\n");
+    try {
+      run(file);
+      return err_.str();
+    } catch (const invalid_pipeline& refused) {
+      return refused.what();
+    }
+  };
+  const auto has = [](const std::string& text, std::string_view part) {
+    return text.find(part) != text.npos;
+  };
+  const std::string source = "orders.yaml:3:23: 'file' of 'dead_letters' is a file of the source";
+  EXPECT_PRED2(has, refusal("in.ndjson", "folder/../in.ndjson"), source);
+  EXPECT_PRED2(has, refusal("in.ndjson", "link"), source);
+  EXPECT_PRED2(has, refusal("'*.ndjson'", "dead.ndjson"), source);
+  EXPECT_PRED2(has, refusal("in.ndjson", "out.db"), "is the file of a sink, too");
+  EXPECT_PRED2(has, refusal("in.ndjson", "orders.ledger.db"), "is the ledger's, too");
+  EXPECT_PRED2(has, refusal("in.ndjson", "folder"), "is no regular file");
+  EXPECT_EQ(refusal("'in*.ndjson'", "dead.ndjson"), "");
+}
+
 TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
   const std::string file = write("orders.yaml",
                                  "source: { stdin: {} }\n"

@@ -33,13 +33,13 @@ class AdminTest(brigade_e2e.BrigadeTest):
         self.pipeline(**pipeline)
         running = self.start("run", "pipeline.yaml", "--report", self.folder / "report.json",
                              env=env)
-        said = r"admin endpoint: http://[\d.]+:(\d+)/"
+        said = r"admin endpoint: http://[^/]+:(\d+)/"
         running.wait_for_words(said, 10, "the address of the admin endpoint")
         return running, int(re.search(said, running.err())[1])
 
-    def ask(self, port, path, method="GET", **headers):
+    def ask(self, port, path, method="GET", at="127.0.0.1", **headers):
         """(status, text) of one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection(at, port, timeout=20)
         try:
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
@@ -211,6 +211,15 @@ class AdminTest(brigade_e2e.BrigadeTest):
             self.assertEqual(self.ask(port, path, Authorization="Bearer s3cre")[0], 401)
         self.assertEqual(self.ask(port, "/livez", Authorization="Bearer s3cret")[0], 200)
         self.assertNotIn("s3cret", running.err())
+        self.end(running)
+
+    def test_is_called_by_the_address_that_a_request_came_to(self):
+        if not os.path.exists("/proc/net/if_inet6"):
+            self.skipTest("there is no IPv6 here")
+        running, port = self.start_listening(admin={"listen": "[::]:0", "token": "s3cret"})
+        for at in ("::1", "127.0.0.1", "127.0.0.2"):
+            answer = self.ask(port, "/livez", at=at, Authorization="Bearer s3cret")
+            self.assertEqual(answer[0], 200, (at, answer))
         self.end(running)
 
     def test_takes_nothing_when_its_port_is_taken(self):

@@ -1,5 +1,6 @@
 """Queues, rates, error budgets and order, as somebody uses them who has only read the manual."""
 import json
+import os
 import random
 import re
 import time
@@ -95,6 +96,19 @@ class PoliciesTest(brigade_e2e.BrigadeTest):
         self.assertEqual({letter["error"] for letter in letters}, {"refused"})
         ids = query(self.ledger("policies"), "select id from dead_letters")
         self.assertEqual(sorted(letter["id"] for letter in letters), sorted(id for id, in ids))
+
+    def test_a_file_of_dead_letters_that_is_somebody_elses_is_refused(self):
+        self.items({"n": n} for n in range(10))
+        os.mkfifo(self.folder / "pipe")
+        stage = {"exec": self.handler(REFUSING), "name": "work"}
+        for name, code, why in (("out.ndjson", 78, "is the file of a sink, too"),
+                                (str(self.ledger("policies")), 78, "is the ledger's, too"),
+                                ("pipe", 1, "is no regular file")):
+            self.pipeline([stage], dead_letters={"file": name})
+            result = self.brigade("run", "pipeline.yaml")
+            self.assert_exit(result, code)
+            self.assertIn(why, result.err)
+            self.assertFalse((self.folder / "out.ndjson").exists())
 
     def test_a_full_file_of_dead_letters_holds_the_run_up_until_it_is_moved_away(self):
         self.items({"n": n, "bad": n % 10 == 9} for n in range(100))

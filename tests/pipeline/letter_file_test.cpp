@@ -4,6 +4,7 @@
 #include <brigade/pipeline/ledger.hpp>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -77,6 +78,26 @@ TEST_F(letter_file_test, a_file_at_its_limit_holds_everything_up_until_it_is_mov
   EXPECT_NE(from.full()[0].find("has reached its limit of 500 bytes"), std::string::npos);
   EXPECT_EQ(from.full()[1], "");
   account->end_run(report{});
+}
+
+TEST_F(letter_file_test, an_empty_file_takes_letters_that_are_larger_than_its_limit) {
+  run_through(with_letters(50), batch(dead(40, "bad", R"({"order": 847})")));
+  EXPECT_EQ(std::ranges::count(lines(), '\n'), 1);
+}
+
+TEST_F(letter_file_test, what_is_no_regular_file_is_refused_at_once) {
+  ASSERT_EQ(::mkfifo(letters().c_str(), 0600), 0);
+  ledger_options device = options();
+  device.letters = "/dev/null";
+  for (const ledger_options& odd : {with_letters(), device}) {
+    try {
+      static_cast<void>(ledger::open(odd));
+      ADD_FAILURE() << odd.letters << " was taken for a file";
+    } catch (const ledger_error& refused) {
+      EXPECT_EQ(refused.what(),
+                odd.letters.string() + ", the file of dead letters, is no regular file; name one");
+    }
+  }
 }
 
 TEST_F(letter_file_test, a_file_that_was_moved_away_is_begun_again) {

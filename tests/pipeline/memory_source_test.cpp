@@ -106,6 +106,47 @@ TEST(memory_source, a_producer_that_fails_ends_the_run_and_nothing_is_lost) {
   EXPECT_TRUE(result.adds_up());
 }
 
+TEST(memory_source, a_producer_may_throw_anything) {
+  virtual_loop loop;
+  auto broken = []() -> std::optional<int> { throw 42; };
+  const report result =
+      run_on(loop, pipeline("library")
+                       .from(producer("history", slowly(100, 2, 1h)), producer("poetry", broken))
+                       .to("out", [](int) {})
+                       .take_plan());
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.error.find("int"), std::string::npos) << result.error;
+  EXPECT_TRUE(result.adds_up());
+}
+
+// As it is where a generator joins a task that was cancelled.
+TEST(memory_source, a_cancellation_from_inside_is_a_failure_as_any_other) {
+  auto broken = []() -> task<std::optional<int>> {
+    co_await sleep_for(1s);
+    throw cancelled("by the librarian");
+  };
+  const auto fails = [](pipeline_plan plan) {
+    virtual_loop loop;
+    const report result = run_on(loop, std::move(plan));
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_NE(result.error.find("by the librarian"), std::string::npos) << result.error;
+    EXPECT_TRUE(result.adds_up());
+  };
+  fails(pipeline("library").from(broken).to("out", [](int) {}).take_plan());
+  fails(pipeline("library")
+            .from(producer("history", numbers(10)), producer("poetry", broken))
+            .to("out", [](int) {})
+            .take_plan());
+}
+
+TEST(memory_source_death, producers_of_one_name_are_refused) {
+  auto two_alike = [] {
+    static_cast<void>(
+        pipeline("library").from(producer("shelf", numbers(2)), producer("shelf", numbers(3))));
+  };
+  EXPECT_DEATH(two_alike(), "a name of its own");
+}
+
 TEST(memory_source, a_channel_is_a_source_that_ends_with_its_last_sender) {
   virtual_loop loop;
   std::vector<int> got;

@@ -6,7 +6,11 @@
 #include <brigade/testing/virtual_loop.hpp>
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
 
+#include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -119,6 +123,38 @@ TEST(pipeline_run, stop_now_returns_what_is_unfinished_and_says_why) {
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_EQ(result.error, "enough");
   EXPECT_GT(result.count(outcome::returned), 0U);
+}
+
+TEST(pipeline_run, a_handle_keeps_neither_the_ledger_nor_the_signals_of_a_run_that_has_ended) {
+  std::string folder = ::testing::TempDir() + "brigade-run-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  struct sigaction before{};
+  ASSERT_EQ(::sigaction(SIGINT, nullptr, &before), 0);
+  struct sigaction after{};
+  std::vector<std::uint64_t> taken;
+  auto days = [&](task_group& own) -> task<> {
+    std::vector<pipeline_run> runs;
+    for (const int items : {3, 5}) {
+      auto day = pipeline("orders").from(numbers(items)).to("out", [](int) {});
+      runs.push_back(day.ledger(folder + "/orders.ledger.db").stop_on_signals().start(own));
+      const report account = co_await runs.back().finished();
+      taken.push_back(account.taken);
+    }
+    ::sigaction(SIGINT, nullptr, &after);
+  };
+  run(with_group(days));
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(taken, (std::vector<std::uint64_t>{3, 2}));
+  EXPECT_EQ(after.sa_handler, before.sa_handler);
+}
+
+TEST(pipeline_run_death, a_pipeline_is_run_once) {
+  auto twice = [] {
+    auto day = pipeline("orders").from(numbers(3)).to("out", [](int) {});
+    day.run();
+    day.run();
+  };
+  EXPECT_DEATH(twice(), "is run once");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,34 @@ TEST(pipeline, an_item_the_sink_refuses_is_tried_again_and_then_dead_lettered) {
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_EQ(result.dead_letters.at(0).stage, "table");
   EXPECT_TRUE(result.adds_up());
+}
+
+TEST(pipeline, a_cancellation_inside_of_the_sink_is_a_failure_of_the_item) {
+  virtual_loop loop;
+  std::vector<int> got;
+  auto store = [&](int item) -> task<> {
+    co_await sleep_for(std::chrono::milliseconds(1));
+    if (item == 3) throw cancelled("by the shop");
+    got.push_back(item);
+  };
+  const report result =
+      run_on(loop, pipeline("orders").from(numbers(5)).to("store", store).take_plan());
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.count(outcome::delivered), 4U);
+  ASSERT_EQ(result.dead_letters.size(), 1U);
+  EXPECT_EQ(result.dead_letters.front().error, "cancelled from inside: by the shop");
+}
+
+TEST(pipeline, one_that_could_only_wait_is_refused) {
+  auto idle = pipeline("orders")
+                  .from(numbers(3))
+                  .stage("charge", [](int) {}, {.workers = 0})
+                  .to("out", [](int) {});
+  EXPECT_THROW(static_cast<void>(idle.run()), std::invalid_argument);
+  auto narrow = pipeline("orders").from(numbers(3)).to("out", [](int) {});
+  run_policy no_room;
+  no_room.window_items_max = 0;
+  EXPECT_THROW(static_cast<void>(narrow.rules(no_room).run()), std::invalid_argument);
 }
 
 TEST(pipeline, run_needs_nothing_but_the_pipeline) {

@@ -1,5 +1,5 @@
-/// Sources for the typed builder: a range, a function that gives one item after the other, the
-/// receiving end of a channel, and several of these side by side.
+/// Sources for the typed builder: a range, a function that gives one item after the other, several
+/// of these side by side, and the receiving end of a channel.
 ///
 /// The items of a range or a function have positions 0, 1, 2, ...: with a ledger, a second run over
 /// the same items goes on behind what the first one finished. What came through a channel cannot be
@@ -26,7 +26,8 @@
 
 namespace brigade {
 
-/// One of several producers: its name stands in the ids of its items and in the report.
+/// One of several producers: its name stands in the ids of its items and in the report, so no other
+/// of the pipeline has it.
 template <class Items>
 struct producer {
   producer(std::string name_, Items items_) : name(std::move(name_)), items(std::move(items_)) {}

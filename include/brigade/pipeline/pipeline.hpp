@@ -167,6 +167,9 @@ class function_sink final : public sink {
         }
       } catch (const permanent_error& why) {
         result.failures[i].emplace(verdict::permanent, why.what());
+      } catch (const cancelled& by) {
+        if (loop::current().running()->interrupted()) throw;
+        result.failures[i].emplace(verdict::retryable, "cancelled from inside: " + by.reason());
       } catch (const std::exception& why) {
         result.failures[i].emplace(verdict::retryable, why.what());
       }
@@ -205,10 +208,11 @@ class ready_pipeline {
     return *this;
   }
 
-  /// Runs on a loop of its own in this thread. Throws ledger_error and `deadlock`. Once.
+  /// Runs on a loop of its own in this thread. Throws ledger_error, `deadlock`, and
+  /// std::invalid_argument for a stage without workers or a window without room. Once.
   report run();
   /// Runs as a task of `group` on the loop that is there. Throws ledger_error when the ledger
-  /// cannot be opened. Once.
+  /// cannot be opened, and std::invalid_argument as `run` does. Once.
   pipeline_run start(task_group& group);
   /// The plan, for an engine of one's own.
   [[nodiscard]] pipeline_plan take_plan() { return std::move(plan_); }
