@@ -254,9 +254,6 @@ void pipeline_reader::check_files_apart() {
       owners.emplace(absolute(path), "the source");
     }
   }
-  if (!config_.ledger.letters.empty()) {
-    owners.emplace(config_.ledger.letters.lexically_normal(), "the dead letters");
-  }
   const auto add = [&](const sink_config& sink) {
     const component_use& use = sink.use;
     if (use.what->name != "file") return;

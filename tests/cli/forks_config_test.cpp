@@ -39,15 +39,12 @@ using lines = std::vector<std::string>;
 
 TEST(forks_config, refuses_two_writers_of_one_file) {
   EXPECT_EQ(problems_of(front + R"(
-dead_letters: { file: dead.ndjson }
 stages:
-  - tee: [ { file: out.ndjson }, { file: { path: ./x/../out.ndjson } }, { file: dead.ndjson } ]
+  - tee: [ { file: out.ndjson }, { file: { path: ./x/../out.ndjson } } ]
 sink: { file: other.ndjson }
 )"),
-            (lines{"f.yaml:5:50: './x/../out.ndjson' is the file of sink 'file', too: give each "
-                   "a file of its own",
-                   "f.yaml:5:81: 'dead.ndjson' is the file of the dead letters, too: give each a "
-                   "file of its own"}));
+            (lines{"f.yaml:4:50: './x/../out.ndjson' is the file of sink 'file', too: give each "
+                   "a file of its own"}));
 }
 
 TEST(forks_config, refuses_a_sink_that_feeds_the_source) {
