@@ -47,6 +47,14 @@ sink: { file: other.ndjson }
                    "a file of its own"}));
 }
 
+TEST(forks_config, a_sink_stands_last_in_its_branch) {
+  EXPECT_EQ(problems_of(front + R"(
+stages: [ { route: [ { when: .n, to: [ { file: x }, { jq: . } ] } ] } ]
+sink: { "null": {} }
+)"),
+            lines{"f.yaml:3:42: 'file' is a sink, not a stage"});
+}
+
 TEST(forks_config, refuses_a_sink_that_feeds_the_source) {
   EXPECT_EQ(
       problems_of(front + "sink: { file: ./a }\n"),
