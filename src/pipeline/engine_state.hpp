@@ -69,6 +69,10 @@ class engine::implementation {
   task<bool> take_some();
   task<> take_in_hand();
   [[nodiscard]] item* receive(source_item taken);
+  /// What is wrong with it, if anything.
+  [[nodiscard]] std::optional<std::string> name_item(item& made);
+  [[nodiscard]] std::optional<std::string> order_item(item& made);
+  void bury_at_source(item& made, const std::string& error);
   void learn_partitions();
   [[nodiscard]] std::size_t source_of(const std::string& partition);
   [[nodiscard]] bool window_open() const;

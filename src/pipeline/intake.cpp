@@ -156,7 +156,7 @@ item* engine::implementation::receive(source_item taken) {
         .append(1, ':')
         .append(std::to_string(taken.begin));
   }
-  if (plan.business_id && !taken.undecodable) made->business_id = plan.business_id(made->value);
+  if (!taken.undecodable) taken.undecodable = name_item(*made);
   made->slot = watermarks_[taken.partition].taken(taken.begin, taken.end);
   const auto& before = finished_before_[taken.partition];
   if (before && before->finished(taken.begin)) {
@@ -164,19 +164,40 @@ item* engine::implementation::receive(source_item taken) {
     settle(*made, outcome::delivered, stages_.back()->name, {});
     return nullptr;
   }
-  if (taken.undecodable) {
-    made->attempts = 1;
-    auto dead = std::make_unique<letter>();
-    dead->payload = dead->source_payload = made->value.text();
-    dead->stage_index = -1;
-    if (plan.observer.on_failure) {
-      plan.observer.on_failure({made->id(), "source", *taken.undecodable, 1, true});
-    }
-    settle(*made, outcome::dead_lettered, "source", *taken.undecodable, std::move(dead));
-    return nullptr;
+  if (!taken.undecodable) taken.undecodable = order_item(*made);
+  if (!taken.undecodable) return made;
+  bury_at_source(*made, *taken.undecodable);
+  return nullptr;
+}
+
+// An item that its user's function cannot name or order is dead: it would be so at every start.
+std::optional<std::string> engine::implementation::name_item(item& made) {
+  try {
+    if (plan.business_id) made.business_id = plan.business_id(made.value);
+    return std::nullopt;
+  } catch (const std::exception& failed) {
+    return std::string("its id: ") + failed.what();
   }
-  learn_order(*made);
-  return made;
+}
+
+std::optional<std::string> engine::implementation::order_item(item& made) {
+  try {
+    learn_order(made);
+    return std::nullopt;
+  } catch (const std::exception& failed) {
+    return std::string("its key: ") + failed.what();
+  }
+}
+
+void engine::implementation::bury_at_source(item& made, const std::string& error) {
+  made.attempts = 1;
+  auto dead = std::make_unique<letter>();
+  dead->payload = dead->source_payload = made.value.text();
+  dead->stage_index = -1;
+  if (plan.observer.on_failure) {
+    plan.observer.on_failure({made.id(), "source", error, 1, true});
+  }
+  settle(made, outcome::dead_lettered, "source", error, std::move(dead));
 }
 
 }  // namespace brigade

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace brigade::ledger_detail {
 namespace {
@@ -52,9 +53,9 @@ int open_to_append(const std::filesystem::path& path) {
 }
 
 // What cannot be made durable, nor taken back, is no place for them.
-std::uint64_t length_of(const descriptor& file, const std::filesystem::path& path) {
+std::uint64_t length_of(int file, const std::filesystem::path& path) {
   struct stat found{};
-  if (::fstat(file.get(), &found) != 0) fail(path, "look at", errno);
+  if (::fstat(file, &found) != 0) fail(path, "look at", errno);
   if (!S_ISREG(found.st_mode)) refuse_to_write_to(path);
   return static_cast<std::uint64_t>(found.st_size);
 }
@@ -88,7 +89,7 @@ bool is_json(const std::string& text) {
 // letter yet, so it is written again; anything else that lacks its newline is not ours to take
 // away.
 void end_last_line(const descriptor& file, const std::filesystem::path& path) {
-  const std::uint64_t length = length_of(file, path);
+  const std::uint64_t length = length_of(file.get(), path);
   const std::string tail = unfinished_line(file, length, path);
   if (tail.empty()) return;
   const bool is_half_a_letter = tail.starts_with(letter_begin.substr(0, tail.size()));
@@ -136,13 +137,18 @@ letter_file::letter_file(std::filesystem::path path, std::uint64_t bytes_max)
     : path_(std::move(path)), bytes_max_(bytes_max) {
   const descriptor file(open_to_append(path_));
   end_last_line(file, path_);
-  length_before_ = length_of(file, path_);
+  length_before_ = length_of(file.get(), path_);
   sync_folder_of(path_);
 }
 
+letter_file::~letter_file() {
+  if (last_ >= 0) ::close(last_);
+}
+
 void letter_file::append(const std::string& lines) {
-  const descriptor file(open_to_append(path_));
-  length_before_ = length_of(file, path_);
+  if (last_ >= 0) ::close(std::exchange(last_, -1));
+  last_ = open_to_append(path_);
+  length_before_ = length_of(last_, path_);
   // Into an empty file they go whatever their size: else moving it away would never help.
   const bool over = bytes_max_ != 0 && length_before_ + lines.size() > bytes_max_;
   if (over && length_before_ != 0) {
@@ -151,7 +157,7 @@ void letter_file::append(const std::string& lines) {
   }
   std::size_t written = 0;
   while (written < lines.size()) {
-    const ssize_t took = ::write(file.get(), lines.data() + written, lines.size() - written);
+    const ssize_t took = ::write(last_, lines.data() + written, lines.size() - written);
     if (took < 0 && errno == EINTR) continue;
     if (took < 0) {
       const int error = errno;
@@ -160,12 +166,12 @@ void letter_file::append(const std::string& lines) {
     }
     written += static_cast<std::size_t>(took);
   }
-  if (::fdatasync(file.get()) != 0) fail(path_, "sync", errno);
+  if (::fdatasync(last_) != 0) fail(path_, "sync", errno);
   if (length_before_ == 0) sync_folder_of(path_);
 }
 
 void letter_file::take_back() noexcept {
-  static_cast<void>(::truncate(path_.c_str(), static_cast<off_t>(length_before_)));
+  static_cast<void>(::ftruncate(last_, static_cast<off_t>(length_before_)));
 }
 
 }  // namespace brigade::ledger_detail

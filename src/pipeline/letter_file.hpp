@@ -29,6 +29,9 @@ class letter_file {
   /// Makes the file when it is absent, and takes half a letter at its end away. `bytes_max` 0: any
   /// size.
   letter_file(std::filesystem::path path, std::uint64_t bytes_max);
+  ~letter_file();
+  letter_file(const letter_file&) = delete;
+  letter_file& operator=(const letter_file&) = delete;
 
   void append(const std::string& lines);
   /// The last append is undone: what it belongs to could not be recorded.
@@ -38,6 +41,7 @@ class letter_file {
  private:
   std::filesystem::path path_;
   std::uint64_t bytes_max_;
+  int last_ = -1;  ///< where the last append went: the name may be another file's by now
   std::uint64_t length_before_ = 0;
 };
 

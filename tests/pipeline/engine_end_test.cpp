@@ -213,19 +213,6 @@ TEST(engine_end, a_progress_callback_that_throws_ends_the_run_with_its_error) {
   EXPECT_EQ(log.closes, 1);
 }
 
-TEST(engine_end, an_item_whose_business_id_throws_is_accounted_for) {
-  virtual_loop loop;
-  sink_log log;
-  pipeline_plan plan = plan_of(10);
-  plan.to = std::make_unique<logging_sink>(log, false);
-  plan.business_id = [](const payload&) -> std::string { throw std::runtime_error("no id"); };
-  const outcome_of_run all = run_with(loop, std::move(plan));
-  EXPECT_EQ(all.result.exit_code, 1);
-  EXPECT_EQ(all.result.taken, 1U);
-  EXPECT_EQ(all.result.count(outcome::returned), 1U);
-  EXPECT_TRUE(all.result.adds_up());
-}
-
 // A source whose acknowledgement fails.
 class deaf_source final : public source {
  public:

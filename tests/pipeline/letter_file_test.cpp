@@ -1,3 +1,5 @@
+#include "pipeline/letter_file.hpp"
+
 #include "pipeline/failing_vfs.hpp"
 #include "pipeline/ledger_fixture.hpp"
 
@@ -160,6 +162,17 @@ TEST_F(letter_file_test, a_transaction_that_fails_takes_its_lines_with_it) {
   from.wait_failed();
   EXPECT_NE(before, "");
   EXPECT_EQ(lines(), before);
+}
+
+TEST_F(letter_file_test, what_is_taken_back_is_taken_from_the_file_it_went_to) {
+  ledger_detail::letter_file file(letters(), 0);
+  file.append("one\n");
+  const std::filesystem::path old = folder_ / "dead.old.ndjson";
+  std::filesystem::rename(letters(), old);
+  std::ofstream(letters()) << "somebody else's\n";
+  file.take_back();
+  EXPECT_EQ(lines(), "somebody else's\n");
+  EXPECT_EQ(std::filesystem::file_size(old), 0U);
 }
 
 TEST_F(letter_file_test, a_file_that_cannot_be_made_is_refused_at_once) {

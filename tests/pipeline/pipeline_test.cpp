@@ -140,5 +140,31 @@ TEST(pipeline, run_needs_nothing_but_the_pipeline) {
   EXPECT_EQ(result.exit_code, 0);
 }
 
+// It would do so again at every start: the item is dead, and the others go on.
+TEST(pipeline, an_item_that_cannot_be_named_or_ordered_is_a_dead_letter) {
+  virtual_loop loop;
+  auto name = [](int item) {
+    if (item == 3) throw std::runtime_error("no number");
+    return item;
+  };
+  auto key = [](int item) {
+    if (item == 5) throw std::runtime_error("no customer");
+    return item % 2;
+  };
+  const report result = run_on(loop, pipeline("orders")
+                                         .from(numbers(10))
+                                         .id(name)
+                                         .order_by(key)
+                                         .to("out", [](int) {})
+                                         .take_plan());
+  EXPECT_EQ(result.count(outcome::delivered), 8U);
+  ASSERT_EQ(result.dead_letters.size(), 2U);
+  EXPECT_EQ(result.dead_letters[0].error, "its id: no number");
+  EXPECT_EQ(result.dead_letters[0].stage, "source");
+  EXPECT_EQ(result.dead_letters[1].error, "its key: no customer");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_TRUE(result.adds_up());
+}
+
 }  // namespace
 }  // namespace brigade
