@@ -44,7 +44,8 @@ class display {
     run_observer result;
     result.on_progress = [this](const progress& now) { update(now); };
     result.on_failure = [this](const attempt_failure& event) {
-      failures_.add(failure_event{event.stage, event.id, event.error, event.attempt, event.final});
+      failures_.add(failure_event{event.stage, event.id, event.error, event.attempt, event.final,
+                                  event.is_dropped});
     };
     result.on_notice = [this](std::string_view line) { notice(line); };
     return result;

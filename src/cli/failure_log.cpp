@@ -13,6 +13,11 @@ constexpr std::uint64_t shown_max = 10;
 constexpr double tick_seconds = 10;
 constexpr std::size_t kinds_max = 1000;  // errors with random text in them must not eat the memory
 
+std::string_view fate_of(const failure_event& event) {
+  if (!event.final) return "to be tried again";
+  return event.is_dropped ? "dropped" : "dead-lettered";
+}
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
@@ -30,7 +35,7 @@ std::string error_shape(std::string_view error) {
 }
 
 failure_log::kind& failure_log::kind_of(const failure_event& event, const std::string& error) {
-  const std::string_view fate = event.final ? "dead-lettered" : "to be tried again";
+  const std::string_view fate = fate_of(event);
   std::string key = fmt::format("{}\n{}\n{}", event.stage, fate, error_shape(error));
   std::string first_error = error;
   const bool is_new = kinds_.find(key) == kinds_.end();
@@ -58,8 +63,8 @@ void failure_log::add(const failure_event& event) {
         event.attempts == 0
             ? ""
             : fmt::format(" after {} attempt{}", event.attempts, event.attempts == 1 ? "" : "s");
-    emit_(fmt::format("stage '{}': {} dead-lettered{}: {}{}", event.stage, event.id, after, error,
-                      last));
+    emit_(fmt::format("stage '{}': {} {}{}: {}{}", event.stage, event.id, fate_of(event), after,
+                      error, last));
   } else {
     emit_(fmt::format("stage '{}': {} failed at attempt {}, to be tried again: {}{}", event.stage,
                       event.id, event.attempts, error, last));

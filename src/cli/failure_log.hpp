@@ -19,8 +19,9 @@ struct failure_event {
   std::string_view stage;
   std::string_view id;  ///< of the item
   std::string_view error;
-  int attempts = 0;    ///< completed ones, with this one
-  bool final = false;  ///< the item is dead-lettered; else it will be tried again
+  int attempts = 0;         ///< completed ones, with this one
+  bool final = false;       ///< the item is dead-lettered; else it will be tried again
+  bool is_dropped = false;  ///< it is final, and dropped: there is no letter of it
 };
 
 class failure_log {

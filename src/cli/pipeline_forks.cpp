@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <map>
 
 namespace brigade::cli {
 
@@ -215,12 +217,56 @@ void pipeline_reader::check_tee(const stage_config& stage, bool leads_on_itself)
                                              "of a tee does not come back; end it with a sink",
                                              stage.use.context.name));
     }
+    if (!branch.required) check_never_ends_the_run(branch.chain);
     check_ways(branch.chain, false);
   }
   if (any_required) return;
   reader_.problem(stage.use.at, fmt::format("no branch of stage '{}' is required, so all of an "
                                             "item may be dropped: make one required",
                                             stage.use.context.name));
+}
+
+/// What fails in a branch that is not required counts against nothing.
+void pipeline_reader::check_never_ends_the_run(const chain_config& chain) {
+  const auto check = [&](const stage_config& stage) {
+    const stage_policy& policy = stage.policy;
+    const bool ends_it =
+        policy.failure == on_error::fail_fast ||
+        (policy.failure == on_error::tolerate && policy.budget.then == error_budget::spent::stop);
+    if (!ends_it) return;
+    reader_.problem(stage.use.at,
+                    fmt::format("'on_error' of stage '{}' may end the run, and it stands in a "
+                                "branch that is not required: leave it out, or require the branch",
+                                stage.use.context.name));
+  };
+  walk(chain, check, [](const sink_config&) {});
+}
+
+/// A sink cuts its file to what it has recorded, and with it what another has written there. What
+/// is one file under two names only shows when it is opened.
+void pipeline_reader::check_files_apart() {
+  std::map<std::filesystem::path, std::string> owners;
+  const auto absolute = [&](const std::string& path) {
+    return (config_.folder / path).lexically_normal();
+  };
+  if (config_.source.what->name == "file") {
+    for (const std::string& path : config_.source.values.list("path")) {
+      owners.emplace(absolute(path), "the source");
+    }
+  }
+  const auto add = [&](const sink_config& sink) {
+    const component_use& use = sink.use;
+    if (use.what->name != "file") return;
+    const std::string& path = use.values.text("path");
+    const auto [other, is_new] =
+        owners.emplace(absolute(path), fmt::format("sink '{}'", use.context.name));
+    if (is_new) return;
+    const auto place = use.places.find("path");
+    reader_.problem(place == use.places.end() ? use.at : place->second,
+                    fmt::format("'{}' is the file of {}, too: give each a file of its own", path,
+                                other->second));
+  };
+  walk(config_, [](const stage_config&) {}, add);
 }
 
 /// What cannot keep items in order is refused where there is one.

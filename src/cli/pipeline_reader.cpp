@@ -84,7 +84,10 @@ void pipeline_reader::read(const yaml_node& root) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
-  if (reader_.problem_count() == 0) check_ways(config_, false);
+  if (reader_.problem_count() == 0) {
+    check_ways(config_, false);
+    check_files_apart();
+  }
   if (const yaml_entry* const entry = root.find("admin")) {
     config_.admin = read_admin(reader_, *entry);
   }
@@ -257,7 +260,8 @@ void pipeline_reader::find_component(component_kind kind, part& found) {
 
 void pipeline_reader::report_stranger(component_kind kind, const yaml_entry& entry,
                                       const part& found) {
-  for (const auto other : {component_kind::source, component_kind::stage, component_kind::sink}) {
+  // Where a stage is wanted, a file is a sink that does not stand last.
+  for (const auto other : {component_kind::stage, component_kind::sink, component_kind::source}) {
     if (known_.find(other, entry.key) == nullptr) continue;
     reader_.problem(entry.at, fmt::format("'{}' is a {}, not a {}", entry.key, to_string(other),
                                           to_string(kind)));

@@ -61,6 +61,8 @@ class pipeline_reader {
   void find_tees(const yaml_node& list, found_stage& stage);
   found_branch find_way(const yaml_node& to, const std::string& owner);
   void take_given_names(const found_chain& found);
+  void check_never_ends_the_run(const chain_config& chain);
+  void check_files_apart();
   void check_ways(const chain_config& chain, bool has_something_behind);
   void check_route(const stage_config& stage, const chain_config& chain, std::size_t number,
                    bool has_something_behind);

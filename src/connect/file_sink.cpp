@@ -3,6 +3,7 @@
 #include <brigade/async/thread.hpp>
 #include <brigade/pipeline/config_spec.hpp>
 
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,6 +36,18 @@ std::optional<recorded> read_token(const std::string& token) {
   return result;
 }
 
+// Each cuts the file to the length that it knows of, and with it the rows of the other. The lock
+// goes with the handle, so with the process.
+file_handle open_alone(const std::string& path) {
+  file_handle file = file_handle::open_to_append(path);
+  struct stat facts{};
+  if (::fstat(file.fd(), &facts) != 0 || !S_ISREG(facts.st_mode)) return file;
+  if (::flock(file.fd(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    throw std::runtime_error("another sink writes to " + path + ": give each a file of its own");
+  }
+  return file;
+}
+
 // Takes away what was written to a file and never recorded. A file that is gone, was moved away by
 // somebody: its rows are where they put them.
 void cut(const recorded& wanted) {
@@ -51,7 +64,7 @@ void cut(const recorded& wanted) {
                              "--fresh");
   }
   if (length == wanted.length) return;
-  const file_handle file = file_handle::open_to_append(wanted.path);
+  const file_handle file = open_alone(wanted.path);
   if (::ftruncate(file.fd(), static_cast<off_t>(wanted.length)) != 0 || ::fsync(file.fd()) != 0) {
     throw std::runtime_error("cannot cut " + wanted.path +
                              " to the length it had: " + error_text(errno));
@@ -94,7 +107,7 @@ std::string expand_path(const std::string& path, const std::string& pipeline) {
 growing_file::growing_file(std::string path, const std::string& token) : path_(std::move(path)) {
   const auto before = read_token(token);
   if (before) cut(*before);
-  file_ = file_handle::open_to_append(path_);
+  file_ = open_alone(path_);
   length_ = file_.size();
   try {
     if (::fsync(file_.fd()) != 0 && errno != EINVAL) {  // EINVAL: a device, with nothing to sync

@@ -27,6 +27,11 @@ struct place {
   std::uint64_t position = 0;
   std::string part;
   friend auto operator<=>(const place&, const place&) = default;
+  /// True for what the item there became.
+  [[nodiscard]] bool holds(const place& other) const {
+    return source == other.source && position == other.position && part != other.part &&
+           (part.empty() || other.part.starts_with(part + '/'));
+  }
 };
 
 /// `<partition>:<position>`, perhaps with `/<part>` behind it.
@@ -239,6 +244,7 @@ item_history ledger_reader::history(std::string_view id) const {
                                each.part.empty() ? "" : "/", each.part));
       }
     }
+    for (const outcome_row& each : result.outcomes) ids.insert(each.id);
     std::ranges::sort(result.outcomes, {}, [](const outcome_row& each) {
       return std::pair(each.run, std::string_view(each.id));
     });
@@ -250,13 +256,15 @@ item_history ledger_reader::history(std::string_view id) const {
   });
 }
 
-/// The item may have been taken in several partitions: from its source, and as a replay.
+/// The item may have been taken in several partitions: from its source, and it or items that it
+/// became as replays. None of them lies in another.
 std::set<place> ledger_reader::state::places_of(std::string_view id) {
   std::set<place> places;
   const auto add_stored_as = [&](std::string_view text) {
     statement row = rows.prepare(
         "SELECT p.name, i.position, i.part FROM item_rows i JOIN partitions p "
-        "ON p.partition = i.partition WHERE i.id = ?");
+        "ON p.partition = i.partition "
+        "WHERE i.id = ?1 OR (i.id > ?1 || '/' AND i.id < ?1 || '0')");  // '0' comes behind '/'
     row.bind_all(text);
     while (row.step()) places.insert({row.text(0), row.unsigned_integer(1), row.text(2)});
   };
@@ -270,6 +278,9 @@ std::set<place> ledger_reader::state::places_of(std::string_view id) {
     places.insert({row.text(0), row.unsigned_integer(1), {}});
     add_stored_as(fmt::format("{}:{}", row.text(0), row.unsigned_integer(1)));
   }
+  std::erase_if(places, [&](const place& each) {
+    return std::ranges::any_of(places, [&](const place& other) { return other.holds(each); });
+  });
   return places;
 }
 

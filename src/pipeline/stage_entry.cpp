@@ -211,7 +211,7 @@ void engine::implementation::settle_as_cut(stage_run& stage, item& work) {
     return;
   }
   if (plan.observer.on_failure) {
-    plan.observer.on_failure({work.id(), stage.name, why, work.attempts, true});
+    plan.observer.on_failure({work.id(), stage.name, why, work.attempts, true, work.lenient});
   }
   settle(work, outcome::dead_lettered, stage.name, why, letter_of(stage, work));
 }

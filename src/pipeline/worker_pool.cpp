@@ -281,7 +281,7 @@ void engine::implementation::retry_or_bury(stage_run& stage, item& work, const f
 
 void engine::implementation::bury(stage_run& stage, item& work, const std::string& error) {
   if (plan.observer.on_failure) {
-    plan.observer.on_failure({work.id(), stage.name, error, work.attempts, true});
+    plan.observer.on_failure({work.id(), stage.name, error, work.attempts, true, work.lenient});
   }
   const std::string why =
       "item " + std::string(work.id()) + " failed at stage '" + stage.name + "': " + error;

@@ -36,6 +36,16 @@ TEST_F(failures, a_failure_says_where_what_and_what_became_of_the_item) {
                 "customer"}));
 }
 
+TEST_F(failures, what_is_dropped_is_no_dead_letter) {
+  log_.add({.stage = "charge",
+            .id = "a:1",
+            .error = "no",
+            .attempts = 2,
+            .final = true,
+            .is_dropped = true});
+  EXPECT_EQ(lines_, std::vector<std::string>{"stage 'charge': a:1 dropped after 2 attempts: no"});
+}
+
 TEST_F(failures, after_ten_of_a_kind_they_are_counted) {
   for (int i = 0; i < 130; ++i) fail("order " + std::to_string(i) + " declined");
   fail("another kind");

@@ -37,6 +37,49 @@ const std::string front = "source: { file: a }\n";
 
 using lines = std::vector<std::string>;
 
+TEST(forks_config, refuses_two_writers_of_one_file) {
+  EXPECT_EQ(problems_of(front + R"(
+stages:
+  - tee: [ { file: out.ndjson }, { file: { path: ./x/../out.ndjson } } ]
+sink: { file: other.ndjson }
+)"),
+            (lines{"f.yaml:4:50: './x/../out.ndjson' is the file of sink 'file', too: give each "
+                   "a file of its own"}));
+}
+
+TEST(forks_config, a_sink_stands_last_in_its_branch) {
+  EXPECT_EQ(problems_of(front + R"(
+stages: [ { route: [ { when: .n, to: [ { file: x }, { jq: . } ] } ] } ]
+sink: { "null": {} }
+)"),
+            lines{"f.yaml:3:42: 'file' is a sink, not a stage"});
+}
+
+TEST(forks_config, refuses_a_sink_that_feeds_the_source) {
+  EXPECT_EQ(
+      problems_of(front + "sink: { file: ./a }\n"),
+      lines{"f.yaml:2:15: './a' is the file of the source, too: give each a file of its own"});
+}
+
+TEST(forks_config, a_branch_that_is_not_required_cannot_end_the_run) {
+  EXPECT_EQ(
+      problems_of(front + R"(
+stages:
+  - tee:
+      - required: false
+        to:
+          - { jq: ., on_error: fail_fast }
+          - { jq: ., on_error: { tolerate: 5 } }
+          - { jq: ., on_error: { tolerate: 5, then: pause } }
+          - { "null": {} }
+      - to: [ { jq: ., on_error: fail_fast }, { "null": {} } ]
+)"),
+      (lines{"f.yaml:7:15: 'on_error' of stage 'jq' may end the run, and it stands in a branch "
+             "that is not required: leave it out, or require the branch",
+             "f.yaml:8:15: 'on_error' of stage 'jq2' may end the run, and it stands in a "
+             "branch that is not required: leave it out, or require the branch"}));
+}
+
 TEST(forks_config, reads_the_ways_and_their_names_in_the_order_of_the_file) {
   const pipeline_config config = read(front + R"(
 stages:

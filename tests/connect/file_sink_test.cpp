@@ -128,6 +128,20 @@ TEST(file_sink, a_file_that_lost_what_was_delivered_is_refused) {
                 "--fresh");
 }
 
+TEST(file_sink, a_second_sink_on_one_file_is_refused) {
+  const temporary_folder folder;
+  file_sink one(to(folder, "out.ndjson"));
+  EXPECT_EQ(open_with(one, {}), "");
+  const std::string token = write_all(one, {record::json("1")}).token;
+  write_all(one, {record::json("2")});
+  const std::string refusal =
+      "another sink writes to " + folder / "out.ndjson" + ": give each a file of its own";
+  file_sink other(to(folder, "out.ndjson"));
+  EXPECT_EQ(open_with(other, {}), refusal);
+  EXPECT_EQ(open_with(other, token), refusal);
+  EXPECT_EQ(folder.read("out.ndjson"), "1\n2\n");
+}
+
 TEST(file_sink, a_file_that_was_moved_away_is_begun_anew) {
   const temporary_folder folder;
   file_sink at(to(folder, "out.ndjson"));

@@ -64,7 +64,8 @@ class ForksTest(brigade_e2e.BrigadeTest):
             {"required": False, "to": [{"jq": 'if .n == 3 then error("no") else . end'},
                                        {"file": "copy.ndjson"}]}]}],
             sink={"file": "out.ndjson"}, ledger={"mode": "full"})
-        _, report = self.run_pipeline(expect=0)
+        result, report = self.run_pipeline(expect=0)
+        self.assertRegex(result.err, "stage 'jq': .* dropped after 1 attempt: no")
         self.assertEqual((report["delivered"], report["dropped"]), (30, 0))
         self.assertEqual(self.stage(report, "jq")["dropped"], 1)
         self.assertEqual(len(self.lines("copy.ndjson")), 29)

@@ -12,7 +12,7 @@ import brigade_e2e  # noqa: E402
 from brigade_e2e import PATIENCE, glimpse, wait_until  # noqa: E402
 
 from oracle import Oracle, rows_of  # noqa: E402
-from random_pipeline import Model, Refusing  # noqa: E402
+from random_pipeline import Model  # noqa: E402
 from small_disk import SmallDisk, can_mount  # noqa: E402
 
 WITHIN = 60
@@ -62,7 +62,7 @@ class Life:
     def rows_so_far(self):
         if self.model.sink == "sqlite":
             return glimpse(self.folder / "out" / "out.db", "select count(*) from items")
-        path = self.folder / "out" / "out.ndjson"
+        path = self.folder / "out" / "items.ndjson"
         if self.model.sink == "stdout":
             path = self.test.started[-1].paths[0] if self.test.started else path
         if self.model.sink == "null":
@@ -221,7 +221,7 @@ class Life:
         self.append(data)
         self.in_peace()
         self.tell(f"the probe {probe.id} went through")
-        refuses = any(isinstance(stage, Refusing) for stage in model.stages)
+        refuses = any(stage.refuses for stage in model.every_stage())
         if not (model.holds_keys and refuses):  # what fails again holds its key again
             self.replay()
 

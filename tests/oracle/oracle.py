@@ -61,23 +61,30 @@ class Oracle:
     # --- what is there ---
 
     def delivered(self):
-        """The items in the sink, in its order. Of a killed run's output the last may be cut."""
-        if self.model.sink == "sqlite":
-            database = self.folder / "out" / "out.db"
-            if not database.exists() or not rows_of(
-                    database, "select 1 from sqlite_master where name = 'items'"):
-                return []
-            rows = [{name: row[name] for name in row.keys() if row[name] is not None}
-                    for row in rows_of(database, "select * from items order by rowid")]
-            for row in rows:
-                for name in ("trail", "parts"):
-                    if name in row:
-                        row[name] = json.loads(row[name])
-            return rows
-        if self.model.sink == "file":
-            path = self.folder / "out" / "out.ndjson"
+        """The items in each sink, in its order. Of a killed run's output the last may be cut."""
+        return {name: [item for row in self.rows_in(name, kind)
+                       for item in (row["all"] if "all" in row else [row])]
+                for name, kind in self.model.sinks.items()}
+
+    def rows_in(self, name, kind):
+        if kind == "sqlite":
+            return self.rows_of_table(name)
+        if kind == "file":
+            path = self.folder / "out" / f"{name}.ndjson"
             return self.lines_of(path.read_bytes()) if path.exists() else []
         return [row for text, killed in self.outputs for row in self.lines_of(text, killed)]
+
+    def rows_of_table(self, table):
+        database = self.folder / "out" / "out.db"
+        if not database.exists() or not rows_of(
+                database, "select 1 from sqlite_master where name = ?", table):
+            return []
+        rows = [{name: row[name] for name in row.keys() if row[name] is not None}
+                for row in rows_of(database, f'select * from "{table}" order by rowid')]
+        for row in rows:
+            row.update({name: json.loads(row[name]) for name in ("trail", "parts", "all")
+                        if name in row})
+        return rows
 
     def lines_of(self, text, may_be_cut=False):
         rows = []
@@ -108,13 +115,15 @@ class Oracle:
         files = self.files_by_token()
         self.read_letters(files)
         self.read_dropped(files)
-        rows = self.delivered()
-        self.check_rows(rows)
+        delivered = self.delivered()
+        for name, rows in delivered.items():
+            self.check_rows(name, rows)
         self.check_letters()
         if self.model.has_letter_file:
             self.check_letter_file()
         if self.model.ordered:
-            self.check_order(rows)
+            for rows in delivered.values():
+                self.check_order(rows)
         self.check_marks(files)
         self.check_runs()
         if self.model.ledger == "full":
@@ -127,7 +136,8 @@ class Oracle:
         files = self.files_by_token()
         self.read_dropped(files)
         self.letters, self.held = {}, set()  # nothing is held any more
-        self.check_rows(self.delivered())
+        for name, rows in self.delivered().items():
+            self.check_rows(name, rows)
         open_letters, = rows_of(self.ledger, "select count(*) from dead_letters where"
                                 f" status = 'new' and {NO_REPLAY}")
         self.require(open_letters[0] == 0, "not replayed", f"{open_letters[0]} letters")
@@ -159,25 +169,26 @@ class Oracle:
             item = self.model.items[identity]
             if item.key == key and found[0]["stage"] != "source" and (
                     not found[0]["error"].startswith("held: ")):
-                yield item.partition, (item.offset, parts)
+                yield found[0]["stage"], item.partition, (item.offset, parts)
 
     def may_be_held(self, identity, parts):
         """Of two partitions either may come first."""
         me = self.model.items[identity]
         return any(partition != me.partition or place < (me.offset, parts)
-                   for partition, place in self.holders(me.key))
+                   for _, partition, place in self.holders(me.key))
 
     def must_be_held(self, identity, parts):
+        """At a stage where all come by: in a branch only what goes that way is held."""
         me = self.model.items[identity]
-        return any(partition == me.partition and place < (me.offset, parts)
-                   for partition, place in self.holders(me.key))
+        stages = [stage.name for stage in self.model.stages]
+        return any(stage in stages and partition == me.partition and place < (me.offset, parts)
+                   for stage, partition, place in self.holders(me.key))
 
     def read_dropped(self, files):
         """What a full queue dropped: the items, not those they came from."""
         self.dropped = set()
         if self.model.ledger == "off":
             return
-        may = {stage.name for stage in self.model.stages if stage.may_drop}
         rows = rows_of(self.ledger, f"select * from items where {NO_REPLAY}")
         parents = {(row["run"], row["source"], row["position"], parts_of(row["part"])[:-1])
                    for row in rows if row["part"]}
@@ -186,36 +197,45 @@ class Oracle:
             item = self.item_at(files, row)
             if row["outcome"] != "dropped" or place in parents or item is None:
                 continue
-            self.require(row["stage"] in may, "dropped for nothing", dict(row))
+            self.require(row["stage"] in self.model.may_drop, "dropped for nothing", dict(row))
             self.dropped.add((item.id, parts_of(row["part"])))
+
+    def is_torn(self, identity, parts):
+        """A run delivered some of what one came to, and the next one dropped that one."""
+        return any((identity, parts[:length]) in self.dropped for length in range(len(parts)))
 
     def is_excused(self, identity, parts):
         return any((identity, parts[:length]) in excuses for length in range(len(parts) + 1)
                    for excuses in (self.dropped, self.held))
 
-    def check_rows(self, rows):
+    def check_rows(self, sink, rows):
+        kind = self.model.sinks[sink]
         counts = Counter((row.get("id"), tuple(row.get("parts", []))) for row in rows)
-        expected = {}
+        expected, may_be_there = {}, {}
         for item in self.model.obligations():
             for leaf in item.outcomes:
-                if leaf.outcome == "delivered" and not self.is_excused(item.id, leaf.parts):
-                    expected[item.id, leaf.parts] = leaf
-        if self.model.sink != "null":
+                if leaf.outcome == "delivered" and leaf.sink == sink:
+                    if not self.is_excused(item.id, leaf.parts):
+                        expected[item.id, leaf.parts] = leaf
+                    elif self.is_torn(item.id, leaf.parts):
+                        may_be_there[item.id, leaf.parts] = leaf
+        if kind != "null":
             for missing in expected.keys() - counts.keys():
-                self.problem("lost", f"{missing} was accepted, and the sink does not have it")
+                self.problem("lost", f"{missing} was accepted, and {sink} does not have it")
         for which, count in counts.items():
-            self.require(which in expected, "invented",
-                         f"the sink has {which}, which must not be there")
+            self.require(which in expected or which in may_be_there, "invented",
+                         f"{sink} has {which}, which must not be there")
             self.duplicates += count - 1
             self.require(not self.model.holds_keys or which not in expected
                          or not self.must_be_held(*which), "not held",
                          f"{which} was delivered behind a dead letter of its key")
-            self.require(count == 1 or self.model.sink not in EXACT, "twice",
-                         f"the sink has {which} {count} times")
+            self.require(count == 1 or kind not in EXACT or sink in self.model.repeats, "twice",
+                         f"{sink} has {which} {count} times")
         for row in rows:
-            leaf = expected.get((row.get("id"), tuple(row.get("parts", []))))
+            which = (row.get("id"), tuple(row.get("parts", [])))
+            leaf = expected.get(which) or may_be_there.get(which)
             if leaf is not None:
-                self.check_payload("the sink", row, leaf)
+                self.check_payload(sink, row, leaf)
 
     def check_payload(self, where, found, leaf):
         found = dict(found)

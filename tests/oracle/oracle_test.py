@@ -8,7 +8,7 @@ from oracle import Oracle, Violation
 
 
 class OracleTest(brigade_e2e.BrigadeTest):
-    def a_life(self, sink, wanted=lambda model: True, order=None):
+    def a_life(self, sink, wanted=lambda model: True, lived=lambda life: True, order=None):
         """The first seed with such a pipeline, lived without a fault."""
         for seed in range(10_000):
             life = Life(self, seed)
@@ -17,7 +17,8 @@ class OracleTest(brigade_e2e.BrigadeTest):
                     model.stages and not model.holds_keys and wanted(model)):
                 life.append(model.make(60))
                 life.in_peace()
-                return life
+                if lived(life):
+                    return life
         raise AssertionError("no such pipeline")
 
     def sees(self, kind, life):
@@ -54,9 +55,24 @@ class OracleTest(brigade_e2e.BrigadeTest):
                 (f"update items set id = 'i0-4711' where rowid = {one}", "invented")):
             self.sees_after(life, table, sql, kind)
 
+    def test_it_sees_what_happens_to_a_sink_in_a_branch(self):
+        def has_rows(life):
+            return [name for name, rows in Oracle(life.model, life.folder).delivered().items()
+                    if len(rows) > 3 and name != life.model.SINK
+                    and life.model.sinks[name] == "sqlite" and name not in life.model.may_drop]
+
+        life = self.a_life("sqlite", lambda model: len(
+            [stage for stage in model.stages if type(stage).__name__ == "Tee"]) == 1, has_rows)
+        name, *_ = has_rows(life)
+        one = f"(select min(rowid) from {name})"
+        for sql, kind in (
+                (f"delete from {name} where rowid = {one}", "lost"),
+                (f"insert into {name} select * from {name} where rowid = {one}", "twice")):
+            self.sees_after(life, life.folder / "out" / "out.db", sql, kind)
+
     def test_it_sees_what_happens_to_lines_of_a_file(self):
         life = self.a_life("file", order="source")
-        path = life.folder / "out" / "out.ndjson"
+        path = life.folder / "out" / "items.ndjson"
         lines = path.read_text().splitlines(keepends=True)
         self.assertGreater(len(lines), 2)
         other = json.dumps({**json.loads(lines[0]), "n": 4711}) + "\n"

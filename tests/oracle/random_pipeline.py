@@ -33,6 +33,7 @@ class Outcome:
     item: dict  # as it arrives in the sink, or as it was where it failed
     stage: str = ""
     error: str = ""  # a part of it
+    sink: str = ""  # of one that is delivered; without a name the pipeline's own
 
     @property
     def parts(self):
@@ -73,7 +74,10 @@ def signed(item):
 class Stage:
     may_drop = False
     mended = False
+    refuses = False  # some items for good, also when they are replayed
     when = None
+    chains = ()  # of a fork: its branches
+    onward = None  # what comes of an item behind this stage: a list of outcomes
 
     def __init__(self, chance, name, model):
         self.name, self.chance = name, chance
@@ -104,17 +108,33 @@ class Stage:
         keys["retry"] = {"attempts": chance.choice((3, 4, 6)), "backoff": "2ms..20ms"}
         return keys
 
+    @classmethod
+    def fits(cls, model, is_last, depth):
+        """Whether it may stand there; depth: how many forks it stands in."""
+        return True
+
+    def link(self, onward):
+        self.onward = onward
+
+    def run(self, item):
+        """What comes of an item that is here."""
+        made = self.apply(item)
+        if isinstance(made, Outcome):
+            return [made]
+        return [leaf for each in made for leaf in self.onward(each)]
+
     def apply(self, item):
         if self.when is not None and not self.when(item):
             return [item]
         return self.work(item)
 
     def yaml(self, folder, calm):
+        """Its entries in the list of stages."""
         keys = {**self.keys, **self.component(folder)}
         if calm:
             keys.update(CALM)
             keys["queue"] = {**keys.get("queue", {}), "when_full": "wait"}
-        return keys
+        return [keys]
 
     def trailed(self, item):
         return {**item, "trail": item.get("trail", []) + [self.name]}
@@ -142,6 +162,7 @@ class Filter(Stage):
 
 class Refusing(Stage):
     """A jq program that ends in an error for every seventh item."""
+    refuses = True
 
     def component(self, _):
         return {"jq": 'if .n % 7 == 3 then error("refused") else . end'}
@@ -199,7 +220,162 @@ class Exec(Stage):
         return [self.trailed(item)]
 
 
-STAGES = ((3, Jq), (2, Filter), (1, Refusing), (2, Split), (4, Exec))
+# --- where ways part ------------------------------------------------------------------------------
+
+class Chain:
+    """A branch: some stages, and a sink of its own or none: then it goes on behind its fork."""
+
+    def __init__(self, chance, name, model, depth, sink, kinds=None):
+        self.model, self.sink = model, sink
+        self.stages = model.make_stages(chance.choice((0, 0, 1, 2)), f"{name}-", depth,
+                                        bool(sink), kinds)
+
+    def link(self, onward):
+        return link(self.stages, self.model.ends_in(self.sink) if self.sink else onward)
+
+    def yaml(self, folder, calm, first=()):
+        stages = [*first, *yaml_of(self.stages, folder, calm)]
+        return [*stages, self.model.sink_yaml(self.sink)] if self.sink else stages
+
+
+def link(stages, onward):
+    """The way through all of them."""
+    for stage in reversed(stages):
+        stage.link(onward)
+        onward = stage.run
+    return onward
+
+
+def yaml_of(stages, folder, calm):
+    return [entry for stage in stages for entry in stage.yaml(folder, calm)]
+
+
+class Fork(Stage):
+    def __init__(self, chance, name, model):
+        self.name, self.model, self.keys = name, model, {"name": name}
+        if chance.random() < 0.3:
+            self.keys["queue"] = {"size": chance.choice((1, 3, 64))}
+
+    def own_sink(self, chance):
+        return self.model.another_sink(chance, f"{self.name}s{len(self.chains)}")
+
+
+class Route(Fork):
+    """With an order no branch may go on, so it is the last stage, and has the pipeline's sink."""
+    RISKY = ('if .n % 11 == 5 then error("astray") else .n % 2 == 0 end',
+             lambda item: item["n"] % 2 == 0)
+
+    def __init__(self, chance, name, model, depth):
+        super().__init__(chance, name, model)
+        self.conditions = chance.sample((*CONDITIONS, self.RISKY), chance.choice((1, 2, 3)))
+        self.refuses = self.RISKY in self.conditions
+        self.chains, self.other = [], None
+        for _ in self.conditions:
+            goes_on = not model.ordered and chance.random() < 0.5
+            sink = None if goes_on else self.own_sink(chance)
+            self.chains.append(Chain(chance, f"{name}b{len(self.chains)}", model, depth + 1, sink))
+        if model.ordered:
+            model.has_sink_behind = False
+            self.other = Chain(chance, f"{name}e", model, depth + 1, model.SINK)
+        elif all(chain.sink for chain in self.chains) or chance.random() < 0.5:
+            self.other = Chain(chance, f"{name}e", model, depth + 1, None)
+        if self.other:
+            self.chains.append(self.other)
+
+    @classmethod
+    def fits(cls, model, is_last, depth):
+        return depth == 0 and is_last if model.ordered else depth < 2
+
+    def link(self, onward):
+        self.ways = [chain.link(onward) for chain in self.chains]
+
+    def run(self, item):
+        for way, (_, holds) in zip(self.ways, self.conditions):
+            if holds is self.RISKY[1] and item["n"] % 11 == 5:
+                return [Outcome("dead_lettered", item, self.name, "astray")]
+            if holds(item):
+                return way(item)
+        return self.ways[-1](item) if self.other else [Outcome("filtered", item, self.name)]
+
+    def yaml(self, folder, calm):
+        keys = {**self.keys, "route": [
+            {"when": when, "to": chain.yaml(folder, calm)}
+            for (when, _), chain in zip(self.conditions, self.chains)]}
+        return [{**keys, "else": self.other.yaml(folder, calm)} if self.other else keys]
+
+
+class Tee(Fork):
+    """Each branch begins with a stage that tells the item which child it is."""
+
+    def __init__(self, chance, name, model, depth):
+        super().__init__(chance, name, model)
+        self.chains, self.required = [], []
+        for n in range(chance.choice((1, 1, 2, 3))):
+            required = model.ledger == "off" or chance.random() < 0.7
+            self.required.append(required)
+            self.chains.append(Chain(chance, f"{name}b{n}", model, depth + 1,
+                                     self.own_sink(chance), None if required else ((1, Jq),)))
+            if not required:
+                model.may_drop.update(
+                    {f"{name}p{n}", self.chains[-1].sink},
+                    (stage.name for stage in self.chains[-1].stages))
+
+    @classmethod
+    def fits(cls, model, is_last, depth):
+        return depth < 2 and not model.holds_keys  # whose children are ahead is not settled
+
+    def link(self, onward):
+        self.ways = [*(chain.link(None) for chain in self.chains), onward]
+
+    def run(self, item):
+        return [leaf for n, way in enumerate(self.ways) for leaf in way(self.child(item, n))]
+
+    @staticmethod
+    def child(item, n):
+        return {**item, "parts": item.get("parts", []) + [n]}
+
+    def tells(self, n):
+        return {"jq": f".parts += [{n}]", "name": f"{self.name}p{n}"}
+
+    def yaml(self, folder, calm):
+        tee = [{"to": chain.yaml(folder, calm, [self.tells(n)]), "required": required}
+               for n, (chain, required) in enumerate(zip(self.chains, self.required))]
+        return [{**self.keys, "tee": tee}, self.tells(len(tee))]
+
+
+class Batch(Stage):
+    """Before a sink, which has a row for each batch, or its items one by one."""
+
+    def __init__(self, chance, name, model):
+        self.name, self.keys = name, {"name": name}
+        self.fields = {"count": chance.randint(1, min(model.window, 200))}
+        if chance.random() < 0.5:
+            self.fields["within"] = chance.choice(("1ms", "20ms", "10s"))
+        self.apart = chance.random() < 0.4
+        self.model = model
+
+    @classmethod
+    def fits(cls, model, is_last, depth):
+        return is_last and not model.ordered
+
+    def link(self, onward):
+        super().link(onward)
+        if self.apart:  # after a kill the whole batch is done again
+            self.model.repeats.update(leaf.sink for leaf in onward({"id": "any", "n": 0}))
+
+    def component(self, _):
+        return {"batch": self.fields}
+
+    def work(self, item):
+        return [item]
+
+    def yaml(self, folder, calm):
+        behind = {"split": "."} if self.apart else {"jq": "{all: .}"}
+        return [{**self.keys, **self.component(folder)}, {**behind, "name": f"{self.name}all"}]
+
+
+STAGES = ((3, Jq), (2, Filter), (1, Refusing), (2, Split), (4, Exec), (2, Route), (2, Tee),
+          (1, Batch))
 
 
 # --- sources: how the items come in ---------------------------------------------------------------
@@ -238,6 +414,7 @@ SINKS = ((4, "sqlite"), (3, "file"), (1, "stdout"), (1, "null"))
 
 class Model:
     """A pipeline, its items, and what must come of them."""
+    SINK = "items"  # the pipeline's own
 
     def __init__(self, seed, patience=1.0):
         self.seed, self.patience = seed, patience
@@ -259,16 +436,45 @@ class Model:
         self.threads = chance.choice((1, 1, 1, 2, 4))
         self.has_letter_file = chance.random() < 0.3
         self.is_watched = chance.random() < 0.2
-        self.stages = []
-        for n in range(chance.choice((0, 1, 1, 2, 2, 3, 4))):
-            kind = self.choose(STAGES)
-            self.stages.append(kind(chance, f"{kind.__name__.lower()}{n}", self))
+        self.sinks = {self.SINK: self.sink}  # the kind of each
+        self.repeats = set()  # sinks that may have a row twice, whatever their kind
+        self.may_drop = set()  # stages and sinks
+        self.has_sink_behind = True
+        self.stages = self.make_stages(chance.choice((0, 1, 1, 2, 2, 3, 4)), "", 0, True)
+        self.way = link(self.stages, self.ends_in(self.SINK))
+        self.may_drop.update(stage.name for stage in self.every_stage() if stage.may_drop)
         self.items = {}  # by id
         self.sizes = dict.fromkeys(self.partitions, 0)
 
     def choose(self, weighted):
         weights, what = zip(*weighted)
         return self.chance.choices(what, weights)[0]
+
+    def make_stages(self, count, prefix, depth, before_a_sink, kinds=None):
+        stages = []
+        for n in range(count):
+            is_last = before_a_sink and n == count - 1
+            kind = self.choose([each for each in kinds or STAGES
+                                if each[1].fits(self, is_last, depth)])
+            more = (depth,) if issubclass(kind, (Route, Tee)) else ()
+            stages.append(kind(self.chance, f"{prefix}{kind.__name__.lower()}{n}", self, *more))
+        return stages
+
+    def every_stage(self, stages=None):
+        """Those in branches too."""
+        for stage in self.stages if stages is None else stages:
+            yield stage
+            for chain in stage.chains:
+                yield from self.every_stage(chain.stages)
+
+    def another_sink(self, chance, name):
+        """In the same database as the pipeline's own, or a file beside it."""
+        self.sinks[name] = chance.choice(("sqlite", "file"))
+        return name
+
+    @staticmethod
+    def ends_in(sink):
+        return lambda item: [Outcome("delivered", item, sink=sink)]
 
     # --- the pipeline file ---
 
@@ -284,8 +490,9 @@ class Model:
             keys["order"] = "source"
         keys["source"] = {"file": {"path": self.partitions, "format": self.source.form}}
         keys["stages"] = [*self.source.first_stages,
-                          *(stage.yaml(folder, calm) for stage in self.stages)]
-        keys["sink"] = {**self.sink_component(), "batch": self.batch}
+                          *yaml_of(self.stages, folder, calm)]
+        if self.has_sink_behind:
+            keys["sink"] = self.sink_yaml(self.SINK)
         if self.threads > 1:
             keys["threads"] = self.threads
         if self.is_watched:
@@ -294,10 +501,11 @@ class Model:
             keys["dead_letters"] = {"file": "out/dead.ndjson"}
         return keys
 
-    def sink_component(self):
-        return {"sqlite": {"sqlite": {"file": "out/out.db", "table": "items"}},
-                "file": {"file": {"path": "out/out.ndjson"}},
-                "stdout": {"stdout": {}}, "null": {"null": {}}}[self.sink]
+    def sink_yaml(self, name):
+        component = {"sqlite": {"file": "out/out.db", "table": name},
+                     "file": {"path": f"out/{name}.ndjson"},
+                     "stdout": {}, "null": {}}[self.sinks[name]]
+        return {self.sinks[name]: component, "name": name, "batch": self.batch}
 
     # --- the items ---
 
@@ -343,27 +551,19 @@ class Model:
         if made.line.startswith(RUBBISH):
             where = "parse" if self.source.first_stages else "source"
             return [Outcome("dead_lettered", {"id": made.id}, where)]
-        return self.through(0, item)
+        return self.way(item)
 
     def mend(self):
         """From here on the handlers do to each item what they should."""
-        for stage in self.stages:
+        for stage in self.every_stage():
             stage.mended = True
         for item in self.obligations():
             item.outcomes = [leaf for old in item.outcomes for leaf in self.outcomes_now(old)]
 
     def outcomes_now(self, old):
         """Of a dead letter that is replayed: at the stage where it failed, as it was there."""
-        at = [n for n, stage in enumerate(self.stages) if stage.name == old.stage]
-        return self.through(at[0], old.item) if old.outcome == "dead_lettered" and at else [old]
-
-    def through(self, at, item):
-        if at == len(self.stages):
-            return [Outcome("delivered", item)]
-        made = self.stages[at].apply(item)
-        if isinstance(made, Outcome):
-            return [made]
-        return [leaf for each in made for leaf in self.through(at + 1, each)]
+        at = [stage for stage in self.every_stage() if stage.name == old.stage]
+        return at[0].run(old.item) if old.outcome == "dead_lettered" and at else [old]
 
     def obligations(self):
         return [item for item in self.items.values() if item is not None]

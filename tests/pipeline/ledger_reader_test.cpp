@@ -166,6 +166,39 @@ TEST_F(ledger_reader_test, finds_an_item_by_its_business_id) {
   EXPECT_TRUE(reader.history("order 9").outcomes.empty());
 }
 
+TEST_F(ledger_reader_test, tells_of_the_replays_of_what_an_item_became) {
+  settlement failed = dead(0, "no");
+  failed.part = "1";
+  failed.id += "/1";
+  settlement parent = settled(0, outcome::dead_lettered);
+  parent.business_id = "order 7";
+  run_through(options(), batch(std::move(failed), std::move(parent), dead(10, "other")));
+  {
+    const auto account = ledger::open(options());
+    account->begin_run();
+    settlement again = settled(0);
+    again.id += "/1";
+    settlement its_child = settled(0);
+    its_child.id += "/1/0";
+    settlement of_the_child = replayed(1, std::move(its_child));
+    of_the_child.part = "0";
+    account->record(batch(std::move(of_the_child), replayed(1, std::move(again))),
+                    {std::string(replay_partition)}, {});
+    account->end_run(report{});
+  }
+  const ledger_reader reader(file_);
+  for (const std::string asked : {"main:8f3a:0", "order 7", "main:8f3a:0/1"}) {
+    const item_history told = reader.history(asked);
+    std::vector<std::string> ids;
+    for (const outcome_row& row : told.outcomes) ids.push_back(row.id);
+    std::vector<std::string> expected = {"main:8f3a:0/1", "main:8f3a:0/1", "main:8f3a:0/1/0"};
+    if (asked != "main:8f3a:0/1") expected.insert(expected.begin(), "main:8f3a:0");
+    EXPECT_EQ(ids, expected) << asked;
+    ASSERT_EQ(told.letters.size(), 1U) << asked;
+    EXPECT_EQ(told.letters[0].id, "main:8f3a:0/1");
+  }
+}
+
 TEST_F(ledger_reader_test, tells_the_children_of_an_item_apart) {
   run_through(options(), batch(child(0, "0"), child(0, "1"), child(0, "1/2"), child(0, "10"),
                                settled(0), settled(10)));

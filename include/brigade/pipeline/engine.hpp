@@ -87,7 +87,8 @@ struct attempt_failure {
   std::string_view stage;
   std::string_view error;
   int attempt = 0;
-  bool final = false;  ///< the item is a dead letter now
+  bool final = false;       ///< it is not tried again: a dead letter
+  bool is_dropped = false;  ///< final, in a branch that is not required: no letter
 };
 
 struct progress {
