@@ -129,7 +129,10 @@ TEST(engine_status, names_who_holds_up_everything) {
 }
 
 TEST(engine_status, is_not_stuck_by_one_item_that_hangs_while_others_move) {
-  auto work = [](int item) -> task<> { co_await sleep_for(item == 1 ? 24h : 1s); };
+  auto work = [](int item) -> task<> {
+    const std::chrono::seconds takes = item == 1 ? 24h : 1s;
+    co_await sleep_for(takes);
+  };
   auto plan = pipeline("orders")
                   .from(numbers(500))
                   .stage("charge", work, {.workers = 2})
@@ -156,7 +159,8 @@ TEST(engine_status, is_stuck_though_items_keep_coming) {
 
 TEST(engine_status, knows_no_stall_where_nothing_is_to_be_done) {
   auto late = [n = 0]() mutable -> task<std::optional<int>> {
-    co_await sleep_for(n == 0 ? 100s : 24h);
+    const std::chrono::seconds pause = n == 0 ? 100s : 24h;
+    co_await sleep_for(pause);
     co_return ++n;
   };
   auto plan =
