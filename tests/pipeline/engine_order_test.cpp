@@ -197,9 +197,8 @@ TEST(engine_order, a_key_that_is_held_becomes_dead_letters_in_its_order) {
   EXPECT_TRUE(result.adds_up());
 }
 
-TEST(engine_order, a_key_held_by_a_letter_of_a_run_before_is_held_from_the_beginning) {
-  virtual_loop loop;
-  delivered got;
+/// 20 numbers; what a run before has held is added to it.
+pipeline_plan plan_that_holds(delivered& got) {
   pipeline_plan plan = pipeline("order")
                            .from(numbers(20))
                            .order_by(key_of)
@@ -207,6 +206,13 @@ TEST(engine_order, a_key_held_by_a_letter_of_a_run_before_is_held_from_the_begin
                            .to("out", [&](int item) { got.all.push_back(item); })
                            .take_plan();
   plan.rules.after_letter = after_dead_letter::hold_key;
+  return plan;
+}
+
+TEST(engine_order, a_key_held_by_a_letter_of_a_run_before_is_held_from_the_beginning) {
+  virtual_loop loop;
+  delivered got;
+  pipeline_plan plan = plan_that_holds(got);
   plan.held.push_back({"3", "items:0:999", 0});
   const report result = run_on(loop, std::move(plan));
   EXPECT_EQ(result.count(outcome::dead_lettered), 4U);
@@ -216,13 +222,7 @@ TEST(engine_order, a_key_held_by_a_letter_of_a_run_before_is_held_from_the_begin
 TEST(engine_order, what_came_before_the_letter_of_a_run_before_is_not_held) {
   virtual_loop loop;
   delivered got;
-  pipeline_plan plan = pipeline("order")
-                           .from(numbers(20))
-                           .order_by(key_of)
-                           .stage("work", [](int) {})
-                           .to("out", [&](int item) { got.all.push_back(item); })
-                           .take_plan();
-  plan.rules.after_letter = after_dead_letter::hold_key;
+  pipeline_plan plan = plan_that_holds(got);
   // 3, 8, 13 and 18 have the key: at 2, 7, 12 and 17.
   plan.held.push_back({"3", "items:0:17", 0, "items:0", 17});
   plan.held.push_back({"3", "items:0:12", 0, "items:0", 12});
