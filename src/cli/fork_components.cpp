@@ -2,6 +2,7 @@
 
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/record.hpp>
+#include <brigade/pipeline/fork.hpp>
 
 #include <optional>
 #include <utility>
@@ -34,21 +35,6 @@ class route_stage final : public stage_body {
 
  private:
   std::vector<std::optional<condition>> ways_;
-};
-
-class tee_stage final : public stage_body {
- public:
-  explicit tee_stage(std::size_t ways) : ways_(ways) {}
-  [[nodiscard]] bool immediate() const override { return true; }
-  attempt_result run_now(payload& item, const attempt_info&) override {
-    std::vector<payload> copies;
-    copies.reserve(ways_);
-    for (std::size_t n = 0; n < ways_; ++n) copies.emplace_back(record(item.get<record>()));
-    return attempt_result::split(std::move(copies));
-  }
-
- private:
-  std::size_t ways_;
 };
 
 /// Items as one JSON array.
@@ -137,7 +123,9 @@ bool is_batch(const component& what) {
 std::unique_ptr<stage_body> make_route(const std::vector<std::string>& conditions) {
   return std::make_unique<route_stage>(conditions);
 }
-std::unique_ptr<stage_body> make_tee(std::size_t ways) { return std::make_unique<tee_stage>(ways); }
+std::unique_ptr<stage_body> make_tee(std::size_t ways) {
+  return std::make_unique<tee_stage<record>>(ways);
+}
 
 batch_policy batch_rules(const settings& values) {
   batch_policy rules;

@@ -41,6 +41,23 @@ struct finished_branch {
   chain_plan chain;
 };
 
+/// What a tee does with an item of type T: a copy for each way.
+template <class T>
+class tee_stage final : public stage_body {
+ public:
+  explicit tee_stage(std::size_t ways) : ways_(ways) {}
+  [[nodiscard]] bool immediate() const override { return true; }
+  attempt_result run_now(payload& item, const attempt_info&) override {
+    std::vector<payload> copies;
+    copies.reserve(ways_);
+    for (std::size_t n = 0; n < ways_; ++n) copies.emplace_back(T(item.get<T>()));
+    return attempt_result::split(std::move(copies));
+  }
+
+ private:
+  std::size_t ways_;
+};
+
 namespace detail {
 
 struct always {
@@ -117,23 +134,6 @@ class route_stage final : public stage_body {
 
  private:
   std::vector<std::function<bool(const T&)>> ways_;
-};
-
-/// Makes a copy for each way.
-template <class T>
-class tee_stage final : public stage_body {
- public:
-  explicit tee_stage(std::size_t ways) : ways_(ways) {}
-  [[nodiscard]] bool immediate() const override { return true; }
-  attempt_result run_now(payload& item, const attempt_info&) override {
-    std::vector<payload> copies;
-    copies.reserve(ways_);
-    for (std::size_t n = 0; n < ways_; ++n) copies.emplace_back(T(item.get<T>()));
-    return attempt_result::split(std::move(copies));
-  }
-
- private:
-  std::size_t ways_;
 };
 
 template <class U>

@@ -364,7 +364,7 @@ class pipeline_builder {
                   "a tee takes branch(build) and optional_branch(build)");
     static_assert(std::copy_constructible<T>, "a tee makes copies of its items");
     static_assert((std::is_void_v<rest_of<Branches>> && ...), "the branches of a tee end with to");
-    add(std::move(name), std::make_unique<detail::tee_stage<T>>(sizeof...(Branches) + 1), {});
+    add(std::move(name), std::make_unique<tee_stage<T>>(sizeof...(Branches) + 1), {});
     auto fork = std::make_unique<fork_plan>();
     fork->what = fork_plan::kind::tee;
     (fork->branches.push_back({chain_of(branches.build), branches.required}), ...);
