@@ -9,14 +9,6 @@ namespace brigade::sim {
 using testing::fake_sink_kind;
 using kind = stage_model::kind;
 
-void fork_scenario::check_step() {
-  if (!problem_.empty() || engine_ == nullptr) return;
-  const report now = engine_->account();
-  require(now.adds_up(), "the account does not add up: " + now.line());
-  require(now.in_flight <= window_, "more items are in flight than the window holds");
-  require(engine_->look().in_flight == now.in_flight, "what is in flight was lost count of");
-}
-
 void fork_scenario::learn_rows() {
   const auto& rows = journal_.rows();
   for (; rows_known_ < rows.size(); ++rows_known_) {
@@ -37,17 +29,6 @@ void fork_scenario::learn_rows() {
     require(next.what.dead->payload.find('[') == std::string::npos || !next.what.part.empty() ||
                 next.what.dead->payload != root,
             "a letter holds a batch");
-  }
-}
-
-void fork_scenario::check_acknowledged(const std::string& partition, const mark& finished) {
-  learn_rows();
-  for (const auto& from : store_.partitions()) {
-    if (from.name != partition) continue;
-    for (const auto& entry : from.entries) {
-      require(!finished.finished(entry.begin) || final_.contains(entry.text),
-              "item " + entry.text + " was acknowledged before its outcome was durable");
-    }
   }
 }
 

@@ -20,7 +20,7 @@ using kind = stage_model::kind;
 }  // namespace
 
 fork_scenario::fork_scenario(std::uint64_t seed)
-    : random_(seed), journal_(seed + 1, milliseconds(random_.below(random_.one_in(3) ? 60 : 12))) {
+    : life(seed, testing::random_source(seed), steps_max) {
   model_ = draw_chain({});
   fill_the_store();
 }
@@ -110,68 +110,9 @@ void fork_scenario::fill_the_store() {
     item.text = name + ":" + std::to_string(item.begin);
     store_.add(name, std::move(item));
   }
-  store_.on_acknowledge = [this](const std::string& partition, const mark& finished) {
-    check_acknowledged(partition, finished);
-  };
-}
-
-std::string fork_scenario::run() {
-  for (std::uint64_t rough = random_.below(6); rough > 0 && !complete_; --rough) {
-    play(mood::rough);
-    if (!problem_.empty()) return problem_;
-  }
-  if (!complete_) play(mood::calm);
-  require(complete_, "left in peace, the pipeline did not come to its end");
-  if (problem_.empty()) check_account();
-  if (!problem_.empty()) return problem_;
-  play(mood::calm);
-  require(taken_ == 0, "all was done, and the next run took items again");
-  return problem_;
 }
 
 // --- one run ---
-
-void fork_scenario::play(mood how) {
-  testing::virtual_loop loop(random_.next());
-  loop_ = &loop;
-  const bool crashes = how == mood::rough && chance(2);
-  loop.before_each_step([this] { check_step(); });
-  const std::uint64_t latest = chance(3) ? 50 : chance(2) ? 300 : 1500;
-  loop.kill_after(crashes ? between(1, latest) : steps_max);
-  try {
-    loop.run(whole_run(how));
-  } catch (const cancelled&) {
-    if (!crashes) problem("it did not end in " + std::to_string(steps_max) + " steps");
-  } catch (const std::exception& error) {
-    problem(std::string("a run threw: ") + error.what());
-  }
-  loop_ = nullptr;
-  if (loop.killed()) journal_.crash();
-  learn_rows();
-  require(store_.lost().empty(), "an item was acknowledged, and then asked for again");
-  trace_ = trace_ * 1'000'003 + loop.steps() + journal_.rows().size();
-}
-
-task<engine_resume> fork_scenario::open_ends(pipeline_plan& plan) {
-  resume_point point = journal_.resume();
-  std::vector<sink_token> first;
-  std::vector<partition_mark> marks;
-  for (const sink_of_plan& each : sinks_of(plan)) {
-    sink_resume history;
-    history.token = point.token_of(each.name, false);
-    const std::vector<partition_mark> own = co_await each.to->open(history);
-    if (each.to->transactional()) marks.insert(marks.end(), own.begin(), own.end());
-    first.push_back({each.name, each.to->first_token()});
-  }
-  journal_.reconcile(marks);
-  point = journal_.resume();
-  engine_resume resume;
-  resume.accounted = point.accounted;
-  co_await plan.from->open(std::move(point.accounted), point.source_state);
-  journal_.keep(plan.from->state(), first);
-  resume.finished = std::move(point.finished);
-  co_return resume;
-}
 
 task<> fork_scenario::whole_run(mood how) {
   pipeline_plan plan = make_plan(how);
@@ -180,11 +121,6 @@ task<> fork_scenario::whole_run(mood how) {
   journal_.begin_run();
   if (how == mood::rough && chance(16)) journal_.break_at(between(1, 12));
   engine work(std::move(plan), &journal_);
-  struct known_while_it_lives {
-    known_while_it_lives(engine*& place_, engine& which) : place(place_) { place = &which; }
-    ~known_while_it_lives() { place = nullptr; }
-    engine*& place;
-  };
   auto running = work.execute(std::move(resume));
   spawn([this, how] { return operate(how); });
   const known_while_it_lives known(engine_, work);
@@ -290,12 +226,10 @@ std::unique_ptr<testing::fake_sink> fork_scenario::make_sink(end& to, mood how) 
   return std::make_unique<testing::fake_sink>(to.table, to.kind, faults, random_.next());
 }
 
-void fork_scenario::problem(const std::string& what) {
-  if (!problem_.empty()) return;
-  problem_ = what + "\n  in run " + std::to_string(journal_.run());
-  for (const std::string& each : names_) problem_ += " " + each;
-  if (engine_ != nullptr) problem_ += ", " + engine_->account().json();
-  if (loop_ != nullptr) problem_ += "\n" + loop_->dump_tasks();
+std::string fork_scenario::about() const {
+  std::string text;
+  for (const std::string& each : names_) text += " " + each;
+  return engine_ != nullptr ? text + ", " + engine_->account().json() : text;
 }
 
 }  // namespace brigade::sim

@@ -30,15 +30,6 @@ std::string partition_of(const std::string& id) { return id.substr(0, id.rfind('
 
 }  // namespace
 
-void pipeline_scenario::check_step() {
-  if (!problem_.empty()) return;
-  if (engine_ == nullptr) return;
-  const report now = engine_->account();
-  require(now.adds_up(), "the account does not add up: " + now.line());
-  require(now.in_flight <= window_, "more items are in flight than the window holds");
-  require(engine_->look().in_flight == now.in_flight, "what is in flight was lost count of");
-}
-
 // What became durable since it was last looked at.
 void pipeline_scenario::learn_rows() {
   const auto& rows = journal_.rows();
@@ -50,18 +41,6 @@ void pipeline_scenario::learn_rows() {
                         std::string(to_string(next.what.result)) + ", after it was " +
                         (again ? std::string(to_string(known->second->what.result)) : ""));
     if (!again && is_final(next.what)) final_.emplace(next.what.id, &next);
-  }
-}
-
-void pipeline_scenario::check_acknowledged(const std::string& partition, const mark& finished) {
-  learn_rows();
-  for (const auto& from : store_.partitions()) {
-    if (from.name != partition) continue;
-    for (const auto& entry : from.entries) {
-      if (!finished.finished(entry.begin)) continue;
-      require(final_.contains(entry.text),
-              "item " + entry.text + " was acknowledged before its outcome was durable");
-    }
   }
 }
 

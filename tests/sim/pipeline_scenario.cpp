@@ -16,12 +16,13 @@ constexpr std::uint64_t steps_max = 200'000;
 
 }  // namespace
 
-pipeline_scenario::pipeline_scenario(std::uint64_t seed)
-    : random_(seed),
-      seed_(seed),
-      sink_kind_(random_.one_in(2) ? fake_sink_kind::transactional
-                                   : static_cast<fake_sink_kind>(random_.below(3))),
-      journal_(seed + 1, milliseconds(random_.below(random_.one_in(3) ? 60 : 12))) {
+pipeline_scenario::beginning::beginning(std::uint64_t seed)
+    : random(seed),
+      sink_kind(random.one_in(2) ? fake_sink_kind::transactional
+                                 : static_cast<fake_sink_kind>(random.below(3))) {}
+
+pipeline_scenario::pipeline_scenario(std::uint64_t seed, const beginning& drawn)
+    : life(seed, drawn.random, steps_max), seed_(seed), sink_kind_(drawn.sink_kind) {
   const std::uint64_t count = between(1, 4);
   int transformed = 0;
   for (std::uint64_t n = 0; n < count; ++n) {
@@ -60,77 +61,9 @@ void pipeline_scenario::fill_the_store() {
     item.undecodable = chance(30);
     store_.add(name, std::move(item));
   }
-  store_.on_acknowledge = [this](const std::string& partition, const mark& finished) {
-    check_acknowledged(partition, finished);
-  };
-}
-
-std::string pipeline_scenario::run() {
-  for (std::uint64_t rough = random_.below(6); rough > 0 && !complete_; --rough) {
-    play(mood::rough);
-    if (!problem_.empty()) return problem_;
-  }
-  if (!complete_) play(mood::calm);
-  require(complete_, "left in peace, the pipeline did not come to its end");
-  if (problem_.empty()) check_account();
-  if (!problem_.empty()) return problem_;
-  play(mood::calm);
-  require(taken_ == 0, "all was done, and the next run took items again");
-  return problem_;
 }
 
 // --- one run, as a recorded one goes ---
-
-void pipeline_scenario::play(mood how) {
-  testing::virtual_loop loop(random_.next());
-  loop_ = &loop;
-  stage_log_ = {};
-  crashes_ = how == mood::rough && chance(2);
-  loop.before_each_step([this] { check_step(); });
-  const std::uint64_t latest = chance(3) ? 50 : chance(2) ? 300 : 1500;
-  loop.kill_after(crashes_ ? between(1, latest) : steps_max);
-  try {
-    loop.run(whole_run(how));
-  } catch (const cancelled&) {
-    if (!crashes_) problem("it did not end in " + std::to_string(steps_max) + " steps");
-  } catch (const std::exception& error) {
-    problem(std::string("a run threw: ") + error.what());
-  }
-  loop_ = nullptr;
-  if (loop.killed()) journal_.crash();
-  learn_rows();
-  require(store_.lost().empty(),
-          "an item was acknowledged, and then asked for again: " +
-              (store_.lost().empty() ? std::string() : store_.lost().front()));
-  require(stage_log_.problem.empty(), stage_log_.problem);
-  steps_ += loop.steps();
-  const auto time = static_cast<std::uint64_t>(loop.now().time_since_epoch().count());
-  trace_ = trace_ * 1'000'003 + loop.steps() + time + journal_.rows().size();
-}
-
-task<engine_resume> pipeline_scenario::open_ends(pipeline_plan& plan) {
-  resume_point point = journal_.resume();
-  const std::vector<sink_of_plan> sinks = sinks_of(plan);
-  std::vector<partition_mark> marks;
-  for (const sink_of_plan& each : sinks) {
-    sink_resume history;
-    history.pipeline = plan.name;
-    history.token = point.token_of(each.name, false);
-    history.has_history = point.has_history && sinks.size() == 1;
-    const std::vector<partition_mark> own = co_await each.to->open(history);
-    if (each.to->transactional()) marks.insert(marks.end(), own.begin(), own.end());
-  }
-  journal_.reconcile(marks);
-  point = journal_.resume();
-  engine_resume resume;
-  resume.accounted = point.accounted;
-  co_await plan.from->open(std::move(point.accounted), point.source_state);
-  std::vector<sink_token> first;
-  for (const sink_of_plan& each : sinks) first.push_back({each.name, each.to->first_token()});
-  journal_.keep(plan.from->state(), first);
-  resume.finished = std::move(point.finished);
-  co_return resume;
-}
 
 task<> pipeline_scenario::whole_run(mood how) {
   pipeline_plan plan = make_plan(how);
@@ -138,11 +71,6 @@ task<> pipeline_scenario::whole_run(mood how) {
   journal_.begin_run();
   if (how == mood::rough && chance(16)) journal_.break_at(between(1, 12));
   engine work(std::move(plan), &journal_);
-  struct known_while_it_lives {
-    known_while_it_lives(engine*& place_, engine& which) : place(place_) { place = &which; }
-    ~known_while_it_lives() { place = nullptr; }
-    engine*& place;
-  };
   auto running = work.execute(std::move(resume));
   spawn([this, how] { return operate(how); });
   spawn([this] { return staff(chance(2) ? between(1, 40) : 0); });
@@ -335,11 +263,12 @@ testing::sink_faults pipeline_scenario::sink_faults(mood how) {
   return faults;
 }
 
-void pipeline_scenario::problem(const std::string& what) {
-  if (!problem_.empty()) return;
-  problem_ = what + "\n  in run " + std::to_string(journal_.run());
-  if (engine_ != nullptr) problem_ += ", " + engine_->account().line();
-  if (loop_ != nullptr) problem_ += "\n" + loop_->dump_tasks();
+void pipeline_scenario::begin_run() { stage_log_ = {}; }
+
+void pipeline_scenario::check_ended() { require(stage_log_.problem.empty(), stage_log_.problem); }
+
+std::string pipeline_scenario::about() const {
+  return engine_ != nullptr ? ", " + engine_->account().line() : "";
 }
 
 }  // namespace brigade::sim

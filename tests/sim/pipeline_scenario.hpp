@@ -2,6 +2,7 @@
 // seed, each continuing where the one before left off, and a last one that is left in peace. Then
 // every item must have one outcome, and whoever was told of it must have been told the truth.
 #pragma once
+#include "sim/life.hpp"
 #include "sim/simulated_stage.hpp"
 
 #include <brigade/pipeline/engine.hpp>
@@ -19,24 +20,24 @@
 
 namespace brigade::sim {
 
-class pipeline_scenario {
+class pipeline_scenario final : public life {
  public:
-  explicit pipeline_scenario(std::uint64_t seed);
-  /// What went wrong first; empty: nothing did.
-  [[nodiscard]] std::string run();
-  [[nodiscard]] std::uint64_t steps() const { return steps_; }
-  [[nodiscard]] std::uint64_t runs() const { return journal_.run(); }
-  /// Differs when anything went another way: to see that a seed repeats.
-  [[nodiscard]] std::uint64_t trace() const { return trace_; }
+  explicit pipeline_scenario(std::uint64_t seed) : pipeline_scenario(seed, beginning(seed)) {}
 
  private:
-  enum class mood : std::uint8_t { rough, calm };
-  using row = testing::memory_journal::row;
+  /// What is drawn before all else.
+  struct beginning {
+    explicit beginning(std::uint64_t seed);
+    testing::random_source random;
+    testing::fake_sink_kind sink_kind;
+  };
+  pipeline_scenario(std::uint64_t seed, const beginning& drawn);
+
+  void begin_run() override;
+  void check_ended() override;
 
   void fill_the_store();
-  void play(mood how);
-  task<> whole_run(mood how);
-  task<engine_resume> open_ends(pipeline_plan& plan);
+  task<> whole_run(mood how) override;
   task<> operate(mood how);
   task<> staff(std::uint64_t changes);
   void scale_some_stage();
@@ -49,12 +50,11 @@ class pipeline_scenario {
   [[nodiscard]] testing::sink_faults sink_faults(mood how);
   [[nodiscard]] testing::source_faults source_faults(mood how);
 
-  void check_step();
   void check_report(const report& account);
   void check_closed(engine& after);
-  void check_acknowledged(const std::string& partition, const mark& finished);
-  void learn_rows();
-  void check_account();
+  void learn_rows() override;
+  void check_account() override;
+  [[nodiscard]] std::string about() const override;
   void check_item(const std::string& id, int from_stage, bool must);
   void check_delivered(const std::string& id);
   void check_letter(const row& dead);
@@ -63,19 +63,7 @@ class pipeline_scenario {
   void check_held();
   [[nodiscard]] bool was_given_up(const std::string& id) const;
   [[nodiscard]] std::string history(const std::string& id) const;
-  void problem(const std::string& what);
-  void require(bool holds, const std::string& what) {
-    if (!holds) problem(what);
-  }
-  [[nodiscard]] bool chance(std::uint64_t one_in) { return random_.one_in(one_in); }
-  [[nodiscard]] std::uint64_t between(std::uint64_t least, std::uint64_t most) {
-    return least + random_.below(most - least + 1);
-  }
-  [[nodiscard]] milliseconds some_time(std::uint64_t least, std::uint64_t most) {
-    return milliseconds(between(least, most));
-  }
 
-  testing::random_source random_;
   std::uint64_t seed_;
   std::vector<stage_shape> shapes_;
   testing::fake_sink_kind sink_kind_;
@@ -85,25 +73,12 @@ class pipeline_scenario {
   std::set<std::string> given_up_;  ///< dead letters; a crash may forget one, and it is tried again
 
   // What outlives a crash.
-  testing::fake_store store_;
   testing::fake_table table_;
-  testing::memory_journal journal_;
 
   // Of the run under way.
-  engine* engine_ = nullptr;
-  testing::virtual_loop* loop_ = nullptr;
-  bool crashes_ = false;
-  std::size_t window_ = 0;
   stage_log stage_log_;
-  bool complete_ = false;  ///< it said that all is done
-  std::uint64_t taken_ = 0;
 
-  std::size_t rows_known_ = 0;
-  std::map<std::string, const row*> final_;  ///< by id
   std::size_t delivered_leaves_ = 0;
-  std::uint64_t steps_ = 0;
-  std::uint64_t trace_ = 0;
-  std::string problem_;
 };
 
 }  // namespace brigade::sim
