@@ -125,6 +125,13 @@ int database::changes() const { return sqlite3_changes(database_.get()); }
 
 bool database::in_transaction() const { return sqlite3_get_autocommit(database_.get()) == 0; }
 
+bool database::has_open_references() const {
+  int open = 0;
+  int ignored = 0;
+  sqlite3_db_status(database_.get(), SQLITE_DBSTATUS_DEFERRED_FKS, &open, &ignored, 0);
+  return open != 0;
+}
+
 std::string quoted_name(std::string_view name) {
   std::string text = "\"";
   for (const char c : name) {

@@ -44,6 +44,7 @@ void writer::prepare_database() {
                              ": its file system does not support SQLite's WAL mode");
   }
   database_.run("PRAGMA synchronous=FULL");
+  database_.run("PRAGMA foreign_keys=ON");
 }
 
 // SQLite's own busy timeout does not hold for a change of the mode.
@@ -127,6 +128,7 @@ std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write
     if (const auto why = prepare(rows[i], items[i].value)) fail(i, *why);
   }
   add_columns(rows, failures);
+  database_.run("SAVEPOINT before_rows");
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (!failures[i]) {
       if (const auto why = insert(items[i], rows[i])) fail(i, *why);
@@ -134,6 +136,10 @@ std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write
       if (!database_.in_transaction()) begin();
     }
     failed = failed || failures[i].has_value();
+  }
+  if (!failed && database_.has_open_references()) {
+    fail_open_references(items, rows, failures);
+    failed = true;
   }
   if (failed) {
     roll_back();
@@ -149,6 +155,31 @@ std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write
 } catch (...) {
   roll_back();
   throw;
+}
+
+// A deferred foreign key is looked at when the transaction is to end, and then no row is named. So
+// the rows are put in one at a time, and those that leave a reference open are taken out; again, as
+// long as that helps, for a row may refer to one behind it. Rows that refer to each other in a
+// circle fail together, in a batch that fails.
+void writer::fail_open_references(const std::vector<row_to_write>& items,
+                                  const std::vector<prepared_row>& rows,
+                                  std::vector<std::optional<failure>>& failures) {
+  database_.run("ROLLBACK TO before_rows");
+  std::vector<std::size_t> open;
+  for (std::size_t i = 0; i < items.size(); ++i) open.push_back(i);
+  for (std::size_t before = open.size() + 1; before != open.size();) {
+    before = open.size();
+    std::erase_if(open, [&](std::size_t i) {
+      database_.run("SAVEPOINT one_row");
+      const bool is_in = !insert(items[i], rows[i]) && !database_.has_open_references();
+      if (!is_in) database_.run("ROLLBACK TO one_row");
+      database_.run("RELEASE one_row");
+      return is_in;
+    });
+  }
+  for (const std::size_t i : open) {
+    failures[i].emplace(verdict::permanent, "FOREIGN KEY constraint failed");
+  }
 }
 
 void writer::commit_marks(const std::vector<partition_mark>& marks) try {

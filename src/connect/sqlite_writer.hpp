@@ -69,6 +69,9 @@ class writer {
   void write_marks(const std::vector<partition_mark>& marks);
   std::optional<std::string> prepare(prepared_row& to, const record& value) const;
   std::optional<std::string> insert(const row_to_write& item, const prepared_row& row);
+  void fail_open_references(const std::vector<row_to_write>& items,
+                            const std::vector<prepared_row>& rows,
+                            std::vector<std::optional<failure>>& failures);
   [[nodiscard]] bool is_new(const std::string& key);
   statement& insert_for(const prepared_row& row);
   [[nodiscard]] std::string insert_sql(const prepared_row& row) const;
