@@ -2,10 +2,23 @@
 
 #include <sqlite3.h>
 
+#include <system_error>
+
 namespace brigade::sqlite {
 namespace {
 
 int primary(int extended_code) { return extended_code & 0xFF; }
+
+/// Of what the disk refuses SQLite says no more than that.
+error last_error(sqlite3* database) {
+  const int kind = primary(sqlite3_errcode(database));
+  const int cause = sqlite3_system_errno(database);
+  std::string text = sqlite3_errmsg(database);
+  if (cause != 0 && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN)) {
+    text += ": " + std::generic_category().message(cause);
+  }
+  return {sqlite3_extended_errcode(database), text};
+}
 
 }  // namespace
 
@@ -49,7 +62,7 @@ statement::statement(database& in, const std::string& sql) {
                                         &prepared, nullptr);
   statement_.reset(prepared);
   if (result != SQLITE_OK) {
-    throw error(sqlite3_extended_errcode(in.handle()), sqlite3_errmsg(in.handle()));
+    throw last_error(in.handle());
   }
 }
 
@@ -75,8 +88,7 @@ bool statement::step() {
   const int result = sqlite3_step(statement_.get());
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) return false;
-  sqlite3* const database = sqlite3_db_handle(statement_.get());
-  throw error(sqlite3_extended_errcode(database), sqlite3_errmsg(database));
+  throw last_error(sqlite3_db_handle(statement_.get()));
 }
 
 void statement::run() {
@@ -114,7 +126,7 @@ database::database(const std::string& path, std::chrono::milliseconds busy_timeo
       sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   database_.reset(opened);
   if (opened == nullptr) throw error(SQLITE_NOMEM, "out of memory");
-  if (result != SQLITE_OK) throw error(sqlite3_extended_errcode(opened), sqlite3_errmsg(opened));
+  if (result != SQLITE_OK) throw last_error(opened);
   sqlite3_extended_result_codes(opened, 1);
   sqlite3_busy_timeout(opened, static_cast<int>(busy_timeout.count()));
 }

@@ -1,6 +1,7 @@
 #include "connect/sqlite_writer.hpp"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <stdexcept>
@@ -30,6 +31,7 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
   check_history(resume.has_history);
   check_table();
   database_.run("COMMIT");
+  identity_ = identity();
 } catch (const error& cause) {
   const bool is_busy = (cause.code() & 0xFF) == SQLITE_BUSY;
   throw std::runtime_error("cannot open " + options.path + ": " + cause.what() +
@@ -106,6 +108,22 @@ void writer::begin() {
   schema_changed_ = false;
 }
 
+// What is written to a file without its name, nobody will find again.
+void writer::commit() {
+  if (identity() != identity_) {
+    throw fatal_error(options_.path +
+                      " was moved away or deleted while the run was on: put it back, or run with "
+                      "--fresh to begin again");
+  }
+  database_.run("COMMIT");
+}
+
+std::pair<std::uint64_t, std::uint64_t> writer::identity() const {
+  struct stat facts{};
+  if (::stat(options_.path.c_str(), &facts) != 0) return {};
+  return {facts.st_dev, facts.st_ino};
+}
+
 void writer::roll_back() noexcept {
   if (!database_.in_transaction()) return;
   try {
@@ -146,7 +164,7 @@ std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write
     return failures;
   }
   write_marks(marks);
-  database_.run("COMMIT");
+  commit();
   schema_changed_ = false;
   return failures;
 } catch (const error& cause) {
@@ -185,10 +203,13 @@ void writer::fail_open_references(const std::vector<row_to_write>& items,
 void writer::commit_marks(const std::vector<partition_mark>& marks) try {
   begin();
   write_marks(marks);
-  database_.run("COMMIT");
+  commit();
 } catch (const error& cause) {
   roll_back();
   throw_for_engine(options_.path, cause);
+} catch (...) {
+  roll_back();
+  throw;
 }
 
 std::optional<std::string> writer::prepare(prepared_row& to, const record& value) const {

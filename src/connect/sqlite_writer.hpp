@@ -66,6 +66,9 @@ class writer {
   void check_history(bool has_history);
   void begin();
   void roll_back() noexcept;
+  void commit();
+  /// Device and inode of what the path leads to.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> identity() const;
   void write_marks(const std::vector<partition_mark>& marks);
   std::optional<std::string> prepare(prepared_row& to, const record& value) const;
   std::optional<std::string> insert(const row_to_write& item, const prepared_row& row);
@@ -97,6 +100,7 @@ class writer {
   std::string pipeline_;
   std::int64_t epoch_;
   database database_;
+  std::pair<std::uint64_t, std::uint64_t> identity_;
   std::vector<std::string> columns_;                       ///< empty: there is no table yet
   bool schema_changed_ = false;                            ///< in the open transaction
   std::vector<std::string> last_names_;                    ///< the fields of the row resolved last,

@@ -2,14 +2,29 @@
 
 #include "pipeline/text.hpp"
 
+#include <system_error>
+
 namespace brigade::ledger_detail {
 namespace {
 
 constexpr int busy_timeout_ms = 5000;  // a reader's checkpoint may hold the file for a moment
 
-[[noreturn]] void fail(sqlite3* database) {
-  throw database_error(sqlite3_extended_errcode(database), sqlite3_errmsg(database));
+/// Of what the disk refuses SQLite says no more than that.
+std::string reason(sqlite3* database) {
+  const int kind = sqlite3_errcode(database) & 0xFF;
+  const int cause = sqlite3_system_errno(database);
+  std::string text = sqlite3_errmsg(database);
+  if (cause != 0 && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN)) {
+    text += ": " + std::generic_category().message(cause);
+  }
+  return text;
 }
+
+database_error last_error(sqlite3* database) {
+  return {sqlite3_extended_errcode(database), reason(database)};
+}
+
+[[noreturn]] void fail(sqlite3* database) { throw last_error(database); }
 
 }  // namespace
 
@@ -30,8 +45,7 @@ bool statement::step() {
   const int code = sqlite3_step(handle_.get());
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) {
-    const database_error error(sqlite3_extended_errcode(sqlite3_db_handle(handle_.get())),
-                               sqlite3_errmsg(sqlite3_db_handle(handle_.get())));
+    const database_error error = last_error(sqlite3_db_handle(handle_.get()));
     sqlite3_reset(handle_.get());
     throw error;
   }
@@ -83,7 +97,7 @@ database::database(const std::filesystem::path& file, int flags) {
   const int code = sqlite3_open_v2(file.c_str(), &opened, flags, nullptr);
   handle_.reset(opened);
   if (code != SQLITE_OK) {
-    throw database_error(code, opened == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(opened));
+    throw database_error(code, opened == nullptr ? sqlite3_errstr(code) : reason(opened));
   }
   sqlite3_busy_timeout(opened, busy_timeout_ms);
 }

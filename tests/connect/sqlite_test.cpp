@@ -410,7 +410,8 @@ TEST(sqlite_sink, a_schema_no_item_is_to_blame_for_is_refused_at_once) {
   other.write("out.db", std::string(4096, 'x'));
   EXPECT_EQ(open_error(other), "cannot open " + other / "out.db" + ": file is not a database");
   EXPECT_EQ(open_error(other, {{"file", std::string("no/such/folder.db")}}),
-            "cannot open " + other / "no/such/folder.db" + ": unable to open database file");
+            "cannot open " + other / "no/such/folder.db" +
+                ": unable to open database file: No such file or directory");
 }
 
 TEST(sqlite_sink, a_table_that_is_dropped_while_it_runs_ends_the_run) {
@@ -419,6 +420,25 @@ TEST(sqlite_sink, a_table_that_is_dropped_while_it_runs_ends_the_run) {
   write_all(*at, json({R"({"a":1})"}));
   execute(folder, "DROP TABLE t");
   EXPECT_THROW(write_all(*at, json({R"({"a":1})"})), fatal_error);
+}
+
+// Guard: the name is looked at before a transaction ends.
+TEST(sqlite_sink, a_database_that_is_moved_away_while_it_runs_ends_the_run) {
+  for (const bool is_replaced : {false, true}) {
+    const temporary_folder folder;
+    const auto at = opened(folder);
+    write_all(*at, json({R"({"a":1})"}));
+    std::filesystem::rename(folder / "out.db", folder / "moved.db");
+    if (is_replaced) folder.write("out.db", "");
+    try {
+      write_all(*at, json({R"({"a":2})"}));
+      ADD_FAILURE() << "no error";
+    } catch (const fatal_error& error) {
+      EXPECT_EQ(error.what(), folder / "out.db" +
+                                  " was moved away or deleted while the run was on: put it back, "
+                                  "or run with --fresh to begin again");
+    }
+  }
 }
 
 TEST(sqlite_sink, a_table_cannot_be_made_of_nothing) {
