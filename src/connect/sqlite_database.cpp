@@ -2,6 +2,9 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <system_error>
 
 namespace brigade::sqlite {
@@ -9,15 +12,19 @@ namespace {
 
 int primary(int extended_code) { return extended_code & 0xFF; }
 
-/// Of what the disk refuses SQLite says no more than that.
+/// Of what the disk refuses SQLite says no more than that; the error of the call that failed is
+/// mostly the last there was.
+std::string disk_reason(int kind, int cause) {
+  constexpr std::array causes = {EIO, EFBIG, EROFS, ENOSPC, EDQUOT, EACCES, EPERM, ENOENT, EMFILE};
+  if (kind != SQLITE_IOERR && kind != SQLITE_CANTOPEN) return {};
+  if (std::ranges::find(causes, cause) == causes.end()) return {};
+  return ": " + std::generic_category().message(cause);
+}
+
 error last_error(sqlite3* database) {
+  const int cause = errno;
   const int kind = primary(sqlite3_errcode(database));
-  const int cause = sqlite3_system_errno(database);
-  std::string text = sqlite3_errmsg(database);
-  if (cause != 0 && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN)) {
-    text += ": " + std::generic_category().message(cause);
-  }
-  return {sqlite3_extended_errcode(database), text};
+  return {sqlite3_extended_errcode(database), sqlite3_errmsg(database) + disk_reason(kind, cause)};
 }
 
 }  // namespace
@@ -85,6 +92,7 @@ void statement::bind(int at, std::string_view text) {
 }
 
 bool statement::step() {
+  errno = 0;
   const int result = sqlite3_step(statement_.get());
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) return false;
@@ -122,6 +130,7 @@ void database::closes::operator()(sqlite3* database) const { sqlite3_close_v2(da
 
 database::database(const std::string& path, std::chrono::milliseconds busy_timeout) {
   sqlite3* opened = nullptr;
+  errno = 0;
   const int result =
       sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   database_.reset(opened);
@@ -136,6 +145,8 @@ void database::run(const std::string& sql) { statement(*this, sql).run(); }
 int database::changes() const { return sqlite3_changes(database_.get()); }
 
 bool database::in_transaction() const { return sqlite3_get_autocommit(database_.get()) == 0; }
+
+bool database::is_read_only() const { return sqlite3_db_readonly(database_.get(), "main") == 1; }
 
 bool database::has_open_references() const {
   int open = 0;

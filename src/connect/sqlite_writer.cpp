@@ -41,6 +41,10 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
 }
 
 void writer::prepare_database() {
+  if (database_.is_read_only()) {
+    throw std::runtime_error("cannot open " + options_.path +
+                             ": it is read-only, or its file system is");
+  }
   if (journal_mode() != "wal") {
     throw std::runtime_error("cannot open " + options_.path +
                              ": its file system does not support SQLite's WAL mode");

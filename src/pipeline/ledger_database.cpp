@@ -2,6 +2,9 @@
 
 #include "pipeline/text.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <system_error>
 
 namespace brigade::ledger_detail {
@@ -9,19 +12,19 @@ namespace {
 
 constexpr int busy_timeout_ms = 5000;  // a reader's checkpoint may hold the file for a moment
 
-/// Of what the disk refuses SQLite says no more than that.
-std::string reason(sqlite3* database) {
-  const int kind = sqlite3_errcode(database) & 0xFF;
-  const int cause = sqlite3_system_errno(database);
-  std::string text = sqlite3_errmsg(database);
-  if (cause != 0 && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN)) {
-    text += ": " + std::generic_category().message(cause);
-  }
-  return text;
+/// Of what the disk refuses SQLite says no more than that; the error of the call that failed is
+/// mostly the last there was.
+std::string disk_reason(int kind, int cause) {
+  constexpr std::array causes = {EIO, EFBIG, EROFS, ENOSPC, EDQUOT, EACCES, EPERM, ENOENT, EMFILE};
+  if (kind != SQLITE_IOERR && kind != SQLITE_CANTOPEN) return {};
+  if (std::ranges::find(causes, cause) == causes.end()) return {};
+  return ": " + std::generic_category().message(cause);
 }
 
 database_error last_error(sqlite3* database) {
-  return {sqlite3_extended_errcode(database), reason(database)};
+  const int cause = errno;
+  const int kind = sqlite3_errcode(database) & 0xFF;
+  return {sqlite3_extended_errcode(database), sqlite3_errmsg(database) + disk_reason(kind, cause)};
 }
 
 [[noreturn]] void fail(sqlite3* database) { throw last_error(database); }
@@ -42,6 +45,7 @@ void statement::check(int code) const {
 }
 
 bool statement::step() {
+  errno = 0;
   const int code = sqlite3_step(handle_.get());
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) {
@@ -97,7 +101,8 @@ database::database(const std::filesystem::path& file, int flags) {
   const int code = sqlite3_open_v2(file.c_str(), &opened, flags, nullptr);
   handle_.reset(opened);
   if (code != SQLITE_OK) {
-    throw database_error(code, opened == nullptr ? sqlite3_errstr(code) : reason(opened));
+    throw database_error(code,
+                         opened == nullptr ? sqlite3_errstr(code) : last_error(opened).what());
   }
   sqlite3_busy_timeout(opened, busy_timeout_ms);
 }

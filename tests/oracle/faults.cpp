@@ -1,5 +1,5 @@
 // Preloaded into the program: makes a disk fail. FAULT_CALL is the call (`write`, `sync`),
-// FAULT_PATH what the file's path ends with, FAULT_ERRNO the number it fails with, FAULT_FROM the
+// FAULT_PATH a part of the file's path, FAULT_ERRNO the number it fails with, FAULT_FROM the
 // first of those calls that fails (from 1), FAULT_TIMES how many do. Other files are left alone.
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -26,22 +26,23 @@ int number(const char* name, int otherwise) {
   return text == nullptr ? otherwise : std::atoi(text);
 }
 
-bool is_at(int file, std::string_view ending) {
+bool is_at(int file, std::string_view part) {
   std::array<char, 64> link{};
   std::array<char, PATH_MAX> path{};
   std::snprintf(link.data(), link.size(), "/proc/self/fd/%d", file);
   const ssize_t length = readlink(link.data(), path.data(), path.size());
-  return length > 0 && std::string_view(path.data(), static_cast<size_t>(length)).ends_with(ending);
+  return length > 0 && std::string_view(path.data(), static_cast<size_t>(length)).find(part) !=
+                           std::string_view::npos;
 }
 
 /// Whether this call is one that fails; errno says why.
 bool fails(std::string_view call, int file) {
   static const char* const wanted = std::getenv("FAULT_CALL");
-  static const char* const ending = std::getenv("FAULT_PATH");
+  static const char* const part = std::getenv("FAULT_PATH");
   static const int from = number("FAULT_FROM", 1);
   static const int times = number("FAULT_TIMES", INT_MAX);
   static std::atomic<int> seen{0};
-  if (wanted == nullptr || ending == nullptr || call != wanted || !is_at(file, ending))
+  if (wanted == nullptr || part == nullptr || call != wanted || !is_at(file, part))
     return false;
   const int nth = ++seen;
   if (nth < from || nth - from >= times) return false;
