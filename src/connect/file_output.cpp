@@ -165,6 +165,7 @@ file_output::opened file_output::open(const std::string& path) const {
   if (result.is_regular && !lock(result.file.fd())) refuse_shared(path);
   try {
     sync(result.file.fd());
+    sync_folder_of(path);
   } catch (const std::system_error& error) {
     fail("cannot make " + path + " durable", error.code().value());
   }

@@ -235,7 +235,7 @@ class FileTest(CrashTest):
     def test_row_10_rotated_files_after_a_power_cut(self):
         self.cut_everywhere({"file": {"path": "out/out.ndjson", "rotate_size": "150B"}})
 
-    # Guard: the sink's token is that of the replay, too.
+    # Guard: the files are cut, in a replay as in a run.
     def test_row_10_a_replay_after_a_power_cut(self):
         sink = {"file": {"path": "out/out.ndjson", "rotate_size": "400B"}}
         self.record(sink)

@@ -42,8 +42,7 @@ bool fails(std::string_view call, int file) {
   static const int from = number("FAULT_FROM", 1);
   static const int times = number("FAULT_TIMES", INT_MAX);
   static std::atomic<int> seen{0};
-  if (wanted == nullptr || part == nullptr || call != wanted || !is_at(file, part))
-    return false;
+  if (wanted == nullptr || part == nullptr || call != wanted || !is_at(file, part)) return false;
   const int nth = ++seen;
   if (nth < from || nth - from >= times) return false;
   errno = number("FAULT_ERRNO", EIO);

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
 import brigade_e2e  # noqa: E402
-from brigade_e2e import PATIENCE, glimpse, wait_until  # noqa: E402
+from brigade_e2e import PATIENCE, glimpse, lines_in, wait_until  # noqa: E402
 
 from oracle import Oracle, files_of, rows_of  # noqa: E402
 from random_pipeline import Model  # noqa: E402
@@ -67,7 +67,7 @@ class Life:
         paths = files_of(self.folder / "out", "items")
         if self.model.sink == "stdout":
             paths = [running.paths[0] for running in self.test.started[-1:]]
-        return sum(path.read_bytes().count(b"\n") for path in paths)
+        return lines_in(paths)
 
     def commits_so_far(self):
         return glimpse(self.folder / "state" / f"{self.model.name}.ledger.db",
