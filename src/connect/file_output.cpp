@@ -23,9 +23,7 @@ constexpr int mode_of_new_files = 0666;  // the umask takes away what it does no
 }
 
 /// What passes, when somebody makes room.
-bool is_no_room(int error) {
-  return error == ENOSPC || error == EDQUOT || error == ENFILE;
-}
+bool is_no_room(int error) { return error == ENOSPC || error == EDQUOT || error == ENFILE; }
 
 /// The same for any path of a user, on any machine.
 std::string list_path(const std::string& folder, const std::string& whose) {
