@@ -71,6 +71,7 @@ std::unique_ptr<stage_body> make(const settings& values, const component_context
   options.stage = context.name;
   options.in_flight = static_cast<int>(in_flight);
   options.timeout = context.attempt_timeout;
+  options.line_bytes_max = context.line_bytes_max;
   if (values.text("protocol") == "once") return exec::make_once_stage(std::move(options));
   return exec::make_ndjson_stage(std::move(options));
 }

@@ -93,7 +93,7 @@ TEST(exec_once, ends_a_command_that_takes_too_long) {
 }
 
 TEST(exec_once, ends_a_command_that_prints_without_end) {
-  EXPECT_EQ(result_of(once("yes")), "permanent the command printed more than 1048576 bytes");
+  EXPECT_EQ(result_of(once("yes")), "permanent the command printed more than 1048576 bytes, which is max_line");
 }
 
 TEST(exec_once, works_on_several_items_at_once) {
