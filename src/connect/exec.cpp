@@ -82,7 +82,9 @@ void register_exec(registry& to) {
   component entry;
   entry.kind = component_kind::stage;
   entry.name = "exec";
-  entry.doc = "Has a program of your own work on each item, in any language.";
+  entry.doc =
+      "Has a program of your own work on each item, in any language; brigade_handler, in "
+      "share/brigade or sdk, makes one of a function in Python or Node.";
   entry.fields = fields();
   entry.timeout_default = std::chrono::seconds(60);
   entry.make_stage = make;
