@@ -1,12 +1,10 @@
 """Times the program on whole jobs: python3 bench/program_bench.py BRIGADE FOLDER [ITEMS]
 
 parse: an Apache log through `parse: combined` into NDJSON; CPU seconds a million lines.
-exec:  items through two persistent Python echo children with 64 in flight; items a second.
 
 Each job checks that as many items came out as went in, each once.
 """
 import json
-import os
 import pathlib
 import resource
 import subprocess
@@ -16,14 +14,6 @@ import time
 LINE = ('203.0.113.{host} - - [17/May/2015:10:05:{second:02d} +0000] "GET /orders/{n}?page=2 '
         'HTTP/1.1" {status} {bytes} "http://example.com/start" "Mozilla/5.0 (X11; Linux x86_64) '
         'AppleWebKit/537.36 (KHTML, like Gecko) Chrome/32.0.1700.77 Safari/537.36"\n')
-
-ECHO = """
-import json, sys
-for line in sys.stdin:
-    request = json.loads(line)
-    print(json.dumps({"id": request["id"], "ok": request["item"]}), flush=True)
-"""
-
 
 def run(brigade, file):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -60,26 +50,6 @@ sink: { file: { path: parsed.ndjson } }
           f"{items / wall:.0f} lines/s ({items} lines)")
 
 
-def echo(brigade, folder, items):
-    items = min(items, 400_000)
-    with open(folder / "numbers.ndjson", "w", encoding="ascii") as numbers:
-        for n in range(items):
-            numbers.write('{"n":%d,"text":"an item of ordinary size"}\n' % n)
-    (folder / "echo.py").write_text(ECHO)
-    (folder / "exec.yaml").write_text("""
-source: { file: { path: numbers.ndjson, format: ndjson } }
-stages:
-  - { exec: { command: [python3, echo.py], in_flight: 64 }, workers: 2, queue: { size: 256 } }
-sink: { file: { path: echoed.ndjson } }
-""")
-    wall, cpu = run(brigade, folder / "exec.yaml")
-    check(folder / "echoed.ndjson", items, "n")
-    print(f"two Python echo children, 64 in flight: {items / wall:.0f} items/s, "
-          f"{cpu / items * 1e6:.1f} us CPU an item, children included ({items} items)")
-
-
 if __name__ == "__main__":
     program, where, count = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
-    os.environ["PYTHONUNBUFFERED"] = "1"
     parse(program, where, count)
-    echo(program, where, count)

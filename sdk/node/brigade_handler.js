@@ -21,8 +21,8 @@
 // console.log and process.stdout.write go to standard error: standard output belongs to the answers.
 // An async function works on several items at once, as many as the stage's `in_flight` lets in.
 //
-// One file, for Node 14 and later, without dependencies: copy it beside your handler. MIT licence,
-// as brigade.
+// One file, for Node 14 and later, without dependencies: copy it beside your handler. Licence:
+// Apache-2.0, as brigade.
 const fs = require('fs');
 
 class RetryLater extends Error {

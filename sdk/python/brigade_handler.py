@@ -25,8 +25,8 @@ holds for programs it starts as well.
 An `async def` works on several items at once, as many as the stage's `in_flight` lets in. A plain
 function works on one after the other, and `in_flight: 64` only saves it the waiting in between.
 
-One file, for Python 3.8 and later, without dependencies: copy it beside your handler, or run brigade
-where it is installed and put share/brigade into PYTHONPATH. MIT licence, as brigade.
+One file, for Python 3.8 and later, without dependencies: copy it beside your handler, or name its
+folder in PYTHONPATH (where brigade is installed, share/brigade). Licence: Apache-2.0, as brigade.
 """
 import inspect
 import json

@@ -62,6 +62,7 @@ void desk::handler_began(time_point now) {
   answered_ = half_answer_ = silence_told_ = false;
   bytes_queued_ = bytes_written_ = 0;
   output_.clear();
+  for (seat& one : seats_) one.number_before = one.number;
   send_waiting(now);
 }
 
@@ -120,11 +121,13 @@ void desk::line_came(std::string_view line, time_point now) {
   if (const rubbish* const wrong = std::get_if<rubbish>(&said)) return broke_protocol(wrong->why);
   answer& got = std::get<answer>(said);
   seat* const asked = seat_of(got.id);
-  if (asked == nullptr) {
+  if (asked == nullptr || got.id <= asked->number_before) {
     return broke_protocol(fmt::format("an answer with the unknown id {}", got.id));
   }
   if (asked->taken_by == nullptr || asked->number != got.id) {
-    return broke_protocol(fmt::format("a second answer for id {}", got.id));
+    // Whose it is has been answered. Handlers are not started for ever: this one has done
+    // something.
+    return broke_protocol(fmt::format("a second answer for id {}", got.id), blame_on::nobody);
   }
   answered_ = true;
   order& done = *std::exchange(asked->taken_by, nullptr);
@@ -281,11 +284,13 @@ void desk::condemn(std::string why, bool gently) {
   port_.condemned();
 }
 
-void desk::broke_protocol(const std::string& why) {
+void desk::broke_protocol(const std::string& why, blame_on whom) {
   const std::string text = "the handler broke the protocol and is replaced: " + why;
   const std::vector<seat> out = take_all_out();
   condemn(text, false);
-  if (out.size() > 1) {
+  if (whom == blame_on::nobody) {
+    wait_again(out);
+  } else if (out.size() > 1) {
     suspect_all(out);
   } else if (out.size() == 1) {
     end_hunt();

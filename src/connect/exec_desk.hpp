@@ -111,6 +111,7 @@ class desk {
   struct seat {
     order* taken_by = nullptr;
     std::uint64_t number = 0;          ///< the request's id; the last one, when it is free
+    std::uint64_t number_before = 0;   ///< the last one that went to another handler
     std::uint64_t begins_at_byte = 0;  ///< of all that went to this handler
     time_point sent_at;
   };
@@ -125,7 +126,8 @@ class desk {
   std::vector<seat> take_all_out();
   void wait_again(const std::vector<seat>& orders);
   void condemn(std::string why, bool gently);
-  void broke_protocol(const std::string& why);
+  enum class blame_on : std::uint8_t { who_is_out, nobody };
+  void broke_protocol(const std::string& why, blame_on whom = blame_on::who_is_out);
   void line_too_long();
   [[nodiscard]] std::string hint_at_silence() const;
   [[nodiscard]] std::optional<time_point> oldest_out() const;

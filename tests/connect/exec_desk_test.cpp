@@ -466,6 +466,27 @@ TEST_F(exec_desk, condemns_a_handler_before_it_has_heard_the_end_of_a_line_that_
   EXPECT_NE(error_of(a).find("an answer longer than 100 bytes"), std::string::npos);
 }
 
+TEST_F(exec_desk, charges_a_second_answer_to_nobody_unless_the_handler_did_nothing_else) {
+  with_room_for(1);
+  plain_order& a = submit("a");
+  begin();
+  EXPECT_EQ(written(), "a");
+  answer_to("a");
+  plain_order& b = submit("b");
+  EXPECT_EQ(written(), "b");
+  answer_to("a");
+  EXPECT_TRUE(condemned_);
+  EXPECT_TRUE(passed(a));
+  EXPECT_FALSE(b.result) << "it is not b's doing";
+  end();
+  const std::string id_of_a = asked_.at("a");
+  begin();
+  EXPECT_EQ(written(), "b");
+  desk_->line_came("{\"id\": " + id_of_a + ", \"ok\": 1}", now_);
+  EXPECT_NE(error_of(b).find("an answer with the unknown id " + id_of_a), std::string::npos)
+      << "this handler was never asked for a; or else handlers would be started for ever";
+}
+
 TEST_F(exec_desk, makes_a_handler_that_cannot_be_started_fatal_to_all) {
   with_room_for(2);
   plain_order& a = submit("a");

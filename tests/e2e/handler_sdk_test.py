@@ -77,7 +77,8 @@ class HandlerSdkTest:
     boom, named = "ValueError: boom and more", "KeyError: 'customer'"
 
     def talk(self, items, cut=None):
-        """The answers by item, and standard error. `cut`: the requests come in pieces of so many."""
+        """The answers by item, and standard error. `cut`: the requests come in pieces of so many
+        bytes."""
         requests = "".join(json.dumps({"id": n + 10, "key": f"k{n}", "attempt": 1, "item": item})
                            + "\n" for n, item in enumerate(items)).encode()
         with subprocess.Popen(self.command(), cwd=self.folder, env=self.environment(),

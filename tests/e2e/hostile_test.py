@@ -107,13 +107,13 @@ def children_of(pid):
 
 class HostileTest(BrigadeTest):
     def write_job(self, items, protocol="ndjson", mode=None, workers=2, in_flight=1, timeout="1s",
-                  at=".", **keys):
+                  at=".", max_line="1MiB", **keys):
         """In the folder `at`, so that several can run at once."""
         self.write(f"{at}/items.ndjson", "".join(json.dumps(item) + "\n" for item in items))
         command = [HANDLER] + (["once"] if protocol == "once" else [mode] if mode else [])
         self.write_pipeline(
             f"{at}/pipeline.yaml", name="hostile", id=".n",
-            source={"file": {"path": "items.ndjson", "format": "ndjson"}},
+            source={"file": {"path": "items.ndjson", "format": "ndjson", "max_line": max_line}},
             stages=[{"exec": {"command": command, "protocol": protocol, "in_flight": in_flight},
                      "name": "work", "workers": workers, "timeout": timeout,
                      "retry": {"attempts": 2, "backoff": "1ms..2ms"}}],
@@ -192,6 +192,17 @@ class HostileTest(BrigadeTest):
                 self.assertEqual((good, sorted(bad)), ([], [1, 2, 3, 4]))
                 for why in bad.values():
                     self.assertRegex(why, error)
+
+    def test_answers_are_as_long_as_the_source_lets_lines_be(self):
+        for max_line, dead in (("190KiB", 1), ("1MiB", 0)):
+            with self.subTest(max_line=max_line):
+                # An answer of 200 KB, one of 40 bytes.
+                self.write_job([{"n": 1}, {"n": 2, "do": "deep"}], at=max_line, max_line=max_line)
+                running = self.start("run", f"{max_line}/pipeline.yaml")
+                self.assertEqual(running.wait(60).last_line()["dead_lettered"], dead)
+                if dead:
+                    self.assertIn("an answer longer than 194560 bytes, which is max_line",
+                                  running.err())
 
     def test_a_handler_that_reads_a_byte_at_a_time(self):
         self.write_job([{"n": n} for n in range(1, 101)], mode="slow", in_flight=8, timeout="30s")
