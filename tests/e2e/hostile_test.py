@@ -28,7 +28,7 @@ POISON = "poison: ended its handler 3 times, last: handler ended "
 PERSISTENT = {
     "rubbish": "not a JSON object: 'Loading the model, please wait ...'; stdout is for answers",
     "unknown_id": "an answer with the unknown id 4711000",
-    "id_of_another": "(a second answer for id|an answer with the unknown id|without the id)",
+    "id_of_another": "(a second answer for id|an answer with the unknown id)",
     "twice": None,
     "late": "timed out: no answer within",
     "hang": "timed out: no answer within",
