@@ -144,4 +144,8 @@ install(PROGRAMS ${PROJECT_SOURCE_DIR}/tools/coroutine_lint.py RENAME brigade-co
         DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT async)
 if(TARGET brigade)
   install(TARGETS brigade RUNTIME COMPONENT program)
+  # For handlers of `exec`: users copy one beside their program, or name the folder in a path.
+  install(FILES ${PROJECT_SOURCE_DIR}/sdk/python/brigade_handler.py
+                ${PROJECT_SOURCE_DIR}/sdk/node/brigade_handler.js
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/brigade COMPONENT program)
 endif()

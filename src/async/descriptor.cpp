@@ -145,13 +145,20 @@ void descriptor::close() noexcept {
   impl_->stream.close(ignored);
 }
 
+std::optional<std::size_t> descriptor::read_now(std::span<char> buffer) {
+  ssize_t count = 0;
+  do {
+    count = ::read(fd(), buffer.data(), buffer.size());
+  } while (count < 0 && errno == EINTR);
+  if (count >= 0) return static_cast<std::size_t>(count);
+  if (!would_block()) throw std::system_error(errno, std::generic_category(), "read");
+  return std::nullopt;
+}
+
 task<std::size_t> descriptor::read_some(std::span<char> buffer, std::source_location where) {
   co_await turn_for_others(where);
   for (;;) {
-    const ssize_t count = ::read(fd(), buffer.data(), buffer.size());
-    if (count >= 0) co_return static_cast<std::size_t>(count);
-    if (errno == EINTR) continue;
-    if (!would_block()) throw std::system_error(errno, std::generic_category(), "read");
+    if (const std::optional<std::size_t> count = read_now(buffer)) co_return *count;
     readiness_wait wait(*impl_, asio::posix::descriptor_base::wait_read, where);
     co_await wait;
   }

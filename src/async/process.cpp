@@ -89,6 +89,17 @@ descriptor end_watcher(pid_t id) {
   return descriptor(fd);
 }
 
+// By the thread that is there for it.
+task<detail::spawn_outcome> start_elsewhere(detail::spawn_plan plan) {
+  detail::pipe_ends finished;
+  descriptor started(finished.read.release());
+  abandon_on_exit guard{
+      std::make_shared<detail::spawn_job>(std::move(plan), std::move(finished.write))};
+  detail::spawner::instance().start(guard.job);
+  co_await started.wait_readable();
+  co_return std::exchange(guard.job, nullptr)->take();
+}
+
 }  // namespace
 
 // Looked up here and not in the child, where nothing may allocate.
@@ -124,19 +135,19 @@ task<process> process::start(process_options options) {
   detail::pipe_ends in;
   detail::pipe_ends out;
   detail::pipe_ends err;
-  detail::pipe_ends finished;
   plan.streams[0] = std::move(in.read);
   plan.streams[1] = std::move(out.write);
   plan.streams[2] = std::move(err.write);
   descriptor input(in.write.release());
   descriptor output(out.read.release());
   descriptor errors(err.read.release());
-  descriptor started(finished.read.release());
-  abandon_on_exit guard{
-      std::make_shared<detail::spawn_job>(std::move(plan), std::move(finished.write))};
-  detail::spawner::instance().start(guard.job);
-  co_await started.wait_readable();
-  const detail::spawn_outcome outcome = std::exchange(guard.job, nullptr)->take();
+  detail::spawn_outcome outcome;
+  if (options.start_here && detail::on_main_thread()) {
+    outcome = detail::spawner::instance().start_here(std::move(plan));
+  } else {
+    auto elsewhere = start_elsewhere(std::move(plan));
+    outcome = co_await std::move(elsewhere);
+  }
   if (outcome.step != spawn_step::done) throw_start_error(outcome, options);
   descriptor ended = end_watcher(outcome.id);
   co_return process(outcome.id, std::move(ended), std::move(input), std::move(output),

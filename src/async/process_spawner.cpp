@@ -144,6 +144,8 @@ spawn_outcome spawn_now(spawn_plan& plan) {
 // Not pidfd_open: the header glibc 2.36 has for it lacks extern "C".
 int open_pidfd(pid_t id) noexcept { return static_cast<int>(::syscall(SYS_pidfd_open, id, 0)); }
 
+bool on_main_thread() noexcept { return ::gettid() == ::getpid(); }
+
 void unique_fd::reset(int fd) noexcept {
   if (fd_ >= 0) ::close(fd_);
   fd_ = fd;
@@ -213,6 +215,17 @@ void spawner::start(std::shared_ptr<spawn_job> job) {
   wake();
 }
 
+spawn_outcome spawner::start_here(spawn_plan plan) {
+  // No handler may run in the child while it is on our memory.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const spawn_outcome outcome = outcome_of(plan);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return outcome;
+}
+
 void spawner::bury(pid_t id) {
   ::kill(-id, SIGKILL);
   {
@@ -264,13 +277,18 @@ void spawner::wait_for_work() {
   static_cast<void>(!::read(wake_.get(), &count, sizeof count));
 }
 
-void spawner::perform(spawn_job& job) {
-  spawn_outcome outcome;
+spawn_outcome spawner::outcome_of(spawn_plan& plan) {
   try {
-    outcome = spawn_now(job.plan);
+    return spawn_now(plan);
   } catch (const std::system_error& error) {
+    spawn_outcome outcome;
     outcome.error = error.code().value();
+    return outcome;
   }
+}
+
+void spawner::perform(spawn_job& job) {
+  const spawn_outcome outcome = outcome_of(job.plan);
   job.plan = spawn_plan{};  // the child's ends of the pipes live on in the child alone
   job.complete(outcome);
 }

@@ -1,5 +1,6 @@
 /// The one thread that forks. PDEATHSIG follows the thread that forked, so it lives as long as the
-/// process: started at the first use and deliberately never ended.
+/// process: started at the first use and deliberately never ended. The main thread may fork by
+/// itself, for it lives as long.
 #pragma once
 #include <sys/types.h>
 
@@ -14,6 +15,9 @@ namespace brigade::detail {
 
 /// A descriptor that becomes readable when the process ends; below 0: errno says why not.
 [[nodiscard]] int open_pidfd(pid_t id) noexcept;
+
+/// Whether the calling thread is the one the process began with.
+[[nodiscard]] bool on_main_thread() noexcept;
 
 /// Owns a descriptor.
 class unique_fd {
@@ -84,6 +88,8 @@ class spawner {
  public:
   static spawner& instance();
   void start(std::shared_ptr<spawn_job> job);
+  /// At once, on the calling thread, which must be the main one.
+  static spawn_outcome start_here(spawn_plan plan);
   /// Kills the group of a child that was not reaped yet, and reaps it.
   void bury(pid_t id);
 
@@ -92,6 +98,7 @@ class spawner {
   void serve();
   void wait_for_work();
   static void perform(spawn_job& job);
+  static spawn_outcome outcome_of(spawn_plan& plan);
   void wake() noexcept;
 
   struct dying {

@@ -20,7 +20,7 @@ struct planned_choice {
 
 using enum component_kind;
 
-constexpr std::array<planned_field, 10> planned_fields = {{
+constexpr std::array<planned_field, 9> planned_fields = {{
     {source, "file", "mode"},
     {source, "file", "max_line"},
     {source, "file", "header"},
@@ -28,11 +28,10 @@ constexpr std::array<planned_field, 10> planned_fields = {{
     {stage, "parse", "types"},
     {stage, "parse", "from"},
     {stage, "parse", "keep_rest"},
-    {stage, "exec", "protocol"},
     {sink, "sqlite", "columns"},
     {sink, "file", "fsync"},
 }};
-constexpr std::array<planned_choice, 10> planned_choices = {{
+constexpr std::array<planned_choice, 9> planned_choices = {{
     {source, "file", "format", "csv"},
     {source, "file", "mode", "tail"},
     {source, "stdin", "format", "csv"},
@@ -40,7 +39,6 @@ constexpr std::array<planned_choice, 10> planned_choices = {{
     {stage, "parse", "format", "logfmt"},
     {stage, "parse", "format", "common"},
     {stage, "parse", "format", "syslog"},
-    {stage, "exec", "protocol", "once"},
     {sink, "file", "format", "csv"},
     {sink, "stdout", "format", "csv"},
 }};

@@ -168,6 +168,13 @@ void pipeline_reader::read_chain(const found_chain& found, chain_config& chain) 
   if (found.sink.entry != nullptr) read_sink(found.sink, chain.sink);
 }
 
+namespace {
+/// What the source's longest line may be; 0: it has none, or it is wrong.
+std::int64_t max_line_of(const component_use& source) {
+  return source.values.has("max_line") ? source.values.integer("max_line") : 0;
+}
+}  // namespace
+
 void pipeline_reader::read_stage(const found_stage& found, chain_config& chain) {
   const part& self = found.self;
   stage_config stage;
@@ -175,6 +182,9 @@ void pipeline_reader::read_stage(const found_stage& found, chain_config& chain) 
   stage.policy.attempt_timeout = self.what->timeout_default;
   read_stage_policy(reader_, *self.node, self.owner, stage);
   stage.use.context.attempt_timeout = stage.policy.attempt_timeout;
+  if (const std::int64_t bytes = max_line_of(config_.source); bytes > 0) {
+    stage.use.context.line_bytes_max = static_cast<std::size_t>(bytes);
+  }
   stage.when = expression(*self.node, "when");
   if (!is_fork(*self.what)) read_settings(reader_, *self.entry, self.owner, stage.use);
   for (const found_branch& each : found.branches) {

@@ -64,7 +64,7 @@ class last_step {
     group.spawn(&last_step::copy_errors, this);
     group.spawn(&last_step::mind_the_stop, this);
     static_cast<void>(co_await child_.wait());
-    co_await log_.last_words(drained_, "its process group");
+    co_await log_.last_words(drained_, "its process group", std::chrono::seconds(1));
     group.cancel("the last step has ended");
   }
 

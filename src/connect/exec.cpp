@@ -71,6 +71,7 @@ std::unique_ptr<stage_body> make(const settings& values, const component_context
   options.stage = context.name;
   options.in_flight = static_cast<int>(in_flight);
   options.timeout = context.attempt_timeout;
+  options.line_bytes_max = context.line_bytes_max;
   if (values.text("protocol") == "once") return exec::make_once_stage(std::move(options));
   return exec::make_ndjson_stage(std::move(options));
 }
@@ -81,7 +82,9 @@ void register_exec(registry& to) {
   component entry;
   entry.kind = component_kind::stage;
   entry.name = "exec";
-  entry.doc = "Has a program of your own work on each item, in any language.";
+  entry.doc =
+      "Has a program of your own work on each item, in any language; brigade_handler, in "
+      "share/brigade or sdk, makes one of a function in Python or Node.";
   entry.fields = fields();
   entry.timeout_default = std::chrono::seconds(60);
   entry.make_stage = make;

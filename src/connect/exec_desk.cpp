@@ -13,13 +13,21 @@
 
 namespace brigade::exec {
 
+namespace {
+constexpr milliseconds silence_noted{
+    10'000};  // a handler that is slow to start has answered by then
+}  // namespace
+
 std::string duration_text(milliseconds duration) {
   if (duration.count() % 1000 == 0) return fmt::format("{}s", duration.count() / 1000);
   return fmt::format("{}ms", duration.count());
 }
 
-desk::desk(port& outside, int in_flight, milliseconds timeout)
-    : port_(outside), timeout_(timeout), seats_(static_cast<std::size_t>(in_flight)) {
+desk::desk(port& outside, int in_flight, milliseconds timeout, std::size_t answer_bytes_max)
+    : port_(outside),
+      timeout_(timeout),
+      answer_bytes_max_(answer_bytes_max),
+      seats_(static_cast<std::size_t>(in_flight)) {
   BRIGADE_ASSERT(in_flight > 0, "a desk needs room for one order");
   for (std::size_t index = seats_.size(); index > 0; --index) free_seats_.push_back(index - 1);
 }
@@ -51,9 +59,10 @@ void desk::withdraw(order& unwanted) {
 void desk::handler_began(time_point now) {
   BRIGADE_ASSERT(out_count_ == 0, "a handler began while orders were out to another");
   handler_ = handler::running;
-  answered_ = false;
+  answered_ = half_answer_ = silence_told_ = false;
   bytes_queued_ = bytes_written_ = 0;
   output_.clear();
+  for (seat& one : seats_) one.number_before = one.number;
   send_waiting(now);
 }
 
@@ -75,9 +84,10 @@ void desk::handler_ended(const handler_end& end) {
 
 void desk::blame(const handler_end& end) {
   std::vector<seat> out = take_all_out();
-  if (bytes_written_ > 0) {  // what never reached the pipe cannot have killed anybody
+  const std::uint64_t bytes_read = bytes_written_ - std::min(end.bytes_unread, bytes_written_);
+  if (answered_ || bytes_read > 0) {
     const auto innocent = std::ranges::partition_point(
-        out, [&](const seat& one) { return one.begins_at_byte < bytes_written_; });
+        out, [&](const seat& one) { return one.begins_at_byte < bytes_read; });
     wait_again({innocent, out.end()});
     out.erase(innocent, out.end());
   }
@@ -105,16 +115,19 @@ void desk::cannot_start(const std::string& why) {
 
 void desk::line_came(std::string_view line, time_point now) {
   if (handler_ != handler::running) return;
-  if (line.size() > line_bytes_max) return line_too_long();
+  half_answer_ = false;
+  if (line.size() > answer_bytes_max_) return line_too_long();
   std::variant<answer, rubbish> said = decode_answer(line);
   if (const rubbish* const wrong = std::get_if<rubbish>(&said)) return broke_protocol(wrong->why);
   answer& got = std::get<answer>(said);
   seat* const asked = seat_of(got.id);
-  if (asked == nullptr) {
+  if (asked == nullptr || got.id <= asked->number_before) {
     return broke_protocol(fmt::format("an answer with the unknown id {}", got.id));
   }
   if (asked->taken_by == nullptr || asked->number != got.id) {
-    return broke_protocol(fmt::format("a second answer for id {}", got.id));
+    // Whose it is has been answered. Handlers are not started for ever: this one has done
+    // something.
+    return broke_protocol(fmt::format("a second answer for id {}", got.id), blame_on::nobody);
   }
   answered_ = true;
   order& done = *std::exchange(asked->taken_by, nullptr);
@@ -128,9 +141,17 @@ void desk::line_came(std::string_view line, time_point now) {
   send_waiting(now);
 }
 
-void desk::line_too_long() {
+void desk::part_came(std::string_view part) {
   if (handler_ != handler::running) return;
-  broke_protocol(fmt::format("an answer longer than {} bytes", line_bytes_max));
+  half_answer_ = !part.empty();
+  if (part.size() > answer_bytes_max_) line_too_long();
+}
+
+void desk::line_too_long() {
+  broke_protocol(
+      fmt::format("an answer longer than {} bytes, which is max_line; answer where the "
+                  "result is, rather than all of it",
+                  answer_bytes_max_));
 }
 
 std::string desk::take_output(std::string spare) {
@@ -139,26 +160,46 @@ std::string desk::take_output(std::string spare) {
 }
 
 std::optional<desk::time_point> desk::next_deadline() const {
-  if (timeout_.count() == 0 || out_count_ == 0) return std::nullopt;
+  const std::optional<time_point> oldest = oldest_out();
+  if (!oldest) return std::nullopt;
+  std::optional<time_point> next;
+  if (timeout_.count() != 0) next = *oldest + timeout_;
+  const time_point worth_a_word = *oldest + silence_noted;
+  const bool may_say_so = !answered_ && !silence_told_;
+  if (may_say_so && (!next || worth_a_word < *next)) next = worth_a_word;
+  return next;
+}
+
+std::optional<desk::time_point> desk::oldest_out() const {
+  if (out_count_ == 0) return std::nullopt;
   time_point oldest = time_point::max();
   for (const seat& one : seats_) {
     if (one.taken_by != nullptr) oldest = std::min(oldest, one.sent_at);
   }
-  return oldest + timeout_;
+  return oldest;
+}
+
+std::string desk::hint_at_silence() const {
+  if (half_answer_) return "it has printed a part of an answer: end each answer with a newline";
+  if (answered_) return {};
+  return "the handler has answered nothing so far: its stdout may be buffered, flush it after each "
+         "answer";
 }
 
 void desk::time_passed(time_point now) {
-  const std::optional<time_point> deadline = next_deadline();
-  if (!deadline || now < *deadline) return;
+  const std::optional<time_point> oldest = oldest_out();
+  if (!oldest) return;
+  if (timeout_.count() == 0 || now < *oldest + timeout_) {
+    if (answered_ || silence_told_ || now < *oldest + silence_noted) return;
+    silence_told_ = true;
+    port_.silent("no answer for " + duration_text(silence_noted) + "; " + hint_at_silence());
+    return;
+  }
   std::vector<seat> out = take_all_out();
   order& late = *out.front().taken_by;
   out.erase(out.begin());
   std::string why = "timed out: no answer within " + duration_text(timeout_);
-  if (!answered_) {
-    why +=
-        "; the handler has answered nothing so far: its stdout may be buffered, flush it after "
-        "each answer";
-  }
+  if (const std::string hint = hint_at_silence(); !hint.empty()) why += "; " + hint;
   wait_again(out);
   condemn(why + ": the handler is replaced", false);
   failure late_answer(verdict::retryable, why);
@@ -243,11 +284,13 @@ void desk::condemn(std::string why, bool gently) {
   port_.condemned();
 }
 
-void desk::broke_protocol(const std::string& why) {
+void desk::broke_protocol(const std::string& why, blame_on whom) {
   const std::string text = "the handler broke the protocol and is replaced: " + why;
   const std::vector<seat> out = take_all_out();
   condemn(text, false);
-  if (out.size() > 1) {
+  if (whom == blame_on::nobody) {
+    wait_again(out);
+  } else if (out.size() > 1) {
     suspect_all(out);
   } else if (out.size() == 1) {
     end_hunt();

@@ -6,8 +6,11 @@
 /// condemned: the orders that are not to blame wait again, in their old order, for the next
 /// handler, and nothing more is heard from the old one. When a handler fails with several orders
 /// out, each may be to blame: they become suspects and go out one at a time, alone, until one of
-/// them fails the handler again, or all are answered.
+/// them fails the handler again, or all are answered. What a handler has not read cannot have
+/// killed it, unless it has done nothing at all.
 #pragma once
+#include "connect/exec_protocol.hpp"
+
 #include <brigade/pipeline/stage.hpp>
 
 #include <chrono>
@@ -44,9 +47,10 @@ class order {
 
 /// How a handler came to its end.
 struct handler_end {
-  std::string how;             ///< "exit code 1"
-  std::string last_words;      ///< the last line of its standard error
-  bool never_started = false;  ///< its exit code says that the program was not found
+  std::string how;                 ///< "exit code 1"
+  std::string last_words;          ///< the last line of its standard error
+  std::uint64_t bytes_unread = 0;  ///< of what was written to it, left in the pipe
+  bool never_started = false;      ///< its exit code says that the program was not found
 };
 
 /// "5s", "250ms".
@@ -63,13 +67,15 @@ class desk {
     virtual void output_ready() noexcept = 0;    ///< `take_output` has something
     virtual void condemned() noexcept = 0;       ///< end the handler; `condemnation` says why
     virtual void order_out() noexcept = 0;       ///< the first order went out: minds the deadline
+    virtual void silent(const std::string& why) noexcept = 0;  ///< to be said; it goes on
 
    protected:
     ~port() = default;
   };
 
   /// At most `in_flight` orders are out at once. `timeout` is that of an attempt; 0: none.
-  desk(port& outside, int in_flight, milliseconds timeout);
+  desk(port& outside, int in_flight, milliseconds timeout,
+       std::size_t answer_bytes_max = line_bytes_usual);
 
   // --- from the attempts ---
   void submit(order& wanted, time_point now);
@@ -83,7 +89,8 @@ class desk {
   /// No handler can be started, ever: fatal to every order.
   void cannot_start(const std::string& why);
   void line_came(std::string_view line, time_point now);
-  void line_too_long();
+  /// What has come of a line that has no end yet.
+  void part_came(std::string_view part);
   /// The next bytes to write, and as many of them as have been written.
   [[nodiscard]] std::string take_output(std::string spare);
   void wrote(std::size_t bytes) { bytes_written_ += bytes; }
@@ -104,6 +111,7 @@ class desk {
   struct seat {
     order* taken_by = nullptr;
     std::uint64_t number = 0;          ///< the request's id; the last one, when it is free
+    std::uint64_t number_before = 0;   ///< the last one that went to another handler
     std::uint64_t begins_at_byte = 0;  ///< of all that went to this handler
     time_point sent_at;
   };
@@ -118,13 +126,18 @@ class desk {
   std::vector<seat> take_all_out();
   void wait_again(const std::vector<seat>& orders);
   void condemn(std::string why, bool gently);
-  void broke_protocol(const std::string& why);
+  enum class blame_on : std::uint8_t { who_is_out, nobody };
+  void broke_protocol(const std::string& why, blame_on whom = blame_on::who_is_out);
+  void line_too_long();
+  [[nodiscard]] std::string hint_at_silence() const;
+  [[nodiscard]] std::optional<time_point> oldest_out() const;
   void blame(const handler_end& end);
   void suspect_all(const std::vector<seat>& orders);
   void end_hunt();
 
   port& port_;
   milliseconds timeout_;
+  std::size_t answer_bytes_max_;
   std::deque<order*> waiting_;  ///< suspects, when there are any, come first
   std::vector<seat> seats_;
   std::vector<std::size_t> free_seats_;
@@ -132,6 +145,8 @@ class desk {
   std::size_t suspects_ = 0;  ///< unsettled orders that are suspects
   handler handler_ = handler::none;
   bool answered_ = false;  ///< the handler has answered something
+  bool half_answer_ = false;
+  bool silence_told_ = false;
   bool gently_ = false;
   std::string condemnation_;
   std::string output_;

@@ -8,6 +8,7 @@
 #include <brigade/async/wait_for.hpp>
 
 #include <signal.h>
+#include <sys/ioctl.h>
 
 #include <exception>
 #include <system_error>
@@ -19,14 +20,23 @@ namespace {
 
 constexpr milliseconds finish_time{500};  // between the end of its input and TERM
 constexpr milliseconds end_time{2000};    // between TERM and KILL
+constexpr milliseconds last_words_time{200};
+constexpr int last_reads_max = 64;  // of what others may go on writing into its pipe
 constexpr int exit_not_executable = 126;
 constexpr int exit_not_found = 127;
+
+/// What is still in a pipe that this is the writing end of.
+std::uint64_t bytes_in(const descriptor& pipe) {
+  int bytes = 0;
+  if (::ioctl(pipe.fd(), FIONREAD, &bytes) != 0) return 0;
+  return static_cast<std::uint64_t>(bytes);
+}
 
 }  // namespace
 
 keeper::keeper(keeper_options options)
     : options_(std::move(options)),
-      desk_(*this, options_.in_flight, options_.timeout),
+      desk_(*this, options_.in_flight, options_.timeout, options_.line_bytes_max),
       log_(options_.label) {}
 
 void keeper::close() noexcept {
@@ -58,6 +68,10 @@ task<> keeper::serve(process& child) {
   exited_.clear();
   drained_.clear();
   log_.forget();
+  answers_.drop_rest();
+  answers_ended_ = was_told_to_end_ = false;
+  gone_.clear();
+  bytes_unread_ = 0;
   streams_open_ = 2;
   desk_.handler_began(loop::current().now());
   co_await with_group([&](task_group& group) { return attend(group, child); });
@@ -71,7 +85,8 @@ task<> keeper::attend(task_group& group, process& child) {
   group.spawn(&keeper::watch, this, std::ref(child));
   co_await attention_.wait();
   co_await end_child(child);
-  co_await log_.last_words(drained_, "the handler's process group");
+  hear_it_out(child);
+  co_await log_.last_words(drained_, "the handler's process group", last_words_time);
   group.cancel("the handler has ended");
 }
 
@@ -84,6 +99,7 @@ task<> keeper::end_child(process& child) {
     bool ended = exited_.is_set();
     if (!ended && !condemned) ended = co_await ended_within(finish_time);
     if (!ended) {
+      was_told_to_end_ = true;
       child.signal_group(SIGTERM);
       ended = co_await ended_within(end_time);
     }
@@ -102,6 +118,13 @@ task<bool> keeper::ended_within(milliseconds limit) {
   co_return ended;
 }
 
+/// What it said before it ended is in the pipes by now, whoever else may hold them open.
+void keeper::hear_it_out(process& child) {
+  log_.copy_now(child.errors(), desk_.only_item());
+  int reads = 0;
+  while (reads < last_reads_max && take_answers(child)) ++reads;
+}
+
 task<> keeper::watch(process& child) {
   static_cast<void>(co_await child.wait());
   exited_.set();
@@ -118,8 +141,10 @@ task<> keeper::write_requests(process& child) {
     if (!scope.caused_cancellation()) throw;
   } catch (const std::system_error&) {  // it reads no more; what it has answered still counts
     writing_ = nullptr;
+    if (gone_.empty()) gone_ = "closed its stdin";
     attention_.set();
   }
+  bytes_unread_ = bytes_in(child.input());
   child.input().close();
 }
 
@@ -139,26 +164,35 @@ task<> keeper::write_all(process& child) {
 }
 
 task<> keeper::read_answers(process& child) {
-  line_buffer lines;
-  for (;;) {
-    const std::size_t count = co_await child.output().read_some(lines.space());
-    if (count == 0) break;
-    lines.filled(count);
-    const auto now = loop::current().now();
-    while (const std::optional<std::string_view> line = lines.next()) desk_.line_came(*line, now);
-    if (lines.rest().size() > line_bytes_max) {
-      desk_.line_too_long();
-      lines.drop_rest();
+  while (!answers_ended_) {
+    co_await child.output().wait_readable();
+    while (take_answers(child)) {
+      co_await yield();  // the attempts go on, and their next requests become one write
     }
-    co_await yield();  // the attempts go on, and their next requests become one write
   }
-  attention_.set();  // what came without a newline is half an answer: none
+  if (gone_.empty()) gone_ = "closed its stdout";
+  attention_.set();
   if (--streams_open_ == 0) drained_.set();
+}
+
+bool keeper::take_answers(process& child) {
+  if (answers_ended_) return false;
+  const std::optional<std::size_t> count = child.output().read_now(answers_.space());
+  if (!count) return false;
+  answers_ended_ = *count == 0;
+  if (answers_ended_) return false;
+  log_.copy_now(child.errors(), desk_.only_item());  // said before it answered
+  answers_.filled(*count);
+  const auto now = loop::current().now();
+  while (const auto line = answers_.next()) desk_.line_came(*line, now);
+  desk_.part_came(answers_.rest());
+  if (answers_.rest().size() > options_.line_bytes_max) answers_.drop_rest();
+  return true;
 }
 
 task<> keeper::read_errors(process& child) {
   std::function<std::string_view()> item = [this]() -> std::string_view {
-    return options_.in_flight == 1 ? desk_.only_item() : std::string_view{};
+    return desk_.only_item();
   };
   co_await log_.copy(child.errors(), std::move(item));
   if (--streams_open_ == 0) drained_.set();
@@ -177,10 +211,19 @@ task<> keeper::mind_clock() {
   }
 }
 
-void keeper::report_end(const process& child) {
+std::string keeper::way_it_ended(const exit_status& status) const {
+  std::string how;
+  if (was_told_to_end_ && !gone_.empty()) how = gone_ + " and lived on, ";
+  how += to_string(status);
+  if (!answers_.rest().empty()) how += ", in the middle of an answer";
+  return how;
+}
+
+void keeper::report_end(process& child) {
   const exit_status status = *child.status();
   handler_end end;
-  end.how = to_string(status);
+  end.how = way_it_ended(status);
+  end.bytes_unread = bytes_unread_;
   end.last_words = log_.last_line();
   end.never_started = status.code() == exit_not_executable || status.code() == exit_not_found;
   if (!desk_.condemnation().empty()) {

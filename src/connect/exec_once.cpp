@@ -7,14 +7,17 @@
 #include "connect/exec_stage.hpp"
 #include "connect/json_text.hpp"
 
+#include <brigade/async/cleanup.hpp>
 #include <brigade/async/error.hpp>
 #include <brigade/async/event.hpp>
 #include <brigade/async/group.hpp>
 #include <brigade/async/timeout.hpp>
+#include <brigade/async/wait_for.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -28,20 +31,34 @@ namespace {
 constexpr int exit_try_again = 75;  // EX_TEMPFAIL of sysexits.h
 constexpr int exit_not_executable = 126;
 constexpr int exit_not_found = 127;
+constexpr milliseconds end_time{2000};  // between TERM and KILL
+constexpr milliseconds last_words_time{200};
+constexpr std::size_t read_bytes = std::size_t{64} << 10;  // what a pipe holds
 
 /// One process, from its start to its end.
 class single_run {
  public:
-  single_run(process child, std::string label, std::string_view id, std::string_view input)
-      : child_(std::move(child)), log_(std::move(label)), id_(id), input_(input) {}
+  single_run(process child, const exec_options& options, const attempt_info& info,
+             std::string_view input)
+      : child_(std::move(child)),
+        options_(options),
+        log_(worker_label(options, info.worker)),
+        id_(info.id),
+        input_(input) {}
 
+  /// Cancelled: the command is asked to end, and killed two seconds later.
   task<attempt_result> finish();
 
  private:
+  task<> work();
   task<> attend(task_group& group);
+  task<> wait_in_time();
   task<> feed();
   task<> collect();
   task<> copy_errors();
+  task<> end();
+  bool take_output();
+  void hear_it_out();
   void stream_ended() {
     if (--streams_open_ == 0) drained_.set();
   }
@@ -49,27 +66,55 @@ class single_run {
   [[nodiscard]] std::string words(const std::string& otherwise) const;
 
   process child_;
+  const exec_options& options_;
   error_log log_;
   std::string_view id_;
   std::string_view input_;
   std::string output_;
+  bool output_ended_ = false;
   bool too_much_ = false;
+  bool late_ = false;
   int streams_open_ = 2;
   event drained_{"what the command printed"};
 };
 
 task<attempt_result> single_run::finish() {
-  co_await with_group([&](task_group& group) { return attend(group); });
+  auto body = [this] { return work(); };
+  auto cleanup = [this] { return end(); };
+  co_await with_cleanup(body, cleanup, end_time + end_time);
   co_return judge();
+}
+
+task<> single_run::work() {
+  co_await with_group([this](task_group& group) { return attend(group); });
 }
 
 task<> single_run::attend(task_group& group) {
   group.spawn(&single_run::feed, this);
   group.spawn(&single_run::collect, this);
   group.spawn(&single_run::copy_errors, this);
-  static_cast<void>(co_await child_.wait());
-  co_await log_.last_words(drained_, "the command's process group");
+  co_await wait_in_time();
+  hear_it_out();
+  co_await log_.last_words(drained_, "the command's process group", last_words_time);
   group.cancel("the command has ended");
+}
+
+task<> single_run::wait_in_time() {
+  if (options_.timeout.count() != 0) {
+    try {
+      static_cast<void>(co_await wait_for(child_.wait(), options_.timeout));
+      co_return;
+    } catch (const timed_out&) {
+      late_ = true;
+    }
+    child_.kill_group();
+  }
+  static_cast<void>(co_await child_.wait());
+}
+
+task<> single_run::end() {
+  if (child_.status()) co_return;
+  static_cast<void>(co_await child_.end(end_time));
 }
 
 task<> single_run::feed() {
@@ -86,18 +131,33 @@ task<> single_run::feed() {
 }
 
 task<> single_run::collect() {
-  std::string chunk(line_buffer::chunk_bytes, '\0');
-  for (;;) {
-    const std::size_t count = co_await child_.output().read_some(chunk);
-    if (count == 0) break;
-    if (output_.size() + count > line_bytes_max) {
-      too_much_ = true;
-      child_.kill_group();
-      break;
-    }
-    output_.append(chunk, 0, count);
+  while (!output_ended_) {
+    co_await child_.output().wait_readable();
+    while (take_output()) co_await yield();
   }
   stream_ended();
+}
+
+/// False: nothing has come, or no more is wanted.
+bool single_run::take_output() {
+  if (output_ended_) return false;
+  const std::size_t had = output_.size();
+  output_.resize(had + read_bytes);
+  const std::optional<std::size_t> count =
+      child_.output().read_now(std::span<char>(output_).subspan(had));
+  output_.resize(had + count.value_or(0));
+  if (!count) return false;
+  too_much_ = output_.size() > options_.line_bytes_max;
+  output_ended_ = *count == 0 || too_much_;
+  if (too_much_) child_.kill_group();
+  return !output_ended_;
+}
+
+/// What it said before it ended is in the pipes by now, whoever else may hold them open.
+void single_run::hear_it_out() {
+  while (take_output()) {
+  }
+  log_.copy_now(child_.errors(), id_);
 }
 
 task<> single_run::copy_errors() {
@@ -137,9 +197,16 @@ attempt_result result_from(std::string_view output) {
 attempt_result single_run::judge() const {
   const exit_status status = *child_.status();
   const std::string how = to_string(status);
+  if (late_) {
+    failure why(verdict::retryable,
+                words("the command did not end within " + duration_text(options_.timeout)));
+    why.timed_out = true;
+    return attempt_result::failed(std::move(why));
+  }
   if (too_much_) {
-    return failed(verdict::permanent,
-                  "the command printed more than " + std::to_string(line_bytes_max) + " bytes");
+    return failed(verdict::permanent, "the command printed more than " +
+                                          std::to_string(options_.line_bytes_max) +
+                                          " bytes, which is max_line");
   }
   if (status.was_signalled()) {
     failure why(verdict::retryable, words("handler ended: " + how));
@@ -162,36 +229,22 @@ attempt_result single_run::judge() const {
 class once_stage final : public stage_body {
  public:
   explicit once_stage(exec_options options)
-      : options_(std::move(options)), command_(options_.program.command) {}
+      : options_(std::move(options)), command_(options_.program.command) {
+    options_.program.start_here = true;
+  }
 
   [[nodiscard]] int in_flight_per_worker() const override { return options_.in_flight; }
   [[nodiscard]] bool minds_timeout() const override { return true; }
   task<attempt_result> run(payload& item, const attempt_info& info) override;
 
  private:
-  task<attempt_result> attempt(const record& item, const attempt_info& info) const;
-
   exec_options options_;
   command_template command_;
 };
 
 task<attempt_result> once_stage::run(payload& item, const attempt_info& info) {
   const record& value = item.get<record>();
-  std::string late;
-  try {
-    auto work = attempt(value, info);
-    if (options_.timeout.count() == 0) co_return co_await std::move(work);
-    co_return co_await timeout(options_.timeout, std::move(work));
-  } catch (const timed_out&) {
-    late = "the command did not end within " + duration_text(options_.timeout);
-  }
-  failure why(verdict::retryable, late);
-  why.timed_out = true;
-  co_return attempt_result::failed(std::move(why));
-}
-
-task<attempt_result> once_stage::attempt(const record& item, const attempt_info& info) const {
-  const std::string input = item.json_text();
+  const std::string input = value.json_text();
   process_options program = options_.program;
   program.command = command_.fill(input);
   program.env.emplace("BRIGADE_KEY", info.key);
@@ -199,7 +252,7 @@ task<attempt_result> once_stage::attempt(const record& item, const attempt_info&
   std::optional<attempt_result> refused;
   try {
     process child = co_await process::start(std::move(program));
-    single_run running(std::move(child), worker_label(options_, info.worker), info.id, input);
+    single_run running(std::move(child), options_, info, input);
     co_return co_await running.finish();
   } catch (const start_error& error) {
     // Arguments that are too long are the item's doing; all else is the command's.

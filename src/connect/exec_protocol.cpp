@@ -82,6 +82,10 @@ void append_request(std::string& out, std::uint64_t id, std::string_view key, in
 
 std::variant<answer, rubbish> decode_answer(std::string_view line) {
   const auto problem = json_text::check(line);
+  if (problem && json_text::trimmed(line).starts_with('{')) {
+    return rubbish{"not a JSON object (byte " + std::to_string(problem->at) + ": " + problem->why +
+                   "): " + quote_for_people(line)};
+  }
   if (problem || json_text::kind_of(json_text::trimmed(line)) != json_text::kind::object) {
     return rubbish{"not a JSON object: " + quote_for_people(line) +
                    "; stdout is for answers alone, print to stderr"};
@@ -110,6 +114,16 @@ std::string plain_text(std::string_view json_value) {
   if (json_value.empty() || json_value.front() != '"') return std::string(json_value);
   std::string storage;
   return std::string(json_text::unquoted(json_value, storage));
+}
+
+std::string indented_line(std::string_view text, std::size_t bytes_max) {
+  const std::size_t blanks = std::min(text.find_first_not_of(" \t"), text.size());
+  std::string result;
+  for (const char blank : text.substr(0, blanks)) result += blank == '\t' ? "  " : " ";
+  const std::string rest = one_line(text.substr(blanks), bytes_max);
+  if (rest.empty()) return rest;
+  result.resize(std::min(result.size(), bytes_max));
+  return result + rest;
 }
 
 std::string one_line(std::string_view text, std::size_t bytes_max) {

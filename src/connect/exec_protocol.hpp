@@ -21,7 +21,8 @@
 
 namespace brigade::exec {
 
-inline constexpr std::size_t line_bytes_max = std::size_t{1} << 20;
+/// What an answer may have where nothing else is said.
+inline constexpr std::size_t line_bytes_usual = std::size_t{1} << 20;
 
 /// Appends one request and its newline. `item` is a JSON value without a newline.
 void append_request(std::string& out, std::uint64_t id, std::string_view key, int attempt,
@@ -43,8 +44,11 @@ struct rubbish {
 /// The text of a JSON string, and any other value as it is.
 [[nodiscard]] std::string plain_text(std::string_view json_value);
 
-/// At most `bytes_max` bytes of `text` as one printable line, cut between characters.
+/// At most `bytes_max` bytes of `text` as one printable line, cut between characters, without the
+/// blanks at its ends.
 [[nodiscard]] std::string one_line(std::string_view text, std::size_t bytes_max);
+/// The same with the blanks it begins with, tabs as two: in a traceback they mean something.
+[[nodiscard]] std::string indented_line(std::string_view text, std::size_t bytes_max);
 
 /// Cuts what is read from a pipe into lines.
 class line_buffer {

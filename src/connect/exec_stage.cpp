@@ -63,6 +63,7 @@ void ndjson_stage::worker_begins(int worker) {
   keeper_options options(options_.program, worker_label(options_, worker));
   options.in_flight = options_.in_flight;
   options.timeout = options_.timeout;
+  options.line_bytes_max = options_.line_bytes_max;
   const auto place = static_cast<std::size_t>(worker);
   if (keepers_.size() <= place) keepers_.resize(place + 1);
   keepers_[place] = std::make_shared<keeper>(std::move(options));

@@ -1,5 +1,7 @@
 /// The two bodies of stage `exec`, and what both are told.
 #pragma once
+#include "connect/exec_protocol.hpp"
+
 #include <brigade/async/process.hpp>
 #include <brigade/connect/record.hpp>
 #include <brigade/pipeline/stage.hpp>
@@ -15,6 +17,7 @@ struct exec_options {
   std::string stage;  ///< its name, for the log
   int in_flight = 1;  ///< items a worker may have in work at once
   milliseconds timeout{0};
+  std::size_t line_bytes_max = line_bytes_usual;  ///< of an answer, or of a command's output
 };
 
 /// "charge[worker 0]".

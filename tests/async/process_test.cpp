@@ -299,7 +299,9 @@ TEST(process, starts_many_at_a_time) {
 /// The part of the next test that is killed: has a child, says which, and waits to be killed.
 TEST(process, DISABLED_helper_with_a_child) {
   auto main = []() -> task<> {
-    process child = co_await process::start(shell("exec sleep 1000"));
+    process_options wanted = shell("exec sleep 1000");
+    wanted.start_here = std::getenv("BRIGADE_START_HERE") != nullptr;
+    process child = co_await process::start(wanted);
     const std::string line = "child " + std::to_string(child.id()) + "\n";
     EXPECT_EQ(::write(STDOUT_FILENO, line.data(), line.size()), static_cast<ssize_t>(line.size()));
     static_cast<void>(co_await child.wait());
@@ -307,10 +309,42 @@ TEST(process, DISABLED_helper_with_a_child) {
   run(main());
 }
 
-TEST(process, dies_when_the_process_that_started_it_is_killed) {
+TEST(process, started_from_the_main_thread_is_as_any_other) {
+  auto main = []() -> task<> {
+    process_options wanted = shell("cat; echo $HELLO; exit 3");
+    wanted.env = {{"HELLO", "hello"}};
+    wanted.start_here = true;
+    process child = co_await process::start(wanted);
+    static_cast<void>(co_await child.input().write_some("in "));
+    child.input().close();
+    const std::string said = co_await read_all(child.output());
+    EXPECT_EQ(said, "in hello\n");
+    const exit_status status = co_await child.wait();
+    EXPECT_EQ(status, exit_status::exited(3));
+    process_options absent({"/no/such/program"});
+    absent.start_here = true;
+    bool refused = false;
+    try {
+      static_cast<void>(co_await process::start(absent));
+    } catch (const start_error&) {
+      refused = true;
+    }
+    EXPECT_TRUE(refused);
+  };
+  run(main());
+  EXPECT_EQ(children(), "");
+  sigset_t blocked;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+  EXPECT_FALSE(::sigismember(&blocked, SIGTERM)) << "the start gives the signals back";
+}
+
+class process_killed : public ::testing::TestWithParam<bool> {};
+
+TEST_P(process_killed, takes_its_children_along) {
   auto main = []() -> task<bool> {
     process_options helper({"/proc/self/exe", "--gtest_also_run_disabled_tests",
                             "--gtest_filter=process.DISABLED_helper_with_a_child"});
+    if (GetParam()) helper.env = {{"BRIGADE_START_HERE", "1"}};
     process parent = co_await process::start(helper);
     std::string line;
     while (!line.starts_with("child ")) line = co_await read_line(parent.output());
@@ -323,6 +357,8 @@ TEST(process, dies_when_the_process_that_started_it_is_killed) {
   };
   EXPECT_TRUE(run(main()));
 }
+
+INSTANTIATE_TEST_SUITE_P(started_elsewhere_and_here, process_killed, ::testing::Bool());
 
 }  // namespace
 }  // namespace brigade

@@ -48,9 +48,10 @@ class exec_desk : public ::testing::Test, public desk::port {
     desk_->handler_began(now_);
     asked_.clear();
   }
-  void end(const std::string& how = "exit code 1") {
+  void end(const std::string& how = "exit code 1", std::uint64_t bytes_unread = 0) {
     handler_end ending;
     ending.how = how;
+    ending.bytes_unread = bytes_unread;
     desk_->handler_ended(ending);
     condemned_ = false;
   }
@@ -75,6 +76,7 @@ class exec_desk : public ::testing::Test, public desk::port {
   void output_ready() noexcept override { ++outputs_; }
   void condemned() noexcept override { condemned_ = true; }
   void order_out() noexcept override {}
+  void silent(const std::string& why) noexcept override { said_of_silence_ += why; }
 
   std::unique_ptr<desk> desk_;
   std::vector<std::unique_ptr<plain_order>> orders_;
@@ -83,6 +85,7 @@ class exec_desk : public ::testing::Test, public desk::port {
   bool wanted_ = false;
   bool condemned_ = false;
   int outputs_ = 0;
+  std::string said_of_silence_;
 };
 
 bool passed(const plain_order& one) {
@@ -209,6 +212,62 @@ TEST_F(exec_desk, blames_somebody_when_a_handler_dies_before_it_read_anything) {
   begin();
   end();
   EXPECT_TRUE(killed(a)) << "or else handlers would be started for ever";
+}
+
+TEST_F(exec_desk, blames_nobody_when_a_handler_that_answered_ends_with_the_next_request_unread) {
+  with_room_for(1);
+  plain_order& a = submit("a");
+  begin();
+  EXPECT_EQ(written(), "a");
+  answer_to("a");
+  plain_order& b = submit("b");
+  const std::string request = desk_->take_output({});
+  desk_->wrote(request.size());
+  end("exit code 0", request.size());
+  EXPECT_TRUE(passed(a));
+  EXPECT_FALSE(b.result);
+  begin();
+  EXPECT_EQ(written(), "b");
+  end("exit code 0", 1);
+  EXPECT_TRUE(killed(b)) << "it had begun to read it";
+}
+
+TEST_F(exec_desk, says_once_that_a_handler_is_silent_even_without_a_timeout) {
+  with_room_for(2, 0s);
+  submit("a");
+  begin();
+  EXPECT_EQ(written(), "a");
+  const auto due = desk_->next_deadline();
+  ASSERT_TRUE(due);
+  desk_->time_passed(*due - 1ms);
+  EXPECT_EQ(said_of_silence_, "");
+  desk_->time_passed(*due);
+  EXPECT_NE(said_of_silence_.find("its stdout may be buffered"), std::string::npos);
+  EXPECT_FALSE(desk_->next_deadline()) << "said once";
+  EXPECT_FALSE(condemned_);
+}
+
+TEST_F(exec_desk, is_not_astonished_at_the_silence_of_a_handler_that_has_answered) {
+  with_room_for(1, 0s);
+  submit("a");
+  begin();
+  EXPECT_EQ(written(), "a");
+  answer_to("a");
+  submit("b");
+  EXPECT_EQ(written(), "b");
+  EXPECT_FALSE(desk_->next_deadline());
+}
+
+TEST_F(exec_desk, says_that_an_answer_lacks_its_newline) {
+  with_room_for(1, 5s);
+  plain_order& a = submit("a");
+  begin();
+  EXPECT_EQ(written(), "a");
+  desk_->part_came("{\"id\": 1, \"ok\": 1}");
+  desk_->time_passed(now_ + 5s);
+  EXPECT_EQ(error_of(a),
+            "timed out: no answer within 5s; it has printed a part of an answer: end each answer "
+            "with a newline");
 }
 
 TEST_F(exec_desk, takes_what_came_before_the_death_as_answered) {
@@ -391,8 +450,41 @@ TEST_F(exec_desk, condemns_a_handler_whose_line_is_too_long) {
   plain_order& a = submit("a");
   begin();
   EXPECT_EQ(written(), "a");
-  desk_->line_came("{\"id\": 1, \"ok\": \"" + std::string(line_bytes_max, 'x') + "\"}", now_);
+  desk_->line_came("{\"id\": 1, \"ok\": \"" + std::string(line_bytes_usual, 'x') + "\"}", now_);
   EXPECT_NE(error_of(a).find("an answer longer than 1048576 bytes"), std::string::npos);
+}
+
+TEST_F(exec_desk, condemns_a_handler_before_it_has_heard_the_end_of_a_line_that_is_too_long) {
+  desk_ = std::make_unique<desk>(*this, 1, 60s, 100);
+  plain_order& a = submit("a");
+  begin();
+  EXPECT_EQ(written(), "a");
+  desk_->part_came(std::string(100, 'x'));
+  EXPECT_FALSE(condemned_);
+  desk_->part_came(std::string(101, 'x'));
+  EXPECT_TRUE(condemned_);
+  EXPECT_NE(error_of(a).find("an answer longer than 100 bytes"), std::string::npos);
+}
+
+TEST_F(exec_desk, charges_a_second_answer_to_nobody_unless_the_handler_did_nothing_else) {
+  with_room_for(1);
+  plain_order& a = submit("a");
+  begin();
+  EXPECT_EQ(written(), "a");
+  answer_to("a");
+  plain_order& b = submit("b");
+  EXPECT_EQ(written(), "b");
+  answer_to("a");
+  EXPECT_TRUE(condemned_);
+  EXPECT_TRUE(passed(a));
+  EXPECT_FALSE(b.result) << "it is not b's doing";
+  end();
+  const std::string id_of_a = asked_.at("a");
+  begin();
+  EXPECT_EQ(written(), "b");
+  desk_->line_came("{\"id\": " + id_of_a + ", \"ok\": 1}", now_);
+  EXPECT_NE(error_of(b).find("an answer with the unknown id " + id_of_a), std::string::npos)
+      << "this handler was never asked for a; or else handlers would be started for ever";
 }
 
 TEST_F(exec_desk, makes_a_handler_that_cannot_be_started_fatal_to_all) {

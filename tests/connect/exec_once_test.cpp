@@ -92,8 +92,37 @@ TEST(exec_once, ends_a_command_that_takes_too_long) {
   EXPECT_TRUE(run(gone()));
 }
 
+TEST(exec_once, asks_a_command_to_end_when_its_attempt_is_cancelled_and_waits_for_it) {
+  const stage_settings wanted =
+      once("trap 'echo tidied up >&2; exit 1' TERM; echo ready >&2; while :; do sleep 0.01; done");
+  auto main = [&]() -> task<> {
+    const auto stage = make_stage(wanted);
+    auto work = attempt(*stage, "1");
+    bool late = false;
+    try {
+      static_cast<void>(co_await timeout(300ms, std::move(work)));
+    } catch (const timed_out&) {
+      late = true;
+    }
+    EXPECT_TRUE(late);
+    EXPECT_EQ(children(), "") << "it has ended by then";
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  run(main());
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s) << "by itself, not by KILL";
+}
+
+TEST(exec_once, has_all_that_was_printed_though_a_stranger_keeps_the_pipe_open) {
+  const stage_settings wanted =
+      once("setsid sleep 2 & head -c 300000 /dev/zero | tr '\\0' 7; echo");
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(result_of(wanted), "ok " + std::string(300'000, '7'));
+  EXPECT_PRED2(contains, ::testing::internal::GetCapturedStderr(), "keeps its output open");
+}
+
 TEST(exec_once, ends_a_command_that_prints_without_end) {
-  EXPECT_EQ(result_of(once("yes")), "permanent the command printed more than 1048576 bytes");
+  EXPECT_EQ(result_of(once("yes")),
+            "permanent the command printed more than 1048576 bytes, which is max_line");
 }
 
 TEST(exec_once, works_on_several_items_at_once) {

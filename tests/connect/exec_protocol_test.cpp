@@ -101,6 +101,13 @@ TEST(exec_protocol, makes_one_line_of_an_error) {
   EXPECT_LE(failure_in(R"({"id": 1, "error": ")" + long_text + "\"}").error.size(), 4100U);
 }
 
+TEST(exec_protocol, keeps_the_blanks_a_line_of_the_log_begins_with) {
+  EXPECT_EQ(indented_line("    raise ValueError \r", 50), "    raise ValueError");
+  EXPECT_EQ(indented_line("\tat main.js:3", 50), "  at main.js:3");
+  EXPECT_EQ(indented_line(" \t ", 50), "");
+  EXPECT_EQ(indented_line(std::string(100, ' ') + "x", 10), std::string(10, ' ') + "x");
+}
+
 TEST(exec_protocol, cuts_a_text_between_characters) {
   EXPECT_EQ(one_line("abc\xC3\xA4", 4), "abc...");
   EXPECT_EQ(one_line("abc\xC3\xA4", 5), "abc\xC3\xA4");

@@ -224,11 +224,11 @@ TEST(exec_stage, that_cannot_start_its_handler_is_fatal) {
 }
 
 TEST(exec_stage, logs_what_the_handler_prints_to_stderr_with_the_item) {
-  const stage_settings wanted(sh_handler("echo careful >&2; sleep 0.05; " + sh_answer("1")));
+  const stage_settings wanted(sh_handler("echo '  careful' >&2; " + sh_answer("1")));
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(one_by_one(wanted, {"1"}), (texts{"ok 1"}));
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
-            "charge[worker 0]: main:8f3a:40960: careful\n");
+            "charge[worker 0]: main:8f3a:40960:   careful\n");
 }
 
 TEST(exec_stage, cuts_a_line_of_the_log_that_is_too_long) {

@@ -50,5 +50,23 @@ class LibraryTest(brigade_e2e.BrigadeTest):
         self.assertIn("Parallel Lives", damaged.out)
 
 
+class InvoicesTest(brigade_e2e.BrigadeTest):
+    def test_a_function_in_python_makes_the_invoices(self):
+        for name in ("invoices.yaml", "invoices.py"):
+            shutil.copy(EXAMPLES / name, self.folder)
+        sdk = str(EXAMPLES.parent / "sdk" / "python")
+        result, report = self.run_pipeline("invoices.yaml", expect=3, env={"BRIGADE_SDK": sdk})
+        self.assertEqual([report[key] for key in ("taken", "delivered", "dead_lettered")],
+                         [100, 75, 25])
+        self.assertEqual({letter["error"] for letter in report["dead_letters"]},
+                         {"no VAT rate for XX"})
+        self.assertIn("invoicing 12\n", result.err)
+        invoices = {one["order"]: one for one in map(
+            json.loads, (self.folder / "invoices.ndjson").read_text().splitlines())}
+        self.assertEqual(invoices[20], {"order": 20, "invoice": "invoices:generate:20",
+                                        "cents": 2380, "vat": 380})
+        self.assertEqual(sorted(invoices), [n for n in range(1, 101) if n % 20 < 15])
+
+
 if __name__ == "__main__":
     brigade_e2e.main()

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <source_location>
 #include <span>
 #include <string_view>
@@ -28,6 +29,10 @@ class descriptor {
   /// Throws:     std::system_error.
   task<std::size_t> read_some(std::span<char> buffer,
                               std::source_location where = std::source_location::current());
+  /// What has come by now, without waiting: how many bytes, 0 at the end, or nothing so far. May be
+  /// called while a task waits to read.
+  /// Throws:     std::system_error.
+  std::optional<std::size_t> read_now(std::span<char> buffer);
   /// Completes:  with how many bytes were taken, at least one.
   /// Cancelled:  throws `cancelled`, nothing was written.
   /// Throws:     std::system_error; EPIPE when nobody reads any more.

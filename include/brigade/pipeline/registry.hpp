@@ -21,7 +21,8 @@ struct component_context {
   std::string pipeline;          ///< the pipeline's name
   std::string name;              ///< the component's name in it
   std::filesystem::path folder;  ///< relative paths are relative to it: the pipeline file's
-  std::chrono::milliseconds attempt_timeout{0};  ///< the stage's `timeout`
+  std::chrono::milliseconds attempt_timeout{0};       ///< the stage's `timeout`
+  std::size_t line_bytes_max = std::size_t{1} << 20;  ///< the source's `max_line`
 };
 
 struct component {
