@@ -20,29 +20,15 @@ struct planned_choice {
 
 using enum component_kind;
 
-constexpr std::array<planned_field, 10> planned_fields = {{
+constexpr std::array<planned_field, 4> planned_fields = {{
     {source, "file", "mode"},
-    {source, "file", "max_line"},
-    {source, "file", "header"},
-    {stage, "parse", "regex"},
-    {stage, "parse", "types"},
-    {stage, "parse", "from"},
-    {stage, "parse", "keep_rest"},
     {stage, "exec", "protocol"},
     {sink, "sqlite", "columns"},
     {sink, "file", "fsync"},
 }};
-constexpr std::array<planned_choice, 10> planned_choices = {{
-    {source, "file", "format", "csv"},
+constexpr std::array<planned_choice, 2> planned_choices = {{
     {source, "file", "mode", "tail"},
-    {source, "stdin", "format", "csv"},
-    {stage, "parse", "format", "csv"},
-    {stage, "parse", "format", "logfmt"},
-    {stage, "parse", "format", "common"},
-    {stage, "parse", "format", "syslog"},
     {stage, "exec", "protocol", "once"},
-    {sink, "file", "format", "csv"},
-    {sink, "stdout", "format", "csv"},
 }};
 
 }  // namespace

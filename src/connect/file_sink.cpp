@@ -71,12 +71,26 @@ void cut(const recorded& wanted) {
   }
 }
 
-std::shared_ptr<guarded<growing_file>> open_file(const std::string& path,
-                                                 const std::string& token) {
-  return std::make_shared<guarded<growing_file>>(path, token);
+struct opened_file {
+  std::shared_ptr<guarded<growing_file>> file;
+  row_maker rows;
+};
+
+opened_file open_file(const std::string& path, const std::string& token, row_maker rows) {
+  opened_file opened{std::make_shared<guarded<growing_file>>(path, token), std::move(rows)};
+  if (!opened.rows.needs_header()) return opened;
+  const std::string beginning = opened.file->object.beginning(row_maker::header_bytes_max);
+  try {
+    opened.rows.go_on(beginning);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(path + " " + error.what());
+  }
+  return opened;
 }
 
-void append(growing_file& file, const std::string& text) { file.append(text, true); }
+void append(growing_file& file, const std::string& header, const std::string& text) {
+  file.append(header, text, true);
+}
 
 }  // namespace
 
@@ -119,7 +133,16 @@ growing_file::growing_file(std::string path, const std::string& token) : path_(s
   }
 }
 
-void growing_file::append(const std::string& text, bool durable) {
+void growing_file::append(const std::string& header, const std::string& text, bool durable) {
+  if (text.empty()) return;
+  const bool begins = length_ == 0;
+  if (begins) write(header);
+  write(text);
+  if (durable && ::fdatasync(file_.fd()) != 0 && errno != EINVAL) failed("sync", errno);
+  length_ += text.size() + (begins ? header.size() : 0);
+}
+
+void growing_file::write(const std::string& text) {
   std::size_t written = 0;
   while (written < text.size()) {
     const ssize_t took = ::write(file_.fd(), text.data() + written, text.size() - written);
@@ -127,8 +150,11 @@ void growing_file::append(const std::string& text, bool durable) {
     if (took < 0) failed("write", errno);
     written += static_cast<std::size_t>(took);
   }
-  if (durable && ::fdatasync(file_.fd()) != 0 && errno != EINVAL) failed("sync", errno);
-  length_ += text.size();
+}
+
+std::string growing_file::beginning(std::size_t bytes_max) const {
+  if (length_ == 0) return {};
+  return file_handle::open_to_read(path_).read_at(0, bytes_max);
 }
 
 // A row that is half there would be joined by the next one: back to whole batches.
@@ -145,19 +171,21 @@ std::string growing_file::token() const { return std::to_string(length_) + " " +
 task<std::vector<partition_mark>> file_sink::open(const sink_resume& resume) {
   const std::filesystem::path folder(options_.folder);
   std::string path = (folder / expand_path(options_.path, options_.pipeline)).lexically_normal();
-  auto call = to_thread(&open_file, std::move(path), resume.token);
-  file_ = co_await std::move(call);
+  auto call = to_thread(&open_file, std::move(path), resume.token, rows_);
+  opened_file opened = co_await std::move(call);
+  file_ = std::move(opened.file);
+  rows_ = std::move(opened.rows);
   co_return std::vector<partition_mark>{};
 }
 
 task<write_result> file_sink::write(std::span<const sink_item> batch,
                                     std::span<const partition_mark>) {
-  rows made = make_rows(options_.format, batch);
+  rows made = rows_.make(batch);
   if (options_.fsync) {
-    auto call = call_guarded(file_, &append, std::move(made.text));
+    auto call = call_guarded(file_, &append, rows_.header(), std::move(made.text));
     co_await std::move(call);
   } else {
-    file_->object.append(made.text, false);
+    file_->object.append(rows_.header(), made.text, false);
   }
   write_result result;
   result.failures = std::move(made.failures);

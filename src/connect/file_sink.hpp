@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace brigade {
 
@@ -17,6 +18,7 @@ struct file_sink_options {
   std::string path;    ///< as written, `{name}` and strftime's percent signs included
   std::string pipeline;
   row_format format = row_format::ndjson;
+  std::vector<std::string> columns;  ///< of csv; none: see row_maker
   bool fsync = true;
 };
 
@@ -28,11 +30,15 @@ class growing_file {
   /// Throws std::runtime_error with a message for the user.
   growing_file(std::string path, const std::string& token);
 
-  /// Appends all of `text` or nothing. Throws sink_down when there is no room, else fatal_error.
-  void append(const std::string& text, bool durable);
+  /// Appends all of `text` or nothing, in an empty file behind `header`. Throws sink_down when
+  /// there is no room, else fatal_error.
+  void append(const std::string& header, const std::string& text, bool durable);
+  /// Up to `bytes_max` bytes it begins with. Throws std::runtime_error.
+  [[nodiscard]] std::string beginning(std::size_t bytes_max) const;
   [[nodiscard]] std::string token() const;
 
  private:
+  void write(const std::string& text);
   [[noreturn]] void failed(const char* what, int error);
   std::string path_;
   file_handle file_;
@@ -41,7 +47,8 @@ class growing_file {
 
 class file_sink final : public sink {
  public:
-  explicit file_sink(file_sink_options options) : options_(std::move(options)) {}
+  explicit file_sink(file_sink_options options)
+      : options_(std::move(options)), rows_(options_.format, options_.columns) {}
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
@@ -51,6 +58,7 @@ class file_sink final : public sink {
 
  private:
   file_sink_options options_;
+  row_maker rows_;
   std::shared_ptr<guarded<growing_file>> file_;
 };
 
@@ -60,7 +68,7 @@ class row_stream;
 class stdout_sink final : public sink {
  public:
   /// `fd` stays the caller's, and open.
-  stdout_sink(row_format format, int fd);
+  stdout_sink(row_format format, int fd, std::vector<std::string> columns = {});
   ~stdout_sink() override;
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
@@ -68,7 +76,7 @@ class stdout_sink final : public sink {
   [[nodiscard]] bool fails_in_order() const override { return true; }
 
  private:
-  row_format format_;
+  row_maker rows_;
   std::shared_ptr<row_stream> stream_;
 };
 
