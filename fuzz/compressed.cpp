@@ -19,8 +19,8 @@ constexpr std::size_t most_bytes = std::size_t{4} << 20;
 
 std::shared_ptr<const file_handle> file_of(std::string_view bytes) {
   file_handle file(::memfd_create("fuzz", MFD_CLOEXEC));
-  demand(file.fd() >= 0 && ::write(file.fd(), bytes.data(), bytes.size()) ==
-                               static_cast<ssize_t>(bytes.size()),
+  demand(file.fd() >= 0 &&
+             ::write(file.fd(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
          "memory for a file");
   return std::make_shared<const file_handle>(std::move(file));
 }

@@ -15,7 +15,7 @@ namespace {
 // What is written reads back as it was.
 void write_again(const csv_row& row) {
   std::string text;
-  for (const std::string_view field : row.fields()) {
+  for (const std::string_view& field : row.fields()) {
     if (&field != row.fields().data()) text.push_back(',');
     append_csv_field(text, field);
   }

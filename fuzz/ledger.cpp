@@ -159,8 +159,8 @@ void damage_rows(const std::filesystem::path& file, const world& known, std::str
     const std::string_view edit = edits.substr(0, end);
     edits.remove_prefix(std::min(end + 1, edits.size()));
     if (edit.size() < 3) continue;
-    const auto chosen = static_cast<unsigned char>(edit[0]) * 16U +
-                        static_cast<unsigned char>(edit[1]);
+    const auto chosen =
+        static_cast<unsigned char>(edit[0]) * 16U + static_cast<unsigned char>(edit[1]);
     open.put(known.columns[chosen % known.columns.size()], edit[2], edit.substr(3));
   }
 }

@@ -60,7 +60,8 @@ void run(std::string_view input) {
   const std::size_t blank = input.find(' ');
   if (blank != std::string_view::npos && blank < 20) {
     std::uint64_t low = 0;
-    for (const char c : input.substr(0, blank)) low = low * 10 + static_cast<unsigned char>(c - '0');
+    for (const char c : input.substr(0, blank))
+      low = low * 10 + static_cast<unsigned char>(c - '0');
     read_mark(low, input.substr(blank + 1));
   }
   read_mark(0, input);

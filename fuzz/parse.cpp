@@ -12,9 +12,8 @@
 namespace brigade::fuzz {
 namespace {
 
-const value_types types = {{"status", value_type::integer},
-                           {"took", value_type::decimal},
-                           {"ok", value_type::boolean}};
+const value_types types = {
+    {"status", value_type::integer}, {"took", value_type::decimal}, {"ok", value_type::boolean}};
 
 template <class Append>
 void check(Append append) {
@@ -31,9 +30,9 @@ void check(Append append) {
 
 void run(std::string_view line) {
   static regex_parser searching(
-      R"((?<level>\w+)[ =]+(?<status>-?\d*)\s*(?:"(?<text>(?:[^"\\]|\\.)*)")?(?<took>[\d.e+-]*))",
+      R"re((?<level>\w+)[ =]+(?<status>-?\d*)\s*(?:"(?<text>[^"]*)")?(?<took>[\d.e+-]*))re",
       {{"status", "int"}, {"took", "float"}});
-  static regex_parser costly(R"(^(?<a>(x+x+)+y|(\w*\s*)*$))", {});
+  static regex_parser costly(R"re(^(?<a>(x+x+)+y|(\w*\s*)*)$)re", {});
   if (!valid_utf8(line)) return;  // the stage refuses it before
   check([&](std::string& to) { return append_web_log(web_format::common, line, to); });
   check([&](std::string& to) { return append_web_log(web_format::combined, line, to); });

@@ -70,8 +70,8 @@ std::vector<piece> check_splitter(MakeSplitter make, std::string_view stream,
   if (pieces.empty()) return pieces;
   const std::size_t behind = random.below(pieces.size());
   const std::uint64_t from = pieces[behind].end;
-  const std::vector<piece> rest = split(make(from), stream.substr(from),
-                                        [&](std::size_t) { return stream.size() - from; });
+  const std::vector<piece> rest =
+      split(make(from), stream.substr(from), [&](std::size_t) { return stream.size() - from; });
   demand(rest == std::vector<piece>(pieces.begin() + static_cast<std::ptrdiff_t>(behind) + 1,
                                     pieces.end()),
          "from the end of a piece on the same ones follow");

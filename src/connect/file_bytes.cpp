@@ -71,21 +71,21 @@ void file_bytes::inflate_chunk(std::size_t bytes_max, const std::stop_token& sto
   chunk_.clear();
   std::string out(bytes_max, '\0');
   std::size_t have = 0;
-  try {
-    while (have < out.size() && !stop.stop_requested()) {
-      const bool has_input = refill();
-      const auto did = inflater_->run(std::string_view(input_).substr(input_at_), out.data() + have,
-                                      out.size() - have);
-      input_at_ += did.taken;
-      have += did.given;
-      if (has_input || did.given > 0) continue;
-      if (!inflater_->may_end()) throw std::runtime_error("it is cut off");
-      break;
-    }
-  } catch (const std::runtime_error& error) {
-    damage_ = "its " + std::string(name_of(how_)) + " data ends badly at byte " +
-              std::to_string(input_end_ - input_.size() + input_at_) + " of the file, behind " +
-              std::to_string(chunk_begin_ + have) + " bytes of text: " + error.what();
+  std::string damage;
+  while (have < out.size() && damage.empty() && !stop.stop_requested()) {
+    const bool has_input = refill();
+    inflater::step did = inflater_->run(std::string_view(input_).substr(input_at_),
+                                        out.data() + have, out.size() - have);
+    input_at_ += did.taken;
+    have += did.given;
+    damage = std::move(did.damage);
+    if (has_input || did.given > 0 || !damage.empty()) continue;
+    if (inflater_->may_end()) break;
+    damage = "it is cut off";
+  }
+  if (!damage.empty()) {
+    damage_ = "its " + std::string(name_of(how_)) + " data is damaged behind " +
+              std::to_string(chunk_begin_ + have) + " bytes of text: " + damage;
   }
   out.resize(have);
   chunk_ = std::move(out);

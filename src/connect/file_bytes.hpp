@@ -29,9 +29,9 @@ class inflater {
   struct step {
     std::size_t taken = 0;  ///< of the input
     std::size_t given = 0;  ///< bytes of output
+    std::string damage;     ///< what is wrong with the stream behind them; empty: nothing
   };
   virtual ~inflater() = default;
-  /// Throws std::runtime_error when the stream is damaged.
   virtual step run(std::string_view input, char* output, std::size_t output_bytes) = 0;
   /// The stream may end behind the input it has taken.
   [[nodiscard]] virtual bool may_end() const = 0;

@@ -82,8 +82,11 @@ std::size_t csv_splitter::row_end() {
 
 // The mark at the beginning of a file stands before the first field, which may be quoted.
 std::size_t csv_splitter::byte_order_mark_end() const {
+  if (start_ != 0 || bytes_ >= byte_order_mark.size() || !byte_order_mark.starts_with(held_)) {
+    return 0;
+  }
   std::size_t at = 0;
-  while (start_ == 0 && bytes_ + at < byte_order_mark.size() && at < chunk_.size() &&
+  while (bytes_ + at < byte_order_mark.size() && at < chunk_.size() &&
          chunk_[at] == byte_order_mark[bytes_ + at]) {
     ++at;
   }

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <limits>
 #include <new>
-#include <stdexcept>
 
 namespace brigade {
 namespace {
@@ -29,7 +28,10 @@ class gzip_inflater final : public inflater {
       did.taken = zeros_skipped(input);
       input.remove_prefix(did.taken);
       if (input.empty()) return did;
-      if (padded_) throw std::runtime_error("something follows the zeros at its end");
+      if (padded_) {
+        did.damage = "something follows the zeros at its end";
+        return did;
+      }
       ::inflateReset(&stream_);
       between_ = false;
     }
@@ -43,7 +45,7 @@ class gzip_inflater final : public inflater {
     const int result = ::inflate(&stream_, Z_NO_FLUSH);
     if (result == Z_MEM_ERROR) throw std::bad_alloc();
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
-      throw std::runtime_error(stream_.msg != nullptr ? stream_.msg : "it is damaged");
+      did.damage = stream_.msg != nullptr ? stream_.msg : "it is no gzip";
     }
     between_ = result == Z_STREAM_END;
     did.taken += in_before - stream_.avail_in;
@@ -75,19 +77,24 @@ class zstd_inflater final : public inflater {
   zstd_inflater& operator=(const zstd_inflater&) = delete;
 
   step run(std::string_view input, char* output, std::size_t output_bytes) override {
-    ZSTD_inBuffer in{input.data(), input.size(), 0};
-    ZSTD_outBuffer out{output, output_bytes, 0};
     // At its end it would begin a frame of nothing.
     if (input.empty() && between_) return {};
+    // A block at a time: a call that fails gives nothing of what it has decompressed.
+    ZSTD_inBuffer in{input.data(), std::min(input.size(), wanted_bytes_), 0};
+    ZSTD_outBuffer out{output, output_bytes, 0};
     const std::size_t result = ::ZSTD_decompressStream(stream_, &out, &in);
-    if (::ZSTD_isError(result) != 0U) throw std::runtime_error(::ZSTD_getErrorName(result));
+    if (::ZSTD_isError(result) != 0U) return step{in.pos, out.pos, ::ZSTD_getErrorName(result)};
     between_ = result == 0;
-    return step{in.pos, out.pos};
+    wanted_bytes_ = between_ ? first_bytes : result;
+    return step{in.pos, out.pos, {}};
   }
   [[nodiscard]] bool may_end() const override { return between_; }
 
  private:
+  static constexpr std::size_t first_bytes = 5;  // what tells the size of a frame's header
+
   ZSTD_DStream* stream_;
+  std::size_t wanted_bytes_ = first_bytes;
   bool between_ = false;
 };
 

@@ -15,7 +15,7 @@ namespace brigade {
 struct text_format {
   line_format what = line_format::lines;
   std::uint64_t line_bytes_max = std::uint64_t{1} << 20;
-  csv_format csv;  ///< where it is csv
+  csv_format csv = {};  ///< where it is csv
 };
 
 /// `file ndjson`, `stdin csv without header`: for a source's fingerprint.

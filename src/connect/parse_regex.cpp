@@ -39,6 +39,15 @@ std::string message_of(int code) {
   return reinterpret_cast<const char*>(text.data());
 }
 
+void refuse_repeated(const std::vector<group>& groups) {
+  for (std::size_t i = 1; i < groups.size(); ++i) {  // PCRE2 sorts its table by name
+    if (groups[i].name == groups[i - 1].name) {
+      throw config_error("regex", "two groups are named '" + groups[i].name +
+                                      "'; (?|...|...) gives one group several ways");
+    }
+  }
+}
+
 std::vector<group> named_groups(const pcre2_code* code) {
   std::uint32_t count = 0;
   std::uint32_t entry_bytes = 0;
@@ -54,6 +63,7 @@ std::vector<group> named_groups(const pcre2_code* code) {
     next.key = json_quoted(next.name) + ":";
     groups.push_back(std::move(next));
   }
+  refuse_repeated(groups);
   std::sort(groups.begin(), groups.end(),
             [](const group& a, const group& b) { return a.number < b.number; });
   return groups;

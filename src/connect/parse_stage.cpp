@@ -107,7 +107,7 @@ class parse_stage final : public stage_body {
   void add_rest(std::string& output, std::string_view json) const {
     if (json_text::kind_of(output) != json_text::kind::object) {
       throw permanent_error(
-          "the parsed JSON is no object, so keep_rest has nowhere to put the rest");
+          "the parsed text is no object, so keep_rest has nowhere to put the rest");
     }
     std::string rest;
     std::string storage;
