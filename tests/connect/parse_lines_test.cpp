@@ -84,7 +84,8 @@ TEST(parse_syslog, reads_what_daemons_write_into_files) {
   EXPECT_EQ(parsed("syslog", "Nov  2 06:25:01 host CRON[1234]: (root) CMD (test)"),
             R"({"priority":null,"facility":null,"severity":null,"version":null,)"
             R"("timestamp":"Nov  2 06:25:01","hostname":"host","appname":"CRON",)"
-            R"-("procid":"1234","msgid":null,"structured_data":null,"message":"(root) CMD (test)"})-");
+            R"("procid":"1234","msgid":null,"structured_data":null,)"
+            R"-("message":"(root) CMD (test)"})-");
   EXPECT_EQ(syslog("2024-05-01T12:00:00.123456+02:00 web-1 systemd[1]: Started."),
             R"("version":null,"timestamp":"2024-05-01T12:00:00.123456+02:00","hostname":"web-1",)"
             R"("appname":"systemd","procid":"1","msgid":null,"structured_data":null,)"
