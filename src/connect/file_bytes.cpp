@@ -11,6 +11,7 @@ constexpr std::size_t input_bytes = std::size_t{64} << 10;
 constexpr std::size_t magic_bytes = 4;
 constexpr std::string_view gzip_magic = "\x1F\x8B\x08";
 constexpr std::string_view zstd_magic = "\x28\xB5\x2F\xFD";
+constexpr std::string_view zstd_skip_magic = "\x2A\x4D\x18";
 
 std::string_view name_of(compression how) { return how == compression::gzip ? "gzip" : "zstd"; }
 
@@ -19,6 +20,9 @@ std::string_view name_of(compression how) { return how == compression::gzip ? "g
 compression compression_of(std::string_view head) {
   if (head.starts_with(gzip_magic)) return compression::gzip;
   if (head.starts_with(zstd_magic)) return compression::zstd;
+  // A frame to skip, with which parallel zstd begins: its first byte is one of sixteen.
+  const bool skips = !head.empty() && (static_cast<unsigned char>(head[0]) & 0xF0U) == 0x50;
+  if (skips && head.substr(1).starts_with(zstd_skip_magic)) return compression::zstd;
   return compression::none;
 }
 

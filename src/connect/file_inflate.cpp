@@ -79,11 +79,13 @@ class zstd_inflater final : public inflater {
   step run(std::string_view input, char* output, std::size_t output_bytes) override {
     // At its end it would begin a frame of nothing.
     if (input.empty() && between_) return {};
-    // A block at a time: a call that fails gives nothing of what it has decompressed.
-    ZSTD_inBuffer in{input.data(), std::min(input.size(), wanted_bytes_), 0};
+    // A block at a time, and none while there may be more of the last one: a call that fails gives
+    // nothing of what it has decompressed.
+    ZSTD_inBuffer in{input.data(), has_more_ ? 0 : std::min(input.size(), wanted_bytes_), 0};
     ZSTD_outBuffer out{output, output_bytes, 0};
     const std::size_t result = ::ZSTD_decompressStream(stream_, &out, &in);
     if (::ZSTD_isError(result) != 0U) return step{in.pos, out.pos, ::ZSTD_getErrorName(result)};
+    has_more_ = out.pos == out.size;
     between_ = result == 0;
     wanted_bytes_ = between_ ? first_bytes : result;
     return step{in.pos, out.pos, {}};
@@ -95,6 +97,7 @@ class zstd_inflater final : public inflater {
 
   ZSTD_DStream* stream_;
   std::size_t wanted_bytes_ = first_bytes;
+  bool has_more_ = false;  ///< it may hold text for which there was no room
   bool between_ = false;
 };
 

@@ -87,6 +87,8 @@ TEST(file_bytes, a_plain_file_is_as_it_is) {
 TEST(file_bytes, gzip_and_zstd_are_known_by_their_first_bytes) {
   EXPECT_EQ(compression_of(gzipped("x")), compression::gzip);
   EXPECT_EQ(compression_of(zstd_of("x")), compression::zstd);
+  EXPECT_EQ(compression_of("\x52\x2A\x4D\x18"), compression::zstd);
+  EXPECT_EQ(compression_of("P*M"), compression::none);
   EXPECT_EQ(compression_of("PK\x03\x04"), compression::none);
   EXPECT_EQ(compression_of("\x1F"), compression::none);
   EXPECT_EQ(compression_of(""), compression::none);
