@@ -415,7 +415,7 @@ TEST(pipeline_config, what_this_version_cannot_do_is_refused_by_name) {
   const std::string tail = " is not available in this version of brigade";
   expect_messages({
       in_stage("exec: { command: [x], protocol: once }",
-               {"orders.yaml:3:28: 'protocol' of 'exec'" + tail}),
+               {"orders.yaml:3:29: 'protocol' of 'exec'" + tail}),
   });
 }
 
