@@ -54,6 +54,7 @@ class file_sink final : public sink {
                            std::span<const partition_mark> marks) override;
   task<> close() override;
   [[nodiscard]] std::string first_token() const override;
+  [[nodiscard]] bool wants_names() const override { return false; }
   [[nodiscard]] bool fails_in_order() const override { return true; }  // what fails, fails for good
 
  private:
@@ -73,6 +74,7 @@ class stdout_sink final : public sink {
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
+  [[nodiscard]] bool wants_names() const override { return false; }
   [[nodiscard]] bool fails_in_order() const override { return true; }
 
  private:
@@ -85,6 +87,7 @@ class null_sink final : public sink {
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
+  [[nodiscard]] bool wants_names() const override { return false; }
   [[nodiscard]] bool fails_in_order() const override { return true; }
 };
 

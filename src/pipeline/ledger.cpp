@@ -45,7 +45,9 @@ class ledger::writer {
     return run;
   }
 
-  std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
+  [[nodiscard]] bool keeps_delivered() const { return store_->options().mode == ledger_mode::full; }
+
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) {
     const std::lock_guard lock(mutex_);
     names_.insert(names_.end(),
@@ -214,11 +216,12 @@ void ledger::keep(std::string_view source_state, std::span<const sink_token> fir
 
 std::uint64_t ledger::begin_run() { return writer_->begin_run(*this); }
 
-std::uint64_t ledger::record(std::vector<settlement> batch,
-                             const std::vector<std::string>& partitions,
+std::uint64_t ledger::record(settled_batch batch, const std::vector<std::string>& partitions,
                              std::vector<sink_token> tokens) {
   return writer_->record(std::move(batch), partitions, std::move(tokens));
 }
+
+bool ledger::keeps_delivered() const { return writer_->keeps_delivered(); }
 
 void ledger::hurry() { writer_->hurry(); }
 void ledger::end_run(const report& account) { writer_->end_run(account); }

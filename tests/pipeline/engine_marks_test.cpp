@@ -19,7 +19,7 @@ using testing::virtual_loop;
 // Becomes durable when the test says so.
 class slow_journal final : public journal {
  public:
-  std::uint64_t record(std::vector<settlement>, const std::vector<std::string>&,
+  std::uint64_t record(settled_batch, const std::vector<std::string>&,
                        std::vector<sink_token>) override {
     return ++last_;
   }

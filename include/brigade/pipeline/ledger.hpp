@@ -116,8 +116,9 @@ class ledger final : public journal {
   /// Once. Returns the run's number.
   std::uint64_t begin_run();
 
-  std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) override;
+  [[nodiscard]] bool keeps_delivered() const override;
   void hurry() override;
 
   /// Waits until all is durable, the end record too. A run without one counts as killed.
