@@ -23,6 +23,7 @@ brigade_foreign(Boost::json Boost CMAKE "1.81 COMPONENTS json" LIBS -lboost_json
 brigade_foreign(SQLite::SQLite3 SQLite3 REQUIRES sqlite3)
 brigade_foreign(fmt::fmt fmt REQUIRES fmt)
 brigade_foreign(PkgConfig::PCRE2 PCRE2 REQUIRES libpcre2-8)
+brigade_foreign(PkgConfig::INFLATE INFLATE REQUIRES zlib libzstd)
 brigade_foreign(PkgConfig::PROMETHEUS PROMETHEUS REQUIRES prometheus-cpp-core)
 brigade_foreign(jq::jq jq LIBS -ljq)
 
@@ -68,7 +69,8 @@ function(brigade_write_component component description)
   endforeach()
   foreach(id IN LISTS foreign)
     string(APPEND cmake_lines "${brigade_cmake_${id}}\n")
-    string(APPEND requires " ${brigade_requires_${id}}")
+    list(JOIN brigade_requires_${id} " " foreign_requires)
+    string(APPEND requires " ${foreign_requires}")
     string(APPEND libs " ${brigade_libs_${id}}")
   endforeach()
   file(CONFIGURE OUTPUT ${brigade_generated}/brigade-${component}.cmake @ONLY CONTENT

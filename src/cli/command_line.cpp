@@ -61,9 +61,10 @@ void add_sets(CLI::App& verb, std::vector<std::string>& sets) {
 
 constexpr const char* one_liner_help =
     "Without a file:  brigade run --from lines:in.txt --do 'exec:./handler' -j 16 --to ndjson:out\n"
-    "  FROM and TO are lines:PATH, ndjson:PATH (- is standard input or output), or a component\n"
-    "  and its value, as every STAGE is: generate:'item {n}', jq:'.n += 1', exec:'./handler -v',\n"
-    "  sqlite:'{file: out.db, table: t}'. exec splits at blanks, minds quotes, and starts no "
+    "  FROM and TO are lines:PATH, ndjson:PATH, csv:PATH (- is standard input or output), or a\n"
+    "  component and its value, as every STAGE is: generate:'item {n}', jq:'.n += 1',\n"
+    "  exec:'./handler -v', sqlite:'{file: out.db, table: t}'. exec splits at blanks, minds "
+    "quotes, and starts no "
     "shell.\n"
     "  Its ledger is .brigade/NAME.ledger.db (--state names another folder), with a name made of\n"
     "  FROM, the STAGEs and TO: the same command goes on where it stopped, or begins again with\n"

@@ -20,27 +20,13 @@ struct planned_choice {
 
 using enum component_kind;
 
-constexpr std::array<planned_field, 9> planned_fields = {{
+constexpr std::array<planned_field, 3> planned_fields = {{
     {source, "file", "mode"},
-    {source, "file", "max_line"},
-    {source, "file", "header"},
-    {stage, "parse", "regex"},
-    {stage, "parse", "types"},
-    {stage, "parse", "from"},
-    {stage, "parse", "keep_rest"},
     {sink, "sqlite", "columns"},
     {sink, "file", "fsync"},
 }};
-constexpr std::array<planned_choice, 9> planned_choices = {{
-    {source, "file", "format", "csv"},
+constexpr std::array<planned_choice, 1> planned_choices = {{
     {source, "file", "mode", "tail"},
-    {source, "stdin", "format", "csv"},
-    {stage, "parse", "format", "csv"},
-    {stage, "parse", "format", "logfmt"},
-    {stage, "parse", "format", "common"},
-    {stage, "parse", "format", "syslog"},
-    {sink, "file", "format", "csv"},
-    {sink, "stdout", "format", "csv"},
 }};
 
 }  // namespace

@@ -103,7 +103,7 @@ class line_reader {
   yaml_node end_of(std::string_view option, const std::string& text, component_kind kind) {
     const position at = place(fmt::format("{} {}", option, text));
     const auto [word, rest] = split_at_colon(text == "-" ? "lines:-" : text);
-    const bool is_format = word == "lines" || word == "ndjson";
+    const bool is_format = word == "lines" || word == "ndjson" || word == "csv";
     if (!is_format) return part(at, kind, text);
     const bool is_source = kind == component_kind::source;
     const bool is_stream = rest.empty() || rest == "-";
@@ -139,7 +139,7 @@ class line_reader {
       return;
     }
     std::vector<std::string_view> names;
-    if (kind != component_kind::stage) names = {"lines", "ndjson"};
+    if (kind != component_kind::stage) names = {"lines", "ndjson", "csv"};
     for (const component* const one : components_of(known_, kind)) names.emplace_back(one->name);
     problems_.add(
         at, fmt::format("there is no {} '{}'{}", to_string(kind), word, did_you_mean(word, names)));

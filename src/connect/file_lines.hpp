@@ -60,7 +60,7 @@ class line_splitter {
   char last_ = '\0';
 };
 
-enum class line_format : std::uint8_t { lines, ndjson };
+enum class line_format : std::uint8_t { lines, ndjson, csv };  ///< csv: see file_csv.hpp
 
 struct decoded_line {
   record value;

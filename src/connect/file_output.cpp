@@ -247,7 +247,7 @@ void file_output::move_on() {
   if (leaves_nothing) static_cast<void>(::unlink(before.c_str()));
 }
 
-void file_output::append(const std::string& text, bool durable) {
+void file_output::append(const std::string& header, const std::string& text, bool durable) {
   if (text.empty()) return;
   try {
     look_after_it();
@@ -260,6 +260,14 @@ void file_output::append(const std::string& text, bool durable) {
   } catch (const std::runtime_error& error) {
     throw fatal_error(error.what());
   }
+  if (place_.length == 0) write(header);
+  write(text);
+  fault_point("in_file_write");
+  if (durable && ::fdatasync(file_.fd()) != 0 && errno != EINVAL) failed("sync", errno);
+  place_.length = is_regular_ ? file_.size() : place_.length + text.size();
+}
+
+void file_output::write(const std::string& text) {
   std::size_t written = 0;
   while (written < text.size()) {
     const ssize_t took = ::write(file_.fd(), text.data() + written, text.size() - written);
@@ -267,9 +275,11 @@ void file_output::append(const std::string& text, bool durable) {
     if (took < 0) failed("write", errno);
     written += static_cast<std::size_t>(took);
   }
-  fault_point("in_file_write");
-  if (durable && ::fdatasync(file_.fd()) != 0 && errno != EINVAL) failed("sync", errno);
-  place_.length = is_regular_ ? file_.size() : place_.length + text.size();
+}
+
+std::string file_output::beginning(std::size_t bytes_max) const {
+  if (place_.length == 0) return {};
+  return file_handle::open_to_read(place_.path()).read_at(0, bytes_max);
 }
 
 // A row that is half there would be joined by the next one: back to whole batches.

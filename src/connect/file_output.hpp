@@ -33,8 +33,11 @@ class file_output {
   /// Throws std::runtime_error with a message for the user.
   file_output(file_output_options options, const std::string& token);
 
-  /// Appends all of `text` or nothing. Throws sink_down when there is no room, else fatal_error.
-  void append(const std::string& text, bool durable);
+  /// Appends all of `text` or nothing, in an empty file behind `header`. Throws sink_down when
+  /// there is no room, else fatal_error.
+  void append(const std::string& header, const std::string& text, bool durable);
+  /// Up to `bytes_max` bytes that the file begins with. Throws std::runtime_error.
+  [[nodiscard]] std::string beginning(std::size_t bytes_max) const;
   [[nodiscard]] std::string token() const { return place_.encode(); }
   [[nodiscard]] std::string path() const { return place_.path(); }
 
@@ -59,6 +62,7 @@ class file_output {
   void look_after_it();
   [[nodiscard]] bool is_over(std::size_t more);
   void move_on();
+  void write(const std::string& text);
   [[noreturn]] void failed(const char* what, int error);
 
   file_output_options options_;

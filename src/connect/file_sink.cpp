@@ -7,12 +7,28 @@
 namespace brigade {
 namespace {
 
-std::shared_ptr<guarded<file_output>> open_file(const file_output_options& options,
-                                                const std::string& token) {
-  return std::make_shared<guarded<file_output>>(options, token);
+struct opened_file {
+  std::shared_ptr<guarded<file_output>> file;
+  row_maker rows;
+};
+
+opened_file open_file(const file_output_options& options, const std::string& token,
+                      row_maker rows) {
+  opened_file opened{std::make_shared<guarded<file_output>>(options, token), std::move(rows)};
+  if (!opened.rows.needs_header()) return opened;
+  const file_output& file = opened.file->object;
+  const std::string beginning = file.beginning(row_maker::header_bytes_max);
+  try {
+    opened.rows.go_on(beginning);
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(file.path() + " " + error.what());
+  }
+  return opened;
 }
 
-void append(file_output& file, const std::string& text) { file.append(text, true); }
+void append(file_output& file, const std::string& header, const std::string& text) {
+  file.append(header, text, true);
+}
 
 }  // namespace
 
@@ -24,19 +40,21 @@ task<std::vector<partition_mark>> file_sink::open(const sink_resume& resume) {
   output.bytes_max = options_.rotate_bytes;
   output.every = options_.rotate_every;
   output.now = options_.now;
-  auto call = to_thread(&open_file, std::move(output), resume.token);
-  file_ = co_await std::move(call);
+  auto call = to_thread(&open_file, std::move(output), resume.token, rows_);
+  opened_file opened = co_await std::move(call);
+  file_ = std::move(opened.file);
+  rows_ = std::move(opened.rows);
   co_return std::vector<partition_mark>{};
 }
 
 task<write_result> file_sink::write(std::span<const sink_item> batch,
                                     std::span<const partition_mark>) {
-  rows made = make_rows(options_.format, batch);
+  rows made = rows_.make(batch);
   if (options_.fsync) {
-    auto call = call_guarded(file_, &append, std::move(made.text));
+    auto call = call_guarded(file_, &append, rows_.header(), std::move(made.text));
     co_await std::move(call);
   } else {
-    file_->object.append(made.text, false);
+    file_->object.append(rows_.header(), made.text, false);
   }
   write_result result;
   result.failures = std::move(made.failures);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace brigade {
 
@@ -17,6 +18,7 @@ struct file_sink_options {
   std::string path;    ///< as written, `{name}` and strftime's percent signs included
   std::string pipeline;
   row_format format = row_format::ndjson;
+  std::vector<std::string> columns;  ///< of csv; none: see row_maker
   bool fsync = true;
   std::uint64_t rotate_bytes = 0;        ///< 0: no limit
   std::chrono::seconds rotate_every{0};  ///< 0: as long as the file's name stays
@@ -25,7 +27,8 @@ struct file_sink_options {
 
 class file_sink final : public sink {
  public:
-  explicit file_sink(file_sink_options options) : options_(std::move(options)) {}
+  explicit file_sink(file_sink_options options)
+      : options_(std::move(options)), rows_(options_.format, options_.columns) {}
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
@@ -36,6 +39,7 @@ class file_sink final : public sink {
 
  private:
   file_sink_options options_;
+  row_maker rows_;
   std::shared_ptr<guarded<file_output>> file_;
 };
 
@@ -45,7 +49,7 @@ class row_stream;
 class stdout_sink final : public sink {
  public:
   /// `fd` stays the caller's, and open.
-  stdout_sink(row_format format, int fd);
+  stdout_sink(row_format format, int fd, std::vector<std::string> columns = {});
   ~stdout_sink() override;
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
@@ -54,7 +58,7 @@ class stdout_sink final : public sink {
   [[nodiscard]] bool fails_in_order() const override { return true; }
 
  private:
-  row_format format_;
+  row_maker rows_;
   std::shared_ptr<row_stream> stream_;
 };
 

@@ -81,8 +81,9 @@ file_source::findings find_files(const file_source_options& options,
   for (const std::string& path : all_paths(options)) {
     file_source::input next;
     next.path = path;
-    next.file = std::make_shared<const file_handle>(file_handle::open_to_read(path));
-    next.identity = identify(next.file->fd());
+    auto file = std::make_shared<const file_handle>(file_handle::open_to_read(path));
+    next.identity = identify(file->fd());
+    next.file = std::make_shared<file_bytes>(std::move(file));
     next.identity.path = path;
     if (is_open(found.inputs, next.identity)) continue;
     recognize(found.known, next.identity);
@@ -90,7 +91,7 @@ file_source::findings find_files(const file_source_options& options,
     for (const partition_mark& mark : resume) {
       if (mark.partition == partition) next.done = mark.at;
     }
-    if (next.identity.size < next.done.low) {
+    if (!next.file->compressed() && next.identity.size < next.done.low) {
       throw std::runtime_error(path + " has " + std::to_string(next.identity.size) +
                                " bytes, but " + std::to_string(next.done.low) +
                                " were read of it before: it was cut; restore it, or put new lines "
@@ -101,10 +102,10 @@ file_source::findings find_files(const file_source_options& options,
   return found;
 }
 
-std::string read_chunk(const std::shared_ptr<const file_handle>& file, const std::string& path,
-                       std::uint64_t offset) {
+std::string read_chunk(const std::stop_token& stop, const std::shared_ptr<file_bytes>& file,
+                       const std::string& path, std::uint64_t offset) {
   try {
-    return file->read_at(offset, chunk_bytes);
+    return file->read_at(offset, chunk_bytes, stop);
   } catch (const std::exception& error) {
     throw std::runtime_error("cannot read " + path + ": " + error.what());
   }
@@ -117,9 +118,11 @@ task<> file_source::open(std::vector<partition_mark> resume, std::string state) 
   findings found = co_await std::move(call);
   inputs_ = std::move(found.inputs);
   known_ = std::move(found.known);
+  size_total_ = 0;
   for (const input& each : inputs_) {
     partitions_.push_back(options_.name + ":" + each.identity.token);
-    size_total_ += each.identity.size;
+    if (each.file->compressed()) size_total_.reset();
+    if (size_total_) *size_total_ += each.identity.size;
   }
 }
 
@@ -144,9 +147,7 @@ task<std::vector<source_item>> file_source::read(std::size_t items_max) {
 
 void file_source::begin_file() {
   if (splitter_) return;
-  const blank_lines blanks =
-      options_.format == line_format::ndjson ? blank_lines::skip : blank_lines::keep;
-  splitter_.emplace(inputs_[current_].done.low, options_.line_bytes_max, blanks);
+  splitter_.emplace(options_.format, inputs_[current_].done.low, inputs_[current_].path);
 }
 
 void file_source::take_lines(std::vector<source_item>& items, std::size_t items_max) {
@@ -161,7 +162,7 @@ void file_source::add_item(std::vector<source_item>& items, const text_line& lin
   if (inputs_[current_].done.finished(line.begin)) return;
   const std::uint64_t begin = line.begin;
   const std::uint64_t end = line.end;
-  decoded_line decoded = decode_line(options_.format, line, options_.line_bytes_max);
+  decoded_line decoded = splitter_->decode(line);
   items.emplace_back(payload(std::move(decoded.value)), static_cast<std::uint32_t>(current_), begin,
                      end);
   items.back().undecodable = std::move(decoded.undecodable);
@@ -175,14 +176,13 @@ task<> file_source::close() {
 }
 
 std::optional<std::string> file_source::decode(payload& value) const {
-  decoded_line decoded =
-      decode_again(options_.format, value.get<record>(), options_.line_bytes_max);
+  decoded_line decoded = decode_again(options_.format, value.get<record>());
   value = payload(std::move(decoded.value));
   return std::move(decoded.undecodable);
 }
 
 std::string file_source::fingerprint() const {
-  std::string text = options_.format == line_format::ndjson ? "file ndjson" : "file lines";
+  std::string text = format_fingerprint("file", options_.format);
   for (const std::string& path : options_.paths) text += " " + path;
   return text;
 }

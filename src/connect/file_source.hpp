@@ -1,8 +1,8 @@
 /// The source `file`: reads files to their ends, in order.
 #pragma once
-#include "connect/file_handle.hpp"
+#include "connect/file_bytes.hpp"
 #include "connect/file_identity.hpp"
-#include "connect/file_lines.hpp"
+#include "connect/file_text.hpp"
 
 #include <brigade/pipeline/source.hpp>
 
@@ -18,8 +18,7 @@ struct file_source_options {
   std::string name;                ///< of the source: the front of its partitions
   std::string folder;              ///< relative paths are relative to it
   std::vector<std::string> paths;  ///< paths and globs, as written
-  line_format format = line_format::lines;
-  std::uint64_t line_bytes_max = std::uint64_t{1} << 20;
+  text_format format;
 };
 
 class file_source final : public source {
@@ -39,7 +38,7 @@ class file_source final : public source {
   /// One file that is being read, or waits for it.
   struct input {
     std::string path;
-    std::shared_ptr<const file_handle> file;
+    std::shared_ptr<file_bytes> file;
     file_identity identity;
     mark done;
   };
@@ -58,10 +57,10 @@ class file_source final : public source {
   std::vector<input> inputs_;
   std::vector<file_identity> known_;
   std::vector<std::string> partitions_;
-  std::uint64_t size_total_ = 0;
-  std::size_t current_ = 0;  ///< index into inputs_
+  std::optional<std::uint64_t> size_total_;  ///< nobody knows what will come out of gzip
+  std::size_t current_ = 0;                  ///< index into inputs_
   std::string chunk_;
-  std::optional<line_splitter> splitter_;  ///< of the current file, once it has begun
+  std::optional<text_splitter> splitter_;  ///< of the current file, once it has begun
 };
 
 }  // namespace brigade

@@ -17,7 +17,6 @@
 namespace brigade {
 namespace {
 
-constexpr std::uint64_t line_bytes_max = std::uint64_t{1} << 20;
 constexpr std::size_t read_bytes = std::size_t{64} << 10;
 // How long a thread may not notice that nobody waits for it.
 constexpr int look_up_ms = 100;
@@ -69,12 +68,11 @@ void fill(std::stop_token stop, std::shared_ptr<stream_inbox> inbox) { inbox->fi
 
 }  // namespace
 
-stdin_source::stdin_source(std::string name, line_format format, int fd)
+stdin_source::stdin_source(std::string name, text_format format, int fd)
     : name_(std::move(name)),
-      format_(format),
+      format_(std::move(format)),
       inbox_(std::make_shared<stream_inbox>(fd)),
-      splitter_(0, line_bytes_max,
-                format == line_format::ndjson ? blank_lines::skip : blank_lines::keep) {}
+      splitter_(format_, 0, "standard input") {}
 
 stdin_source::~stdin_source() = default;
 
@@ -109,19 +107,17 @@ void stdin_source::take_lines(std::vector<source_item>& items, std::size_t items
 void stdin_source::add_item(std::vector<source_item>& items, const text_line& line) {
   const std::uint64_t begin = line.begin;
   const std::uint64_t end = line.end;
-  decoded_line decoded = decode_line(format_, line, line_bytes_max);
+  decoded_line decoded = splitter_.decode(line);
   items.emplace_back(payload(std::move(decoded.value)), 0, begin, end);
   items.back().undecodable = std::move(decoded.undecodable);
 }
 
 std::optional<std::string> stdin_source::decode(payload& value) const {
-  decoded_line decoded = decode_again(format_, value.get<record>(), line_bytes_max);
+  decoded_line decoded = decode_again(format_, value.get<record>());
   value = payload(std::move(decoded.value));
   return std::move(decoded.undecodable);
 }
 
-std::string stdin_source::fingerprint() const {
-  return format_ == line_format::ndjson ? "stdin ndjson" : "stdin lines";
-}
+std::string stdin_source::fingerprint() const { return format_fingerprint("stdin", format_); }
 
 }  // namespace brigade

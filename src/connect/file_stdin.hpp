@@ -1,6 +1,6 @@
 /// The source `stdin`: lines from a descriptor that cannot be asked again.
 #pragma once
-#include "connect/file_lines.hpp"
+#include "connect/file_text.hpp"
 
 #include <brigade/pipeline/source.hpp>
 
@@ -18,7 +18,7 @@ class stream_inbox;
 class stdin_source final : public source {
  public:
   /// `fd` stays the caller's, and open.
-  stdin_source(std::string name, line_format format, int fd);
+  stdin_source(std::string name, text_format format, int fd);
   ~stdin_source() override;
 
   task<> open(std::vector<partition_mark> resume, std::string state) override;
@@ -34,11 +34,11 @@ class stdin_source final : public source {
   void add_item(std::vector<source_item>& items, const text_line& line);
 
   std::string name_;
-  line_format format_;
+  text_format format_;
   std::shared_ptr<stream_inbox> inbox_;
   std::vector<std::string> partitions_;
   std::string chunk_;
-  line_splitter splitter_;
+  text_splitter splitter_;
   bool at_end_ = false;
 };
 

@@ -14,6 +14,7 @@
 #include <ctime>
 #include <mutex>
 #include <stop_token>
+#include <utility>
 
 namespace brigade {
 namespace {
@@ -49,19 +50,23 @@ class pipe_signal_blocked {
 
 class row_stream {
  public:
-  explicit row_stream(int fd) : fd_(fd) {}
+  row_stream(row_format format, int fd) : format_(format), fd_(fd) {}
 
-  /// Writes all of `text`, whole rows, or stops when it is asked to. The rest of a row that was
-  /// then half written is made up for by the next call: rows never run into each other.
-  void write(const std::stop_token& stop, const std::string& text) {
+  /// Writes all of `text`, whole rows, or stops when it is asked to; the first time behind
+  /// `header`. The rest of a row that was then half written is made up for by the next call: rows
+  /// never run into each other.
+  void write(const std::stop_token& stop, const std::string& header, const std::string& text) {
     const std::lock_guard lock(mutex_);
     const pipe_signal_blocked blocked;
+    if (text.empty()) return;
+    if (!std::exchange(begun_, true)) half_row_ = header;
     if (!write_some_of(stop, half_row_)) return;
     half_row_.clear();
     std::string rest = text;
     if (write_some_of(stop, rest)) return;
     const std::size_t written = text.size() - rest.size();
-    if (written > 0 && text[written - 1] != '\n') half_row_ = rest.substr(0, rest.find('\n') + 1);
+    if (written == 0) return;
+    half_row_ = rest.substr(0, end_of_row(format_, text, written - 1) - written);
   }
 
  private:
@@ -89,21 +94,24 @@ class row_stream {
     throw fatal_error("cannot write standard output: " + error_text(error));
   }
 
+  row_format format_;
   int fd_;
   std::mutex mutex_;
   std::string half_row_;
+  bool begun_ = false;
 };
 
 namespace {
 
-void write_rows(std::stop_token stop, std::shared_ptr<row_stream> stream, const std::string& text) {
-  stream->write(stop, text);
+void write_rows(std::stop_token stop, std::shared_ptr<row_stream> stream, const std::string& header,
+                const std::string& text) {
+  stream->write(stop, header, text);
 }
 
 }  // namespace
 
-stdout_sink::stdout_sink(row_format format, int fd)
-    : format_(format), stream_(std::make_shared<row_stream>(fd)) {}
+stdout_sink::stdout_sink(row_format format, int fd, std::vector<std::string> columns)
+    : rows_(format, std::move(columns)), stream_(std::make_shared<row_stream>(format, fd)) {}
 stdout_sink::~stdout_sink() = default;
 
 task<std::vector<partition_mark>> stdout_sink::open(const sink_resume&) {
@@ -112,8 +120,8 @@ task<std::vector<partition_mark>> stdout_sink::open(const sink_resume&) {
 
 task<write_result> stdout_sink::write(std::span<const sink_item> batch,
                                       std::span<const partition_mark>) {
-  rows made = make_rows(format_, batch);
-  auto call = to_thread(&write_rows, stream_, std::move(made.text));
+  rows made = rows_.make(batch);
+  auto call = to_thread(&write_rows, stream_, rows_.header(), std::move(made.text));
   co_await std::move(call);
   write_result result;
   result.failures = std::move(made.failures);

@@ -1,4 +1,4 @@
-#include "connect/parse_number.hpp"
+#include "connect/typed_value.hpp"
 
 #include <brigade/connect/parse.hpp>
 #include <brigade/connect/record.hpp>
@@ -26,13 +26,11 @@ struct frees {
   void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
 };
 
-enum class group_type : std::uint8_t { text, integer, decimal };
-
 struct group {
   std::uint32_t number = 0;
   std::string name;
   std::string key;  ///< `"name":`
-  group_type type = group_type::text;
+  value_type type = value_type::text;
 };
 
 std::string message_of(int code) {
@@ -41,11 +39,13 @@ std::string message_of(int code) {
   return reinterpret_cast<const char*>(text.data());
 }
 
-group_type type_of(const std::string& name, const std::string& word) {
-  if (word == "text") return group_type::text;
-  if (word == "int") return group_type::integer;
-  if (word == "float") return group_type::decimal;
-  throw config_error("types", "'" + word + "' of '" + name + "' is no type: int, float or text");
+void refuse_repeated(const std::vector<group>& groups) {
+  for (std::size_t i = 1; i < groups.size(); ++i) {  // PCRE2 sorts its table by name
+    if (groups[i].name == groups[i - 1].name) {
+      throw config_error("regex", "two groups are named '" + groups[i].name +
+                                      "'; (?|...|...) gives one group several ways");
+    }
+  }
 }
 
 std::vector<group> named_groups(const pcre2_code* code) {
@@ -63,19 +63,20 @@ std::vector<group> named_groups(const pcre2_code* code) {
     next.key = json_quoted(next.name) + ":";
     groups.push_back(std::move(next));
   }
+  refuse_repeated(groups);
   std::sort(groups.begin(), groups.end(),
             [](const group& a, const group& b) { return a.number < b.number; });
   return groups;
 }
 
 void set_types(std::vector<group>& groups, const std::map<std::string, std::string>& types) {
-  for (const auto& [name, word] : types) {
+  for (const auto& [name, type] : read_types(types)) {
     const auto found = std::find_if(groups.begin(), groups.end(),
                                     [&](const group& each) { return each.name == name; });
     if (found == groups.end()) {
       throw config_error("types", "the regex has no group named '" + name + "'");
     }
-    found->type = type_of(name, word);
+    found->type = type;
   }
 }
 
@@ -121,26 +122,6 @@ regex_parser::regex_parser(regex_parser&&) noexcept = default;
 regex_parser& regex_parser::operator=(regex_parser&&) noexcept = default;
 regex_parser::~regex_parser() = default;
 
-namespace {
-
-std::optional<std::string> append_group(const group& each, std::string_view text, std::string& to) {
-  bool fits = true;
-  if (each.type == group_type::text) {
-    append_json_quoted(to, text);
-  } else if (text.empty()) {
-    to += "null";
-  } else if (each.type == group_type::integer) {
-    fits = append_integer(to, text);
-  } else {
-    fits = append_float(to, text);
-  }
-  if (fits) return std::nullopt;
-  const char* const wanted = each.type == group_type::integer ? "an integer" : "a number";
-  return "'" + each.name + "' is not " + wanted + ": '" + excerpt(text) + "'";
-}
-
-}  // namespace
-
 std::optional<std::string> regex_parser::append(std::string_view text, std::string& to) {
   const std::size_t before = to.size();
   const int found =
@@ -158,9 +139,12 @@ std::optional<std::string> regex_parser::append(std::string_view text, std::stri
     const PCRE2_SIZE end = ends[std::size_t{2} * each.number + 1];
     if (begin == PCRE2_UNSET) {
       to += "null";
-    } else if (auto why = append_group(each, text.substr(begin, end - begin), to)) {
+      continue;
+    }
+    const std::string_view part = text.substr(begin, end - begin);
+    if (const auto wanted = append_typed(to, each.type, part)) {
       to.resize(before);
-      return why;
+      return not_of_type(each.name, *wanted, part);
     }
   }
   return std::nullopt;

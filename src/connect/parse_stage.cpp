@@ -1,4 +1,7 @@
+#include "connect/csv_row.hpp"
 #include "connect/json_text.hpp"
+#include "connect/parse_logfmt.hpp"
+#include "connect/typed_value.hpp"
 
 #include <brigade/connect/expression.hpp>
 #include <brigade/connect/parse.hpp>
@@ -12,7 +15,11 @@ namespace brigade {
 namespace {
 
 struct embedded_json {};
-using parser = std::variant<embedded_json, web_format, regex_parser>;
+struct syslog {};
+struct logfmt {
+  value_types types;
+};
+using parser = std::variant<embedded_json, web_format, regex_parser, syslog, logfmt, csv_columns>;
 
 class parse_stage final : public stage_body {
  public:
@@ -53,13 +60,36 @@ class parse_stage final : public stage_body {
     if (std::holds_alternative<embedded_json>(how_)) return from_json(text);
     std::string output;
     output.reserve(text.size() + text.size() / 2 + 128);
+    if (const auto* const columns = std::get_if<csv_columns>(&how_)) {
+      if (const auto why = from_csv(*columns, text, output)) {
+        throw permanent_error(*why + ": '" + excerpt(text) + "'");
+      }
+      return output;
+    }
     output.push_back('{');
-    auto* const regex = std::get_if<regex_parser>(&how_);
-    const auto why = regex != nullptr ? regex->append(text, output)
-                                      : append_web_log(std::get<web_format>(how_), text, output);
-    if (why) throw permanent_error(*why);
+    if (const auto why = append_members(text, output)) throw permanent_error(*why);
     output.push_back('}');
     return output;
+  }
+
+  std::optional<std::string> append_members(std::string_view text, std::string& to) {
+    if (auto* const regex = std::get_if<regex_parser>(&how_)) return regex->append(text, to);
+    if (const auto* const web = std::get_if<web_format>(&how_)) {
+      return append_web_log(*web, text, to);
+    }
+    if (const auto* const pairs = std::get_if<logfmt>(&how_)) {
+      return append_logfmt(text, pairs->types, to);
+    }
+    return append_syslog(text, to);
+  }
+
+  // One row, whose end may be there too.
+  static std::optional<std::string> from_csv(const csv_columns& columns, std::string_view text,
+                                             std::string& to) {
+    if (text.ends_with('\n')) text.remove_suffix(text.ends_with("\r\n") ? 2 : 1);
+    csv_row row;
+    if (auto why = row.read(text)) return why;
+    return columns.append(row.fields(), to);
   }
 
   static std::string from_json(std::string_view text) {
@@ -78,7 +108,7 @@ class parse_stage final : public stage_body {
   void add_rest(std::string& output, std::string_view json) const {
     if (json_text::kind_of(output) != json_text::kind::object) {
       throw permanent_error(
-          "the parsed JSON is no object, so keep_rest has nowhere to put the rest");
+          "the parsed text is no object, so keep_rest has nowhere to put the rest");
     }
     std::string rest;
     std::string storage;
@@ -105,18 +135,31 @@ class parse_stage final : public stage_body {
 };
 
 parser make_parser(const settings& given) {
-  const bool has_types = given.has("types") && !given.table("types").empty();
+  const auto types =
+      given.has("types") ? given.table("types") : std::map<std::string, std::string>{};
+  const auto columns = given.has("columns") ? given.list("columns") : std::vector<std::string>{};
   if (given.has("regex") == given.has("format")) {
     throw config_error(given.has("regex") ? "regex" : "format",
-                       "give either format (json, combined, common) or regex");
+                       "give either format (json, csv, logfmt, combined, common, syslog) or regex");
   }
-  if (given.has("regex")) {
-    return regex_parser(given.text("regex"),
-                        has_types ? given.table("types") : std::map<std::string, std::string>{});
+  const std::string format = given.has("format") ? given.text("format") : std::string{};
+  if (!columns.empty() && format != "csv") {
+    throw config_error("columns", "columns belong to format: csv");
   }
-  if (has_types) throw config_error("types", "types belong to a regex; a format knows its own");
-  const std::string& format = given.text("format");
+  if (given.has("regex")) return regex_parser(given.text("regex"), types);
+  if (format == "csv") {
+    if (csv_columns(columns, {}).names() != columns) {
+      throw config_error("columns", "a column has no name, or that of another");
+    }
+    return csv_columns(columns, read_types(types));
+  }
+  if (format == "logfmt") return logfmt{read_types(types)};
+  if (!types.empty()) {
+    throw config_error("types",
+                       "types belong to a regex, csv or logfmt; " + format + " knows its own");
+  }
   if (format == "json") return embedded_json{};
+  if (format == "syslog") return syslog{};
   return format == "common" ? web_format::common : web_format::combined;
 }
 
@@ -142,7 +185,7 @@ void register_parse(registry& to) {
                  .fallback = {},
                  .doc = "What the text is; in the web formats status and bytes are integers and - "
                         "is null.",
-                 .choices = {"json", "combined", "common"},
+                 .choices = {"json", "csv", "logfmt", "combined", "common", "syslog"},
                  .example = "combined"},
       field_spec{.name = "regex",
                  .type = field_type::text,
@@ -152,8 +195,13 @@ void register_parse(registry& to) {
       field_spec{.name = "types",
                  .type = field_type::text_map,
                  .fallback = {},
-                 .doc = "What groups of the regex are: int, float or text.",
+                 .doc = "What groups of the regex, columns or keys are: int, float, bool or text.",
                  .example = "{ status: int }"},
+      field_spec{.name = "columns",
+                 .type = field_type::text_list,
+                 .fallback = {},
+                 .doc = "Of csv: the names of the columns; without them, the row is an array.",
+                 .example = "[id, total]"},
       field_spec{.name = "from",
                  .type = field_type::text,
                  .fallback = ".line",

@@ -1,4 +1,4 @@
-#include "connect/parse_number.hpp"
+#include "connect/typed_value.hpp"
 
 #include <brigade/connect/parse.hpp>
 #include <brigade/connect/record.hpp>

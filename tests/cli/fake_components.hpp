@@ -70,7 +70,7 @@ inline component fake(component_kind kind, std::string name, std::vector<field_s
 
 inline registry fake_registry() {
   using enum component_kind;
-  const std::vector<std::string> line_formats = {"lines", "ndjson"};
+  const std::vector<std::string> line_formats = {"lines", "ndjson", "csv"};
   registry known;
   known.add(fake(source, "file",
                  {{"path", field_type::text_or_list, "", "", true},

@@ -61,6 +61,7 @@ TEST(one_liner, standard_streams_are_a_dash_or_a_format_alone) {
     EXPECT_EQ(read(line(from)).source.values.text("format"), "lines") << from;
   }
   EXPECT_EQ(read(line("ndjson:-")).source.values.text("format"), "ndjson");
+  EXPECT_EQ(read(line("csv:a.csv")).source.values.text("format"), "csv");
   for (const char* to : {"-", "ndjson:-", "ndjson", "stdout"}) {
     EXPECT_EQ(read(line("-", {}, to)).sink.use.what->name, "stdout") << to;
     EXPECT_EQ(read(line("-", {}, to)).sink.use.values.text("format"), "ndjson") << to;

@@ -414,9 +414,8 @@ TEST(pipeline_config, a_stage_may_say_when_an_item_hangs) {
 TEST(pipeline_config, what_this_version_cannot_do_is_refused_by_name) {
   const std::string tail = " is not available in this version of brigade";
   expect_messages({
-      in_stage("parse: syslog", {"orders.yaml:3:14: format 'syslog' of 'parse'" + tail}),
-      in_stage("parse: { format: json, regex: x }",
-               {"orders.yaml:3:30: 'regex' of 'parse'" + tail}),
+      in_stage("exec: { command: [x], protocol: once }",
+               {"orders.yaml:3:29: 'protocol' of 'exec'" + tail}),
   });
 }
 

@@ -27,7 +27,7 @@ file_source_options in(const temporary_folder& folder, std::vector<std::string> 
   options.name = "main";
   options.folder = folder.path().string();
   options.paths = std::move(paths);
-  options.format = format;
+  options.format.what = format;
   return options;
 }
 
@@ -349,7 +349,7 @@ TEST(stdin_source, gives_lines_to_the_end) {
   pipe_ends pipe;
   pipe.put("one\ntwo\r\nthree");
   pipe.end();
-  stdin_source from("main", line_format::lines, pipe.fds[0]);
+  stdin_source from("main", text_format{.what = line_format::lines}, pipe.fds[0]);
   const auto run_ = run(read_all(from, {}, {}, 100));
   EXPECT_EQ(run_.items, (texts{"0 one", "4 two", "9 three"}));
   EXPECT_EQ(run_.partitions.size(), 1U);
@@ -359,7 +359,7 @@ TEST(stdin_source, gives_lines_to_the_end) {
 TEST(stdin_source, nothing_at_all_is_no_items) {
   pipe_ends pipe;
   pipe.end();
-  stdin_source from("main", line_format::ndjson, pipe.fds[0]);
+  stdin_source from("main", text_format{.what = line_format::ndjson}, pipe.fds[0]);
   EXPECT_EQ(run(read_all(from, {}, {}, 100)).items, texts{});
 }
 
@@ -367,7 +367,7 @@ TEST(stdin_source, reads_a_regular_file_too) {
   const temporary_folder folder;
   folder.write("a", "{}\n\nx\n");
   const auto file = file_handle::open_to_read(folder / "a");
-  stdin_source from("main", line_format::ndjson, file.fd());
+  stdin_source from("main", text_format{.what = line_format::ndjson}, file.fd());
   EXPECT_EQ(run(read_all(from, {}, {}, 1)).items,
             (texts{"0 {}", "3 !not JSON: expected a value at byte 1"}));
 }
@@ -390,14 +390,14 @@ task<std::string> wait_in_vain_then_read(source& from, const pipe_ends& pipe) {
 
 TEST(stdin_source, a_cancelled_read_loses_nothing) {
   const pipe_ends pipe;
-  stdin_source from("main", line_format::lines, pipe.fds[0]);
+  stdin_source from("main", text_format{.what = line_format::lines}, pipe.fds[0]);
   EXPECT_EQ(run(wait_in_vain_then_read(from, pipe)), "cancelled,one");
 }
 
 TEST(stdin_source, says_when_it_cannot_read) {
   const temporary_folder folder;
   const file_handle not_readable = file_handle::open_to_append(folder / "x");
-  stdin_source broken("main", line_format::lines, not_readable.fd());
+  stdin_source broken("main", text_format{}, not_readable.fd());
   EXPECT_THROW(run(read_all(broken, {}, {}, 100)), std::runtime_error);
 }
 

@@ -152,7 +152,7 @@ TEST(parse, keeps_the_rest_when_told_to) {
   EXPECT_EQ(attempt(*json, record::json(R"({"line":"{}","n":1})")), R"({"n":1})");
   EXPECT_EQ(attempt(*json, record::json(R"({"line":"{\"n\":2}","n":1})")), R"({"n":2})");
   EXPECT_EQ(attempt(*json, record::json(R"({"line":"[]","n":1})")),
-            "permanent: the parsed JSON is no object, so keep_rest has nowhere to put the rest");
+            "permanent: the parsed text is no object, so keep_rest has nowhere to put the rest");
 }
 
 TEST(parse_regex, makes_fields_of_named_groups_with_types) {
@@ -194,7 +194,7 @@ TEST(parse_regex, is_checked_before_anything_runs) {
   EXPECT_EQ(config_error_of([] { regex("(?<a>.)", {{"b", "int"}}); }),
             "types: the regex has no group named 'b'");
   EXPECT_EQ(config_error_of([] { regex("(?<a>.)", {{"a", "integer"}}); }),
-            "types: 'integer' of 'a' is no type: int, float or text");
+            "types: 'integer' of 'a' is no type: int, float, bool or text");
   EXPECT_EQ(config_error_of([] { parse({}); }).substr(0, 7), "format:");
   EXPECT_EQ(config_error_of([] { parse({{"format", "json"}, {"regex", "(?<a>.)"}}); }).substr(0, 6),
             "regex:");

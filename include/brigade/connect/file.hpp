@@ -3,7 +3,9 @@
 /// A line ends at its newline; one carriage return before it belongs to the end, not to the line.
 /// A byte order mark at the beginning of a file is skipped. The last line of a file needs no
 /// newline. In `lines` every line is an item, an empty one too; in `ndjson` lines of nothing but
-/// blanks are skipped, and a line that is not JSON is taken, and dead-lettered.
+/// blanks are skipped, and a line that is not JSON is taken, and dead-lettered. In `csv` an item is
+/// a row, with the newlines in its quotes. A file of gzip or zstd is read as the text that was
+/// compressed, and offsets are those of the text.
 ///
 /// Position ids of `file`: `<source>:<file token>:<offset>`, where the offset is that of the line
 /// (or of the blank lines before it). A file's token is drawn when it is first seen. It stays the

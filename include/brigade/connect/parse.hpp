@@ -28,6 +28,24 @@ enum class web_format : std::uint8_t {
 [[nodiscard]] std::optional<std::string> append_web_log(web_format format, std::string_view line,
                                                         std::string& to);
 
+/// Appends the members of a line of syslog, always the same ones, in this order; what the line does
+/// not have is null.
+///
+///   priority         integer, as in `<34>`
+///   facility         integer, 0 to 23
+///   severity         integer, 0 (emergency) to 7 (debug)
+///   version          integer; null in the old format
+///   timestamp        as it was written
+///   hostname, appname, procid, msgid
+///   structured_data  {"id": {"name": "value"}}; of a name given again, an array of the values
+///   message
+///
+/// Understood are RFC 5424 (`<34>1 2003-10-11T22:14:15.003Z host app 12 ID47 [x a="b"] text`), RFC
+/// 3164 (`<34>Oct 11 22:14:15 host app[12]: text`), and the lines of either time without priority
+/// that syslog daemons write into files. With a priority and no time, all the rest is the message.
+/// Otherwise as append_web_log.
+[[nodiscard]] std::optional<std::string> append_syslog(std::string_view line, std::string& to);
+
 /// A PCRE2 pattern whose named groups are fields.
 ///
 /// It is searched for anywhere in the text. Steps and stack of a match are limited (1 MiB of
@@ -35,7 +53,7 @@ enum class web_format : std::uint8_t {
 /// none; one thread at a time.
 class regex_parser {
  public:
-  /// `types` says what groups are: `int`, `float` or `text`, the default.
+  /// `types` says what groups are: `int`, `float`, `bool` or `text`, the default.
   /// Throws config_error on the field `regex` or `types`.
   regex_parser(std::string_view pattern, const std::map<std::string, std::string>& types);
   regex_parser(regex_parser&&) noexcept;
