@@ -247,7 +247,7 @@ void file_output::move_on() {
   if (leaves_nothing) static_cast<void>(::unlink(before.c_str()));
 }
 
-void file_output::append(const std::string& header, const std::string& text, bool durable) {
+void file_output::append(const std::string& text, bool durable, const std::string& header) {
   if (text.empty()) return;
   try {
     look_after_it();

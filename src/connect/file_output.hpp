@@ -35,7 +35,7 @@ class file_output {
 
   /// Appends all of `text` or nothing, in an empty file behind `header`. Throws sink_down when
   /// there is no room, else fatal_error.
-  void append(const std::string& header, const std::string& text, bool durable);
+  void append(const std::string& text, bool durable, const std::string& header = {});
   /// Up to `bytes_max` bytes that the file begins with. Throws std::runtime_error.
   [[nodiscard]] std::string beginning(std::size_t bytes_max) const;
   [[nodiscard]] std::string token() const { return place_.encode(); }

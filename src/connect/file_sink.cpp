@@ -26,8 +26,8 @@ opened_file open_file(const file_output_options& options, const std::string& tok
   return opened;
 }
 
-void append(file_output& file, const std::string& header, const std::string& text) {
-  file.append(header, text, true);
+void append(file_output& file, const std::string& text, const std::string& header) {
+  file.append(text, true, header);
 }
 
 }  // namespace
@@ -51,10 +51,10 @@ task<write_result> file_sink::write(std::span<const sink_item> batch,
                                     std::span<const partition_mark>) {
   rows made = rows_.make(batch);
   if (options_.fsync) {
-    auto call = call_guarded(file_, &append, rows_.header(), std::move(made.text));
+    auto call = call_guarded(file_, &append, std::move(made.text), rows_.header());
     co_await std::move(call);
   } else {
-    file_->object.append(rows_.header(), made.text, false);
+    file_->object.append(made.text, false, rows_.header());
   }
   write_result result;
   result.failures = std::move(made.failures);

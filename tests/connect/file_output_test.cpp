@@ -127,6 +127,16 @@ TEST_F(file_output_test, a_file_that_would_be_too_large_is_followed_by_another) 
             "out.log:1\n2\n3\n");
 }
 
+TEST_F(file_output_test, every_file_begins_with_the_header) {
+  options_.bytes_max = 8;
+  file_output at = open("out.csv");
+  at.append("1\n2\n", true, "n\n");
+  at.append("3\n", true, "n\n");
+  at.append("4\n", true, "n\n");
+  EXPECT_EQ(files(), "out.1.csv:n\n4\n out.csv:n\n1\n2\n3\n ");
+  EXPECT_EQ(at.beginning(3), "n\n4");
+}
+
 TEST_F(file_output_test, a_file_that_is_too_large_at_the_start_is_left_as_it_is) {
   options_.bytes_max = 6;
   folder_.write("out.log", "1\n2\n3\n4\n");
