@@ -113,8 +113,9 @@ TEST(exec_once, asks_a_command_to_end_when_its_attempt_is_cancelled_and_waits_fo
 }
 
 TEST(exec_once, has_all_that_was_printed_though_a_stranger_keeps_the_pipe_open) {
-  const stage_settings wanted =
-      once("setsid sleep 2 & head -c 300000 /dev/zero | tr '\\0' 7; echo");
+  const stage_settings wanted = once(
+      "rm -f away; setsid sh -c 'touch away; sleep 2' & while [ ! -e away ]; do :; done; rm away; "
+      "head -c 300000 /dev/zero | tr '\\0' 7; echo");
   ::testing::internal::CaptureStderr();
   EXPECT_EQ(result_of(wanted), "ok " + std::string(300'000, '7'));
   EXPECT_PRED2(contains, ::testing::internal::GetCapturedStderr(), "keeps its output open");

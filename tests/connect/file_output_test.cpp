@@ -133,7 +133,7 @@ TEST_F(file_output_test, every_file_begins_with_the_header) {
   at.append("1\n2\n", true, "n\n");
   at.append("3\n", true, "n\n");
   at.append("4\n", true, "n\n");
-  EXPECT_EQ(files(), "out.1.csv:n\n4\n out.csv:n\n1\n2\n3\n ");
+  EXPECT_EQ(files(), "out.1.csv:n\n4\n out.csv:n\n1\n2\n3\n");
   EXPECT_EQ(at.beginning(3), "n\n4");
 }
 

@@ -35,8 +35,18 @@ static void hang(void) {
 
 /// A process of its own that holds our pipes open for a while.
 static void leave_behind(int outside_group, unsigned seconds) {
-  if (fork() != 0) return;
+  int gone[2];
+  char none;
+  if (pipe(gone) != 0) _exit(1);
+  if (fork() != 0) {  // stays until the other has left the group, or would end with it
+    close(gone[1]);
+    if (read(gone[0], &none, 1) != 0) _exit(1);
+    close(gone[0]);
+    return;
+  }
   if (outside_group) setsid();
+  close(gone[0]);
+  close(gone[1]);
   signal(SIGTERM, SIG_IGN);
   sleep(seconds);
   _exit(0);
