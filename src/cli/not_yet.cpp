@@ -32,9 +32,8 @@ constexpr std::array<planned_field, 10> planned_fields = {{
     {sink, "sqlite", "columns"},
     {sink, "file", "fsync"},
 }};
-constexpr std::array<planned_choice, 10> planned_choices = {{
+constexpr std::array<planned_choice, 9> planned_choices = {{
     {source, "file", "format", "csv"},
-    {source, "file", "mode", "tail"},
     {source, "stdin", "format", "csv"},
     {stage, "parse", "format", "csv"},
     {stage, "parse", "format", "logfmt"},

@@ -1,6 +1,7 @@
 #include "connect/file_sink.hpp"
 #include "connect/file_source.hpp"
 #include "connect/file_stdin.hpp"
+#include "connect/file_tail.hpp"
 
 #include <brigade/connect/file.hpp>
 #include <brigade/pipeline/registry.hpp>
@@ -32,19 +33,45 @@ field_spec output_format() {
                     .choices = {"ndjson", "lines"}};
 }
 
+std::vector<std::string> paths_of(const settings& given) {
+  std::vector<std::string> paths = given.list("path");
+  if (paths.empty()) throw config_error("path", "the list has no file in it");
+  for (const std::string& path : paths) {
+    if (path.empty()) throw config_error("path", "a path is empty");
+  }
+  return paths;
+}
+
+std::uint64_t line_bytes_max_of(const settings& given) {
+  const std::int64_t bytes = given.integer("max_line");
+  if (bytes < 1) throw config_error("max_line", "a line must be allowed at least one byte");
+  return static_cast<std::uint64_t>(bytes);
+}
+
+std::unique_ptr<source> make_file_tail(const settings& given, const component_context& context) {
+  file_tail_options options;
+  options.follow.name = context.name;
+  options.follow.folder = context.folder.string();
+  options.follow.paths = paths_of(given);
+  options.format = line_format_of(given);
+  options.line_bytes_max = line_bytes_max_of(given);
+  for (const std::string& path : options.follow.paths) {
+    if (!is_compressed_name(path)) continue;
+    throw config_error("path", "'" + path +
+                                   "' is compressed, and cannot be followed; read it in "
+                                   "mode: once");
+  }
+  return std::make_unique<file_tail>(std::move(options));
+}
+
 std::unique_ptr<source> make_file_source(const settings& given, const component_context& context) {
+  if (given.text("mode") == "tail") return make_file_tail(given, context);
   file_source_options options;
   options.name = context.name;
   options.folder = context.folder.string();
-  options.paths = given.list("path");
+  options.paths = paths_of(given);
   options.format = line_format_of(given);
-  if (options.paths.empty()) throw config_error("path", "the list has no file in it");
-  for (const std::string& path : options.paths) {
-    if (path.empty()) throw config_error("path", "a path is empty");
-  }
-  const std::int64_t bytes = given.integer("max_line");
-  if (bytes < 1) throw config_error("max_line", "a line must be allowed at least one byte");
-  options.line_bytes_max = static_cast<std::uint64_t>(bytes);
+  options.line_bytes_max = line_bytes_max_of(given);
   return std::make_unique<file_source>(std::move(options));
 }
 
@@ -64,7 +91,7 @@ component file_source_component() {
   component file;
   file.kind = component_kind::source;
   file.name = "file";
-  file.doc = "Reads files to their ends; resumes where it stopped, in the files it knows.";
+  file.doc = "Reads files to their ends, or follows them; resumes where it stopped.";
   file.fields = {field_spec{.name = "path",
                             .type = field_type::text_or_list,
                             .fallback = {},
@@ -75,8 +102,8 @@ component file_source_component() {
                  field_spec{.name = "mode",
                             .type = field_type::choice,
                             .fallback = "once",
-                            .doc = "once reads to the end; a last line without newline is an item.",
-                            .choices = {"once"}},
+                            .doc = "once reads to the end; tail follows files, also rotated ones.",
+                            .choices = {"once", "tail"}},
                  field_spec{.name = "max_line",
                             .type = field_type::bytes,
                             .fallback = "1MiB",

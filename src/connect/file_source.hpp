@@ -28,6 +28,7 @@ class file_source final : public source {
 
   task<> open(std::vector<partition_mark> resume, std::string state) override;
   [[nodiscard]] std::string state() const override { return encode_identities(known_); }
+  [[nodiscard]] std::optional<std::string> changed_state(state_kept when) override;
   task<std::vector<source_item>> read(std::size_t items_max) override;
   task<> close() override;
   [[nodiscard]] std::optional<std::string> decode(payload& value) const override;
@@ -41,12 +42,14 @@ class file_source final : public source {
     std::string path;
     std::shared_ptr<const file_handle> file;
     file_identity identity;
+    file_trail trail;
     mark done;
   };
   /// All that `open` finds out on a thread.
   struct findings {
     std::vector<input> inputs;
     std::vector<file_identity> known;
+    std::vector<std::string> notices;  ///< lines for the log
   };
 
  private:
@@ -57,6 +60,7 @@ class file_source final : public source {
   file_source_options options_;
   std::vector<input> inputs_;
   std::vector<file_identity> known_;
+  bool known_changed_ = false;
   std::vector<std::string> partitions_;
   std::uint64_t size_total_ = 0;
   std::size_t current_ = 0;  ///< index into inputs_

@@ -148,6 +148,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
     return_the_rest();
     flush({});
     co_await all_durable();
+    co_await keep_last_state();
     co_await close_all();
     helpers_ = nullptr;
     helpers.cancel("the run is over");

@@ -183,6 +183,11 @@ void engine::implementation::flush(sink_token token) {
     tokens_.push_back(std::move(token));
   }
   if (outbox_entries_.empty()) return;
+  static_cast<void>(note_source(source::state_kept::with_outcomes));
+  record_outbox();
+}
+
+void engine::implementation::record_outbox() {
   journaled batch;
   batch.entries = std::exchange(outbox_entries_, {});
   if (journal_ == nullptr || journal_broken_) {
@@ -281,6 +286,14 @@ task<> engine::implementation::all_durable() {
     }
   }
   return_the_unrecorded();
+}
+
+// Once all else is durable.
+task<> engine::implementation::keep_last_state() {
+  if (journal_ == nullptr || journal_broken_) co_return;
+  if (!note_source(source::state_kept::at_end)) co_return;
+  record_outbox();
+  co_await all_durable();
 }
 
 void engine::implementation::return_the_unrecorded() {
