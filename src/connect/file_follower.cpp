@@ -41,7 +41,16 @@ void file_follower::load(const std::vector<partition_mark>& resume, const std::s
   for (const partition_mark& each : resume) {
     if (each.partition.starts_with(options_.name + ":")) unknown.push_back(&each);
   }
+  const auto take_mark = [&](const std::string& partition) {
+    const auto found = std::ranges::find_if(unknown, [&](const partition_mark* each) {
+      return each != nullptr && each->partition == partition;
+    });
+    return found == unknown.end() ? nullptr : std::exchange(*found, nullptr);
+  };
   for (file_identity& before : before_this_run) {
+    const std::string partition = options_.name + ":" + before.token;
+    const partition_mark* const done = before.token.empty() ? nullptr : take_mark(partition);
+    if (before.gone && done == nullptr) continue;  // and it was forgotten, too
     file& known = files_.emplace_back();
     known.identity = std::move(before);
     known.base = known.identity.path;
@@ -49,16 +58,10 @@ void file_follower::load(const std::vector<partition_mark>& resume, const std::s
     known.grown = now_;
     if (known.identity.token.empty()) continue;
     known.index = free_index();
-    const std::string partition = options_.name + ":" + known.identity.token;
-    mark done;
-    for (const partition_mark*& each : unknown) {
-      if (each == nullptr || each->partition != partition) continue;
-      done = each->at;
-      each = nullptr;
-    }
-    known.low = done.low;
+    if (done != nullptr) known.low = done->at.low;
     known.trail = file_trail(known.low, {}, {});
-    news_.opened.push_back({*known.index, partition, std::move(done)});
+    news_.opened.push_back({*known.index, partition, done == nullptr ? mark{} : done->at});
+    if (known.identity.gone) lose(known, "was deleted");
   }
   for (const partition_mark* each : unknown) {
     if (each == nullptr) continue;
@@ -144,6 +147,7 @@ void file_follower::read_from(file& from) {
   }
   if (!bytes.starts_with(recent)) {
     from.cut = true;
+    from.identity.size = from.trail.offset();  // that seen last was the other content's
     look_again_ = true;
     return;
   }
@@ -172,6 +176,7 @@ void file_follower::tell_state() {
 
 file_identity file_follower::identity_of(const file& from) const {
   file_identity identity = from.identity;
+  identity.gone = from.gone;
   identity.head.clear();
   if (from.is_read() && !from.loaded) from.trail.put_into(identity);
   return identity;

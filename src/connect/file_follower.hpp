@@ -104,7 +104,7 @@ class file_follower {
 
     [[nodiscard]] bool is_read() const { return index.has_value(); }
     [[nodiscard]] bool has_more() const {
-      return is_read() && !gone && !cut && identity.size > trail.offset();
+      return is_read() && !gone && !cut && !loaded && identity.size > trail.offset();
     }
   };
   /// An entry of a folder that is no file known.

@@ -25,8 +25,11 @@ bool is_front_of(int copy, std::uint64_t size, int original) {
 
 // In its place is another file now. What was not read of the old one is in its copy, if anywhere.
 void file_follower::settle_cut(file& old, std::vector<stranger>& strangers) {
-  open_copies_of(old, strangers);
-  stranger* const copy = best_copy(old, strangers);
+  stranger* copy = nullptr;
+  if (old.at_base) {  // only what stays where it is is copied
+    open_copies_of(old, strangers);
+    copy = best_copy(old, strangers);
+  }
   if (copy == nullptr) {
     lose(old, "was cut or replaced");
     return;
@@ -68,6 +71,9 @@ file_follower::stranger* file_follower::best_copy(const file& old,
   for (stranger& each : strangers) {
     if (each.taken || each.entry.at_base || each.entry.base != old.base) continue;
     if (best != nullptr && each.identity.size <= best->identity.size) continue;
+    const bool can_be_compared =
+        before.heads.empty() || before.heads.begin()->first <= each.identity.size;
+    if (!can_be_compared) continue;
     if (same_content(before, each.identity, each.handle.fd())) best = &each;
   }
   return best;

@@ -104,6 +104,7 @@ file_identity decode_one(std::string_view object) {
   if (const auto ends = json_text::member(object, "ends")) {
     file.ends = number_in<std::uint64_t>(*ends);
   }
+  file.gone = json_text::member(object, "gone").has_value();
   if (json_text::member(object, "copy_of")) file.copy_of = text_at(object, "copy_of");
   return file;
 }
@@ -132,6 +133,7 @@ void append_one(std::string& to, const file_identity& file) {
   }
   if (file.ends != 0) to += R"(,"ends":)" + std::to_string(file.ends);
   if (!file.copy_of.empty()) to += R"(,"copy_of":)" + json_quoted(file.copy_of);
+  if (file.gone) to += R"(,"gone":true)";
   to += "}";
 }
 

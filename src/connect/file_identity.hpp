@@ -26,6 +26,7 @@ struct file_identity {
   std::map<std::uint64_t, std::string> tails;  ///< offset -> hash of the bytes before it
   std::uint64_t ends = 0;  ///< it is a copy that is shorter than what was read of the original
   std::string copy_of;     ///< the token of the file it repeats so far
+  bool gone = false;       ///< it is not there any more
   std::string head;        ///< of a file that is open: its first bytes; not kept
 };
 

@@ -226,7 +226,9 @@ std::optional<std::string> file_tail::changed_state(state_kept when) {
       if (!std::exchange(state_first_, false)) return std::nullopt;
       break;
     case state_kept::with_outcomes:
-      if (state_.size() > small_state_bytes && now < state_given_ + large_state_every) {
+      // What is forgotten must not be looked for any more.
+      if (over_.empty() && state_.size() > small_state_bytes &&
+          now < state_given_ + large_state_every) {
         return std::nullopt;
       }
       break;

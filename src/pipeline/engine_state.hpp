@@ -197,6 +197,7 @@ class engine::implementation {
   void release(item& work);
   void flush(sink_token token);
   void record_outbox();
+  task<> keep_state();
   task<> keep_last_state();
   task<> keep_books();
   void durable_up_to(std::uint64_t number);

@@ -134,8 +134,8 @@ void engine::implementation::learn_partition(std::size_t index, const std::strin
 bool engine::implementation::note_source(source::state_kept when) {
   source_note note;
   note.state = plan.from->changed_state(when);
-  std::vector<std::uint32_t> over = plan.from->take_forgotten();
-  if (!over.empty()) learn_partitions();
+  learn_partitions();
+  const std::vector<std::uint32_t> over = plan.from->take_forgotten();
   for (const std::uint32_t index : over) {
     note.forgotten.push_back(partitions_[index]);
     forget_partition(index);

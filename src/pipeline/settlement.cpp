@@ -10,9 +10,12 @@ namespace brigade {
 
 using detail::item;
 using detail::journaled;
+using detail::run_phase;
 namespace probe = detail::probe;
 
 namespace {
+
+constexpr std::chrono::seconds state_kept_every{1};
 
 // The worst outcome of an item's children is its own; filtered only when all are.
 int badness(outcome result) {
@@ -286,6 +289,15 @@ task<> engine::implementation::all_durable() {
     }
   }
   return_the_unrecorded();
+}
+
+// What a source that is idle has not had occasion to say with an outcome.
+task<> engine::implementation::keep_state() {
+  for (;;) {
+    co_await sleep_for(state_kept_every);
+    if (phase_ != run_phase::running || journal_broken_) continue;
+    if (note_source(source::state_kept::with_outcomes)) record_outbox();
+  }
 }
 
 // Once all else is durable.

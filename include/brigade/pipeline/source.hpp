@@ -49,7 +49,8 @@ class source {
   /// has not changed, or can wait.
   [[nodiscard]] virtual std::optional<std::string> changed_state(state_kept when);
   /// Partitions that are over, each once: all they gave is acknowledged, and nothing more will
-  /// come, in no later run either. Their marks are forgotten; their index may be used again.
+  /// come, in no later run either. Their marks are forgotten; from then on they have no name, and
+  /// their index may be used again.
   [[nodiscard]] virtual std::vector<std::uint32_t> take_forgotten();
   /// For a value that comes back from a dead letter of stage `source`: gives it the shape `read`
   /// would give it, or says why it cannot be decoded, still.
