@@ -25,11 +25,8 @@ bool is_front_of(int copy, std::uint64_t size, int original) {
 
 // In its place is another file now. What was not read of the old one is in its copy, if anywhere.
 void file_follower::settle_cut(file& old, std::vector<stranger>& strangers) {
-  stranger* copy = nullptr;
-  if (old.at_base) {  // only what stays where it is is copied
-    open_copies_of(old, strangers);
-    copy = best_copy(old, strangers);
-  }
+  open_copies_of(old, strangers);
+  stranger* const copy = best_copy(old, strangers);
   if (copy == nullptr) {
     lose(old, "was cut or replaced");
     return;
