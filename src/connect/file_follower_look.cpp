@@ -45,12 +45,9 @@ void file_follower::look_at(file& open) {
   open.changed_ns = changed_ns;
   const std::uint64_t offset = open.trail.offset();
   if (open.identity.ends != 0 && size <= offset) return;
-  if (size == offset) {
-    const std::string& recent = open.trail.recent();
-    open.cut = bytes_at(open.handle.fd(), offset - recent.size(), recent.size()) != recent;
-  } else {
-    open.cut = size < offset;
-  }
+  const std::string& recent = open.trail.recent();
+  open.cut = size < offset ||
+             bytes_at(open.handle.fd(), offset - recent.size(), recent.size()) != recent;
   if (open.cut) {
     look_again_ = true;
   } else {
