@@ -66,6 +66,7 @@ class random_writer {
         return remove_oldest();
     }
   }
+  void reader_looked() { copied_ = false; }
   void finish() {
     for (hand& each : hands_) end_line(each);
   }
@@ -145,6 +146,7 @@ class random_writer {
     end_line(hands_.back());
     shift();
     folder_.write("app.log.1", folder_.read("app.log"));
+    copied_ = true;
     cut();
   }
   void cut() {
@@ -154,7 +156,8 @@ class random_writer {
     begin_file();
   }
   void recreate() {
-    if (!hands_.back().half.empty()) return;
+    // Of a file that is gone nobody knows any more what was a copy of it.
+    if (!hands_.back().half.empty() || copied_) return;
     note("recreate");
     ::unlink((folder_ / "app.log").c_str());
     let_go(std::prev(hands_.end()));
@@ -183,6 +186,7 @@ class random_writer {
   std::multiset<std::string> written_;
   std::string story_;
   std::uint64_t lines_ = 0;
+  bool copied_ = false;          ///< since the reader looked
   bool says_something_ = false;  ///< the file at the path, that no other one says
 };
 
@@ -256,6 +260,7 @@ class course {
     listen();
   }
   void listen() {
+    writer_.reader_looked();
     for (const std::string& line : reader_->said()) {
       if (!line.starts_with("waits for")) problems_ += line + "; ";
     }
