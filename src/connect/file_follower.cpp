@@ -145,13 +145,17 @@ void file_follower::read_from(file& from) {
     from.identity.size = from.trail.offset();
     return;
   }
-  if (!bytes.starts_with(recent)) {
+  if (!bytes.starts_with(recent) ||
+      (from.trail.is_behind() && !from.trail.matches(from.handle.fd()))) {
     from.cut = true;
     from.identity.size = from.trail.offset();  // that seen last was the other content's
     look_again_ = true;
     return;
   }
   bytes.erase(0, recent.size());
+  // A sink may have its items before what is kept with them: by then it has to be told by its
+  // content.
+  if (from.trail.offset() == 0 && !bytes.empty()) changed_first_ = true;
   from.trail.read(bytes);
   const bool at_end = bytes.size() < options_.chunk_bytes;
   from.identity.size =

@@ -68,8 +68,10 @@ file_follower::stranger* file_follower::best_copy(const file& old,
   for (stranger& each : strangers) {
     if (each.taken || each.entry.at_base || each.entry.base != old.base) continue;
     if (best != nullptr && each.identity.size <= best->identity.size) continue;
-    const bool can_be_compared =
-        before.heads.empty() || before.heads.begin()->first <= each.identity.size;
+    // Of what nothing was read, any one may be the copy: it is read from its beginning.
+    const bool can_be_compared = before.heads.empty()
+                                     ? old.low == 0 && old.trail.offset() == 0
+                                     : before.heads.begin()->first <= each.identity.size;
     if (!can_be_compared) continue;
     if (same_content(before, each.identity, each.handle.fd())) best = &each;
   }

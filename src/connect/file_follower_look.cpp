@@ -47,7 +47,8 @@ void file_follower::look_at(file& open) {
   if (open.identity.ends != 0 && size <= offset) return;
   const std::string& recent = open.trail.recent();
   open.cut = size < offset ||
-             bytes_at(open.handle.fd(), offset - recent.size(), recent.size()) != recent;
+             bytes_at(open.handle.fd(), offset - recent.size(), recent.size()) != recent ||
+             (open.trail.is_behind() && !open.trail.matches(open.handle.fd()));
   if (open.cut) {
     look_again_ = true;
   } else {
@@ -172,10 +173,13 @@ std::optional<file_follower::stranger> file_follower::open_stranger(const tail_e
 
 void file_follower::take_over(file& known, stranger& now) {
   if (known.is_read() && known.loaded) {
-    known.trail = file_trail::at(now.handle.fd(), std::min(known.low, now.identity.size));
-    if (known.low > now.identity.size) {
-      known.trail = file_trail(known.low, now.identity.head, {});
-    }
+    file_identity& before = known.identity;  // the part of it that can be compared
+    const auto is_behind = [&](const auto& each) { return each.first > now.identity.size; };
+    std::erase_if(before.heads, is_behind);
+    std::erase_if(before.tails, is_behind);
+    known.trail = known.low > now.identity.size
+                      ? file_trail(known.low, now.identity.head, {})
+                      : file_trail::at(now.handle.fd(), known.low, before);
   }
   known.identity.path = now.entry.path;
   known.identity.device = now.identity.device;

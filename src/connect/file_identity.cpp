@@ -191,18 +191,34 @@ file_trail::file_trail(std::uint64_t offset, std::string head, std::string recen
   note_tail();
 }
 
-file_trail file_trail::at(int fd, std::uint64_t offset) {
+file_trail file_trail::at(int fd, std::uint64_t offset, const file_identity& before) {
   const std::uint64_t head = std::min<std::uint64_t>(offset, head_lengths.back());
   const std::uint64_t recent = std::min<std::uint64_t>(offset, tail_bytes);
-  return {offset, bytes_at(fd, 0, static_cast<std::size_t>(head)),
-          bytes_at(fd, offset - recent, static_cast<std::size_t>(recent))};
+  file_trail trail(offset, bytes_at(fd, 0, static_cast<std::size_t>(head)),
+                   bytes_at(fd, offset - recent, static_cast<std::size_t>(recent)));
+  trail.heads_.insert(before.heads.begin(), before.heads.end());
+  trail.tails_.insert(before.tails.begin(), before.tails.end());
+  return trail;
+}
+
+bool file_trail::is_behind() const {
+  return !heads_.empty() && !tails_.empty() && std::prev(tails_.end())->first > offset_;
+}
+
+bool file_trail::matches(int fd) const {
+  const auto& [length, head] = *std::prev(heads_.end());
+  const auto& [offset, tail] = *std::prev(tails_.end());
+  return hash_of(bytes_at(fd, 0, static_cast<std::size_t>(length))) == head &&
+         tail_hash(fd, offset) == tail;
 }
 
 void file_trail::read(std::string_view bytes) {
   if (bytes.empty()) return;
   if (head_.size() == offset_ && head_.size() < head_lengths.back()) {
     head_.append(bytes.substr(0, head_lengths.back() - head_.size()));
-    heads_ = heads_of(head_);
+    if (heads_.empty() || std::prev(heads_.end())->first <= head_.size()) {
+      heads_ = heads_of(head_);
+    }
   }
   offset_ += bytes.size();
   recent_.append(bytes.substr(bytes.size() - std::min(bytes.size(), tail_bytes)));
@@ -212,9 +228,11 @@ void file_trail::read(std::string_view bytes) {
 
 // The newest moves along until it is far enough from the one before; then it stays behind.
 void file_trail::note_tail() {
-  if (offset_ == 0) return;
+  const bool is_known = recent_.size() == std::min<std::uint64_t>(offset_, tail_bytes);
+  if (offset_ == 0 || !is_known || is_behind()) return;
   if (tails_.size() >= 2) {
     const auto newest = std::prev(tails_.end());
+    if (newest->first == offset_) return;
     if (newest->first - std::prev(newest)->first < tails_apart) tails_.erase(newest);
   }
   tails_[offset_] = hash_of(recent_);

@@ -47,14 +47,19 @@ class file_trail {
   /// Reading begins at `offset`, behind `recent`; `head` are the file's first bytes, up to there.
   file_trail() = default;
   file_trail(std::uint64_t offset, std::string head, std::string recent);
-  /// Of an open file that is to be read from `offset` on. Throws std::system_error.
-  static file_trail at(int fd, std::uint64_t offset);
+  /// Of an open file that is to be read from `offset` on; `before` is what is known of it from
+  /// having been read further. Throws std::system_error.
+  static file_trail at(int fd, std::uint64_t offset, const file_identity& before);
 
   void read(std::string_view bytes);
   /// What lies before it is acknowledged.
   void acknowledged(std::uint64_t low);
   void put_into(file_identity& identity) const;
   [[nodiscard]] std::uint64_t offset() const { return offset_; }
+  /// More of it is known than was read, for it is read again.
+  [[nodiscard]] bool is_behind() const;
+  /// Whether the file says what is known of it. Throws std::system_error.
+  [[nodiscard]] bool matches(int fd) const;
   /// The last bytes before the offset.
   [[nodiscard]] const std::string& recent() const { return recent_; }
 

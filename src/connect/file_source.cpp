@@ -109,7 +109,7 @@ file_source::findings find_files(const file_source_options& options,
     next.identity.path = path;
     if (is_open(found.inputs, next.identity)) continue;
     recognize(found, next, options.name, resume);
-    next.trail = file_trail::at(next.file->fd(), next.done.low);
+    next.trail = file_trail::at(next.file->fd(), next.done.low, {});
     found.inputs.push_back(std::move(next));
   }
   return found;
