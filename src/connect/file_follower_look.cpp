@@ -142,10 +142,8 @@ void file_follower::find_again(file& known, const tail_entry& entry,
 
 bool file_follower::is_still(const file& known, const stranger& now) const {
   std::uint64_t size_min = known.trail.offset();
-  // The first of the tails may lie behind what was acknowledged: a shorter file cannot be compared.
-  if (known.loaded && !known.identity.tails.empty()) {
-    size_min = std::max(known.low, known.identity.tails.begin()->first);
-  }
+  const std::map<std::uint64_t, std::string> tails = identity_of(known).tails;
+  if (!tails.empty()) size_min = std::max(size_min, tails.rbegin()->first);
   if (known.identity.ends != 0) size_min = std::min(size_min, known.identity.ends);
   if (!known.is_read()) size_min = known.identity.copy_of.empty() ? known.identity.size : 0;
   return now.identity.size >= size_min &&
