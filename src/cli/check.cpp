@@ -174,8 +174,8 @@ void warn_of_tail(const pipeline_config& config, const warner& warn) {
   for (const std::string& path : source.values.list("path")) {
     const std::filesystem::path file = config.folder / path;
     if (is_pattern(path) || std::filesystem::exists(file)) continue;
-    warn(source.at, fmt::format("{} is not there yet: it is waited for",
-                                file.lexically_normal().string()));
+    warn(source.at,
+         fmt::format("{} is not there yet: it is waited for", file.lexically_normal().string()));
   }
 }
 

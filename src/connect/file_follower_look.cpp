@@ -127,8 +127,7 @@ void file_follower::find_again(file& known, const tail_entry& entry,
     return;
   }
   const std::int64_t born_ns = known.identity.born_ns;
-  const bool has_its_inode_only =
-      born_ns != 0 && entry.born_ns != 0 && born_ns != entry.born_ns;
+  const bool has_its_inode_only = born_ns != 0 && entry.born_ns != 0 && born_ns != entry.born_ns;
   if (!known.is_read()) {
     known.gone = true;
   } else if (has_its_inode_only) {

@@ -3,8 +3,8 @@
 /// A token names a file for good. What decides whether an open file is the one a token was drawn
 /// for: its inode and time of birth, its first bytes, and the bytes before the places up to which
 /// it was read, as far as both had them. Names and devices (they change when a machine or container
-/// restarts) decide nothing; that a file is shorter than what was acknowledged of it makes it
-/// another one, for the caller to see.
+/// restarts) decide nothing; that a file is shorter than what was read of it makes it another one,
+/// for the caller to see.
 #pragma once
 #include <cstddef>
 #include <cstdint>

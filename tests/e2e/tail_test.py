@@ -5,6 +5,7 @@ TAIL_SECONDS says how long a rotation torture lasts (3), BRIGADE_E2E_SEED which 
 import collections
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -274,6 +275,23 @@ class TailTest(brigade_e2e.BrigadeTest):
         wait_until(lambda: self.rows() == 1, 20, "the line")
         result = self.stop_tail(running)
         self.assertEqual(result.last_line()["delivered"], 1)
+
+    def test_the_example_follows_a_log_through_its_rotation(self):
+        for name in ("follow.yaml", "access.log"):
+            shutil.copy(brigade_e2e.EXAMPLES / name, self.folder)
+        log = self.folder / "access.log"
+        lines = log.read_bytes().splitlines(True)
+        log.write_bytes(b"".join(lines[:5]))
+        running = self.start("run", "follow.yaml", "--progress", "none")
+
+        def rows():
+            return glimpse(self.folder / "access.db", "select count(*) from requests")
+        wait_until(lambda: rows() == 5, 20, "five rows")
+        log.rename(f"{log}.1")
+        log.write_bytes(b"".join(lines[5:9]))
+        wait_until(lambda: rows() == 9, 20, "nine rows")
+        running.signal(signal.SIGINT)
+        self.assert_exit(running.wait(20), 0)
 
     def test_dead_letters_are_replayed(self):
         (self.folder / "logs").mkdir()

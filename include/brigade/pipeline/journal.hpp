@@ -61,7 +61,7 @@ struct sink_token {
 /// What is to be kept of the source itself.
 struct source_note {
   std::optional<std::string> state = {};    ///< when it has changed
-  std::vector<std::string> forgotten = {};  ///< partitions that are over, with their marks
+  std::vector<std::string> forgotten = {};  ///< partitions that are over; all of them is durable
 };
 
 class journal {
