@@ -21,6 +21,7 @@ class conditional_stage final : public stage_body {
   [[nodiscard]] int in_flight_per_worker() const override { return inner_->in_flight_per_worker(); }
   [[nodiscard]] bool minds_timeout() const override { return inner_->minds_timeout(); }
   [[nodiscard]] bool immediate() const override { return inner_->immediate(); }
+  [[nodiscard]] bool wants_names() const override { return inner_->wants_names(); }
   attempt_result run_now(payload& item, const attempt_info& info) override;
   task<attempt_result> run(payload& item, const attempt_info& info) override;
 

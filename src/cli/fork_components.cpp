@@ -22,6 +22,7 @@ class route_stage final : public stage_body {
     }
   }
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
   attempt_result run_now(payload& item, const attempt_info&) override {
     const record& value = item.get<record>();
     const bool is_json = value.what() == record::shape::json;
@@ -41,6 +42,7 @@ class route_stage final : public stage_body {
 class batch_stage final : public stage_body {
  public:
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
   /// Throws for what is no JSON: before it is in a batch with others.
   attempt_result run_now(payload& item, const attempt_info&) override {
     const record& value = item.get<record>();

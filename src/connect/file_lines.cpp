@@ -23,13 +23,13 @@ std::string too_long(std::uint64_t bytes, std::uint64_t line_bytes_max) {
          size_text(line_bytes_max) + ")";
 }
 
-decoded_line decode_text(line_format format, std::string text) {
-  if (format == line_format::lines) return {record::line(std::move(text)), std::nullopt};
+decoded_line decode_text(line_format format, std::string_view text) {
+  if (format == line_format::lines) return {record::line(text), std::nullopt};
   if (const auto problem = json_text::check(text)) {
     std::string why = "not JSON: " + problem->why + " at byte " + std::to_string(problem->at);
-    return {record::line(std::move(text)), std::move(why)};
+    return {record::line(text), std::move(why)};
   }
-  return {record::json(std::move(text)), std::nullopt};
+  return {record::json(text), std::nullopt};
 }
 
 }  // namespace
@@ -50,23 +50,28 @@ void line_splitter::feed(std::string_view chunk) { chunk_ = chunk; }
 std::optional<text_line> line_splitter::next() {
   while (!chunk_.empty()) {
     const std::size_t newline = chunk_.find('\n');
-    const bool ends = newline != std::string_view::npos;
-    const std::size_t length = ends ? newline : chunk_.size();
-    take(chunk_.substr(0, length));
-    chunk_.remove_prefix(ends ? length + 1 : length);
-    offset_ += ends ? length + 1 : length;
-    if (!ends) break;
-    if (auto line = complete(true)) return line;
+    if (newline == std::string_view::npos) {
+      hold(chunk_);
+      offset_ += chunk_.size();
+      chunk_ = {};
+      break;
+    }
+    const std::string_view piece = chunk_.substr(0, newline);
+    chunk_.remove_prefix(newline + 1);
+    offset_ += newline + 1;
+    if (bytes_ != 0 || piece.size() > held_bytes_max_) hold(piece);
+    auto line = bytes_ != 0 ? complete_held(true) : complete(piece, piece.size(), true);
+    if (line) return line;
   }
   return std::nullopt;
 }
 
 std::optional<text_line> line_splitter::finish() {
   if (bytes_ == 0) return std::nullopt;
-  return complete(false);
+  return complete_held(false);
 }
 
-void line_splitter::take(std::string_view piece) {
+void line_splitter::hold(std::string_view piece) {
   if (piece.empty()) return;
   last_ = piece.back();
   bytes_ += piece.size();
@@ -78,25 +83,33 @@ void line_splitter::take(std::string_view piece) {
   held_.resize(cut_line_bytes);
 }
 
-std::optional<text_line> line_splitter::complete(bool with_newline) {
+std::optional<text_line> line_splitter::complete_held(bool with_newline) {
+  given_ = std::exchange(held_, std::string{});  // and what was given before is freed
+  return complete(given_, std::exchange(bytes_, 0), with_newline);
+}
+
+// `text` is what is here of the line's `bytes`.
+std::optional<text_line> line_splitter::complete(std::string_view text, std::uint64_t bytes,
+                                                 bool with_newline) {
   text_line line;
-  line.text = std::exchange(held_, std::string{});
-  line.bytes = std::exchange(bytes_, 0);
+  line.text = text;
+  line.bytes = bytes;
   line.start = std::exchange(start_, offset_);
   line.begin = begin_;
   line.end = offset_;
-  const bool all_here = line.text.size() == line.bytes;
+  const bool all_here = text.size() == bytes;
+  const char last = all_here && bytes > 0 ? text.back() : last_;
   if (line.start == 0 && line.text.starts_with(byte_order_mark)) {
-    line.text.erase(0, byte_order_mark.size());
+    line.text.remove_prefix(byte_order_mark.size());
     line.bytes -= byte_order_mark.size();
     if (line.bytes == 0 && !with_newline) return std::nullopt;  // the file holds nothing else
   }
-  if (with_newline && line.bytes > 0 && last_ == '\r') {
+  if (with_newline && line.bytes > 0 && last == '\r') {
     --line.bytes;
-    if (all_here) line.text.pop_back();
+    if (all_here) line.text.remove_suffix(1);
   }
   line.cut = line.bytes > line_bytes_max_;
-  if (line.cut) line.text.resize(std::min(line.text.size(), cut_line_bytes));
+  if (line.cut) line.text = line.text.substr(0, cut_line_bytes);
   if (blanks_ == blank_lines::skip && !line.cut && json_text::trimmed(line.text).empty()) {
     return std::nullopt;
   }
@@ -104,10 +117,9 @@ std::optional<text_line> line_splitter::complete(bool with_newline) {
   return line;
 }
 
-decoded_line decode_line(line_format format, text_line line, std::uint64_t line_bytes_max) {
-  if (!line.cut) return decode_text(format, std::move(line.text));
-  return {record::cut(std::move(line.text), line.bytes, line.start),
-          too_long(line.bytes, line_bytes_max)};
+decoded_line decode_line(line_format format, const text_line& line, std::uint64_t line_bytes_max) {
+  if (!line.cut) return decode_text(format, line.text);
+  return {record::cut(line.text, line.bytes, line.start), too_long(line.bytes, line_bytes_max)};
 }
 
 decoded_line decode_again(line_format format, const record& value, std::uint64_t line_bytes_max) {
@@ -119,7 +131,7 @@ decoded_line decode_again(line_format format, const record& value, std::uint64_t
     case record::shape::line:
       break;
   }
-  return decode_text(format, std::string(value.raw()));
+  return decode_text(format, value.raw());
 }
 
 }  // namespace brigade

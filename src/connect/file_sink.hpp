@@ -1,6 +1,6 @@
 /// The sinks `file`, `stdout` and `null`.
 #pragma once
-#include "connect/file_handle.hpp"
+#include "connect/file_output.hpp"
 #include "connect/file_rows.hpp"
 #include "connect/guarded.hpp"
 
@@ -18,25 +18,9 @@ struct file_sink_options {
   std::string pipeline;
   row_format format = row_format::ndjson;
   bool fsync = true;
-};
-
-/// A file that grows by whole batches. Blocks; one call at a time.
-class growing_file {
- public:
-  /// Opens `path`, or makes it. `token` is what `token()` gave last, in an earlier run: that file
-  /// is cut to the length it had then, for what stands behind it was never recorded.
-  /// Throws std::runtime_error with a message for the user.
-  growing_file(std::string path, const std::string& token);
-
-  /// Appends all of `text` or nothing. Throws sink_down when there is no room, else fatal_error.
-  void append(const std::string& text, bool durable);
-  [[nodiscard]] std::string token() const;
-
- private:
-  [[noreturn]] void failed(const char* what, int error);
-  std::string path_;
-  file_handle file_;
-  std::uint64_t length_ = 0;
+  std::uint64_t rotate_bytes = 0;        ///< 0: no limit
+  std::chrono::seconds rotate_every{0};  ///< 0: as long as the file's name stays
+  std::function<std::time_t()> now = [] { return std::time(nullptr); };
 };
 
 class file_sink final : public sink {
@@ -47,11 +31,12 @@ class file_sink final : public sink {
                            std::span<const partition_mark> marks) override;
   task<> close() override;
   [[nodiscard]] std::string first_token() const override;
+  [[nodiscard]] bool wants_names() const override { return false; }
   [[nodiscard]] bool fails_in_order() const override { return true; }  // what fails, fails for good
 
  private:
   file_sink_options options_;
-  std::shared_ptr<guarded<growing_file>> file_;
+  std::shared_ptr<guarded<file_output>> file_;
 };
 
 /// Writes rows to a descriptor from threads, one call at a time.
@@ -65,6 +50,7 @@ class stdout_sink final : public sink {
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
+  [[nodiscard]] bool wants_names() const override { return false; }
   [[nodiscard]] bool fails_in_order() const override { return true; }
 
  private:
@@ -77,11 +63,8 @@ class null_sink final : public sink {
   task<std::vector<partition_mark>> open(const sink_resume& resume) override;
   task<write_result> write(std::span<const sink_item> batch,
                            std::span<const partition_mark> marks) override;
+  [[nodiscard]] bool wants_names() const override { return false; }
   [[nodiscard]] bool fails_in_order() const override { return true; }
 };
-
-/// Where a path with `{name}` and strftime's percent signs leads now. Throws config_error on the
-/// field `path` for any other word in braces.
-[[nodiscard]] std::string expand_path(const std::string& path, const std::string& pipeline);
 
 }  // namespace brigade

@@ -154,7 +154,7 @@ task<std::vector<source_item>> file_source::read(std::size_t items_max) {
       known_changed_ = true;
       continue;
     }
-    if (auto last = splitter_->finish()) add_item(items, *std::move(last));
+    if (auto last = splitter_->finish()) add_item(items, *last);
     splitter_.reset();
     ++current_;
   }
@@ -186,15 +186,15 @@ void file_source::take_lines(std::vector<source_item>& items, std::size_t items_
   while (items.size() < items_max) {
     auto line = splitter_->next();
     if (!line) return;
-    add_item(items, *std::move(line));
+    add_item(items, *line);
   }
 }
 
-void file_source::add_item(std::vector<source_item>& items, text_line line) {
+void file_source::add_item(std::vector<source_item>& items, const text_line& line) {
   if (inputs_[current_].done.finished(line.begin)) return;
   const std::uint64_t begin = line.begin;
   const std::uint64_t end = line.end;
-  decoded_line decoded = decode_line(options_.format, std::move(line), options_.line_bytes_max);
+  decoded_line decoded = decode_line(options_.format, line, options_.line_bytes_max);
   items.emplace_back(payload(std::move(decoded.value)), static_cast<std::uint32_t>(current_), begin,
                      end);
   items.back().undecodable = std::move(decoded.undecodable);

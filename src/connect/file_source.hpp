@@ -55,7 +55,7 @@ class file_source final : public source {
  private:
   void begin_file();
   void take_lines(std::vector<source_item>& items, std::size_t items_max);
-  void add_item(std::vector<source_item>& items, text_line line);
+  void add_item(std::vector<source_item>& items, const text_line& line);
 
   file_source_options options_;
   std::vector<input> inputs_;

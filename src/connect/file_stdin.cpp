@@ -93,7 +93,7 @@ task<std::vector<source_item>> stdin_source::read(std::size_t items_max) {
     chunk_ = inbox_->take(at_end_);
     splitter_.feed(chunk_);
     if (!at_end_) continue;
-    if (auto last = splitter_.finish()) add_item(items, *std::move(last));
+    if (auto last = splitter_.finish()) add_item(items, *last);
   }
   co_return items;
 }
@@ -102,14 +102,14 @@ void stdin_source::take_lines(std::vector<source_item>& items, std::size_t items
   while (items.size() < items_max) {
     auto line = splitter_.next();
     if (!line) return;
-    add_item(items, *std::move(line));
+    add_item(items, *line);
   }
 }
 
-void stdin_source::add_item(std::vector<source_item>& items, text_line line) {
+void stdin_source::add_item(std::vector<source_item>& items, const text_line& line) {
   const std::uint64_t begin = line.begin;
   const std::uint64_t end = line.end;
-  decoded_line decoded = decode_line(format_, std::move(line), line_bytes_max);
+  decoded_line decoded = decode_line(format_, line, line_bytes_max);
   items.emplace_back(payload(std::move(decoded.value)), 0, begin, end);
   items.back().undecodable = std::move(decoded.undecodable);
 }

@@ -31,7 +31,7 @@ class stdin_source final : public source {
 
  private:
   void take_lines(std::vector<source_item>& items, std::size_t items_max);
-  void add_item(std::vector<source_item>& items, text_line line);
+  void add_item(std::vector<source_item>& items, const text_line& line);
 
   std::string name_;
   line_format format_;

@@ -162,7 +162,7 @@ void file_tail::take_lines(std::vector<source_item>& items, std::size_t items_ma
   while (chunk_ && items.size() < items_max) {
     auto line = streams_[chunk_->index].lines->next();
     if (line) {
-      add_item(items, chunk_->index, *std::move(line));
+      add_item(items, chunk_->index, *line);
       continue;
     }
     const std::uint32_t index = chunk_->index;
@@ -176,18 +176,18 @@ void file_tail::take_last_lines(std::vector<source_item>& items, std::size_t ite
   while (!chunk_ && !ended_.empty() && items.size() < items_max) {
     const std::uint32_t index = ended_.back();
     ended_.pop_back();
-    if (auto last = streams_[index].lines->finish()) add_item(items, index, *std::move(last));
+    if (auto last = streams_[index].lines->finish()) add_item(items, index, *last);
     forget_if_over(index);
   }
 }
 
-void file_tail::add_item(std::vector<source_item>& items, std::uint32_t index, text_line line) {
+void file_tail::add_item(std::vector<source_item>& items, std::uint32_t index, const text_line& line) {
   stream& from = streams_[index];
   if (from.done.finished(line.begin)) return;
   const std::uint64_t begin = line.begin;
   const std::uint64_t end = line.end;
   from.given_end = end;
-  decoded_line decoded = decode_line(options_.format, std::move(line), options_.line_bytes_max);
+  decoded_line decoded = decode_line(options_.format, line, options_.line_bytes_max);
   items.emplace_back(payload(std::move(decoded.value)), index, begin, end);
   items.back().undecodable = std::move(decoded.undecodable);
 }

@@ -60,7 +60,7 @@ class file_tail final : public source {
   void take_in(follower_news news);
   void take_lines(std::vector<source_item>& items, std::size_t items_max);
   void take_last_lines(std::vector<source_item>& items, std::size_t items_max);
-  void add_item(std::vector<source_item>& items, std::uint32_t index, text_line line);
+  void add_item(std::vector<source_item>& items, std::uint32_t index, const text_line& line);
   void forget_if_over(std::uint32_t index);
 
   file_tail_options options_;

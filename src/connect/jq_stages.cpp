@@ -14,6 +14,7 @@ class jq_stage final : public stage_body {
   explicit jq_stage(jq_program program) : program_(std::move(program)) {}
 
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
 
   attempt_result run_now(payload& item, const attempt_info&) override {
     const std::string json = item.get<record>().json_text();
@@ -46,6 +47,7 @@ class filter_stage final : public stage_body {
   explicit filter_stage(condition passes) : passes_(std::move(passes)) {}
 
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
 
   attempt_result run_now(payload& item, const attempt_info&) override {
     const record& value = item.get<record>();
@@ -70,6 +72,7 @@ class split_stage final : public stage_body {
   }
 
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
 
   attempt_result run_now(payload& item, const attempt_info&) override {
     const std::string json = item.get<record>().json_text();

@@ -24,6 +24,7 @@ class parse_stage final : public stage_body {
         keep_rest_(keep_rest) {}
 
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
 
   attempt_result run_now(payload& item, const attempt_info&) override {
     const record& input = item.get<record>();

@@ -1,8 +1,10 @@
 #include <brigade/connect/record.hpp>
 #include <brigade/pipeline/stage.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <new>
 #include <optional>
 
 namespace brigade {
@@ -169,8 +171,29 @@ void append_json_escape(std::string& to, char c) {
 
 }  // namespace
 
+namespace detail {
+
+shared_bytes::shared_bytes(std::string_view bytes) {
+  void* const room = ::operator new(sizeof(header) + bytes.size());
+  held_ = ::new (room) header(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(held_ + 1));
+}
+
+// Who is the only owner stays it, and is spared the locked instruction.
+void shared_bytes::let_go() noexcept {
+  if (held_->owners.load(std::memory_order_acquire) != 1 &&
+      held_->owners.fetch_sub(1, std::memory_order_acq_rel) != 1) {
+    return;
+  }
+  const std::size_t bytes = sizeof(header) + held_->size;
+  held_->~header();
+  ::operator delete(held_, bytes);
+}
+
+}  // namespace detail
+
 std::string record::json_text() const {
-  if (shape_ == shape::json) return *text_;
+  if (shape_ == shape::json) return std::string(raw());
   std::string result;
   append_json_text(result);
   return result;
@@ -178,43 +201,43 @@ std::string record::json_text() const {
 
 void record::append_json_text(std::string& to) const {
   if (shape_ == shape::json) {
-    to += *text_;
+    to += raw();
     return;
   }
   if (shape_ == shape::cut) {
-    throw permanent_error("only the first " + std::to_string(text_->size()) +
+    throw permanent_error("only the first " + std::to_string(raw().size()) +
                           " bytes of this line of " + std::to_string(whole_bytes_) + " are here");
   }
-  if (const std::size_t valid = valid_utf8_prefix(*text_); valid != text_->size()) {
+  if (const std::size_t valid = valid_utf8_prefix(raw()); valid != raw().size()) {
     throw permanent_error("invalid UTF-8 at byte " + std::to_string(valid + 1) + " of the line '" +
-                          excerpt(*text_) + "'");
+                          excerpt(raw()) + "'");
   }
   to += R"({"line":)";
-  append_json_quoted(to, *text_);
+  append_json_quoted(to, raw());
   to.push_back('}');
 }
 
 std::string text_of(const record& value) {
   switch (value.shape_) {
     case record::shape::json:
-      return *value.text_;
+      return std::string(value.raw());
     case record::shape::cut:
       return std::string(cut_form) + std::to_string(value.whole_bytes_) + "@" +
-             std::to_string(value.offset_) + ":" + escaped(*value.text_);
+             std::to_string(value.offset_) + ":" + escaped(value.raw());
     case record::shape::line:
       break;
   }
-  if (printable(*value.text_)) return std::string(line_form) + *value.text_;
-  return std::string(bytes_form) + escaped(*value.text_);
+  if (printable(value.raw())) return std::string(line_form).append(value.raw());
+  return std::string(bytes_form) + escaped(value.raw());
 }
 
 record record::from_text(std::string_view stored) {
-  if (stored.starts_with(line_form)) return line(std::string(stored.substr(line_form.size())));
+  if (stored.starts_with(line_form)) return line(stored.substr(line_form.size()));
   if (stored.starts_with(bytes_form)) return line(unescaped(stored.substr(bytes_form.size())));
   if (stored.starts_with(cut_form)) {
     if (auto beginning = read_cut(stored.substr(cut_form.size()))) return *std::move(beginning);
   }
-  return json(std::string(stored));
+  return json(stored);
 }
 
 std::size_t valid_utf8_prefix(std::string_view text) {

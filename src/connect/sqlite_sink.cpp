@@ -108,6 +108,7 @@ class sqlite_sink final : public sink {
   }
 
   [[nodiscard]] bool transactional() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return options_.dedupe; }
 
   task<> commit_marks(std::span<const partition_mark> marks) override {
     std::vector<partition_mark> to_commit(marks.begin(), marks.end());

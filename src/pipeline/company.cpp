@@ -107,9 +107,10 @@ item& engine::implementation::join(stage_run& stage, std::vector<item*>& members
   for (const item* each : members) values.push_back(&each->value);
   auto* made = new item(stage.body->join(values));
   const item& first = *members.front();
-  made->key = first.key;
-  if (members.size() > 1) made->key += "+" + std::to_string(members.size() - 1);
-  made->key_prefix = first.key_prefix;
+  made->names = first.names;
+  std::string key = first.key();
+  if (members.size() > 1) key += "+" + std::to_string(members.size() - 1);
+  made->set_key(std::move(key));
   made->taken = first.taken;
   made->taken_at = first.taken_at;
   made->stage = stage.index;

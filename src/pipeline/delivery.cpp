@@ -112,7 +112,10 @@ task<std::optional<write_result>> engine::implementation::write_once(stage_run& 
   sink_end& end = *stage.end;
   std::vector<sink_item> rows;
   rows.reserve(batch.size());
-  for (const item* work : batch) rows.push_back(sink_item{work->id(), work->key, &work->value});
+  for (const item* work : batch) {
+    rows.push_back(stage.wants_names ? sink_item{work->id(), work->key(), &work->value}
+                                     : sink_item{{}, {}, &work->value});
+  }
   std::vector<partition_mark> marks;
   if (end.to->transactional()) marks = marks_with(stage, batch);
   const std::size_t forgotten = end.forgotten.size();
@@ -237,10 +240,9 @@ std::vector<partition_mark> engine::implementation::marks_with(
     const stage_run& stage, const std::vector<item*>& batch) const {
   std::vector<std::vector<std::uint64_t>> slots(partitions_.size());
   std::vector<std::vector<watermark::slot_part>> parts(partitions_.size());
-  const auto add = [&](std::uint32_t partition, std::uint64_t slot, bool child,
-                       const std::string& part) {
-    if (child) {
-      parts[partition].push_back({slot, part});
+  const auto add = [&](std::uint32_t partition, std::uint64_t slot, const std::string* part) {
+    if (part != nullptr) {
+      parts[partition].push_back({slot, *part});
     } else {
       slots[partition].push_back(slot);
     }
@@ -248,14 +250,14 @@ std::vector<partition_mark> engine::implementation::marks_with(
   const auto add_written = [&](const std::vector<detail::journaled::entry>& entries) {
     for (const detail::journaled::entry& entry : entries) {
       if (entry.in_sink != stage.index) continue;
-      add(entry.partition, entry.slot, entry.child, entry.part);
+      add(entry.partition, entry.slot, entry.part.get());
     }
   };
   const auto add_item = [&](const item& work, const auto& itself) -> void {
     if (work.joined != nullptr) {
       for (const item* member : work.joined->members) itself(*member, itself);
     } else if (work.is_accounted()) {
-      add(work.partition, work.slot, work.is_child(), work.part);
+      add(work.partition, work.slot, work.is_child() ? &work.part : nullptr);
     }
   };
   for (const detail::journaled& waiting : in_journal_) add_written(waiting.entries);

@@ -47,6 +47,7 @@ stage_run::stage_run(int index_, stage_plan& plan)
       collects(plan.batch),
       policy(plan.policy),
       immediate(body != nullptr && body->immediate()),
+      wants_names(body != nullptr && body->wants_names()),
       per_worker(body != nullptr ? body->in_flight_per_worker() : 1),
       input(policy.queue_items_max, name,
             stage_store(plan.priority ? queue_kind::priority : policy.queue_order)),
@@ -82,6 +83,7 @@ stage_run::stage_run(int index_, chain_plan& plan, bool required)
       name(plan.sink_name),
       end(std::make_unique<sink_end>(*plan.to, plan.sink_rules)),
       policy(policy_of(plan.sink_rules)),
+      wants_names(plan.to->wants_names()),
       input(policy.queue_items_max, name) {
   add_worker();
   end->required = required;
@@ -101,6 +103,7 @@ std::uint64_t stage_run::walk() const {
   }
   for (const work_slot& slot : slots) {
     count += weight_of(slot.current);
+    for (const item* other : slot.more) count += other->weight;
     for (const item* child : slot.children) count += child->weight;
   }
   return count;
@@ -180,6 +183,7 @@ void engine::implementation::leave_nothing_behind() {
 
 // The journal speaks on a thread of its own, and may have a last word when the engine is gone.
 void engine::implementation::listen_to_journal() {
+  journal_keeps_delivered_ = journal_->keeps_delivered();
   const auto tell = [box = loop_->mailbox(), self = self_](auto what) {
     box->post([self, what] {
       if (*self != nullptr) what(**self);

@@ -86,6 +86,11 @@ class engine::implementation {
   template <bool ruled, bool measured>
   task<> worker(stage_run& stage, std::size_t slot);
   [[nodiscard]] task<> worker_for(stage_run& stage, std::size_t slot);
+  enum class onward : std::uint8_t { passes, splits, ends };
+  onward judge(stage_run& stage, detail::work_slot& own, item& work, int worker_id,
+               attempt_result& result);
+  [[nodiscard]] static attempt_info info_of(const stage_run& stage, const item& work,
+                                            int worker_id);
   task<> requeue_due(stage_run& stage);
   task<attempt_result> attempt(stage_run& stage, item& work, int worker_id);
   attempt_result attempt_now(stage_run& stage, item& work, int worker_id);
@@ -97,6 +102,12 @@ class engine::implementation {
   [[nodiscard]] static std::unique_ptr<letter> letter_of(const stage_run& stage, const item& work);
   void upstream_ended(stage_run& stage);
   void close_if_drained(stage_run& stage);
+
+  // worker_of_several.cpp: workers that take several items at once
+  task<> worker_of_several(stage_run& stage, std::size_t slot);
+  task<> take_several(stage_run& stage, detail::work_slot& own);
+  task<std::vector<attempt_result>> attempt_all(stage_run& stage, detail::work_slot& own,
+                                                int worker_id);
 
   // passing.cpp: on to the next stage, alone or as children
   [[nodiscard]] static stage_run* way_of(stage_run& stage, const attempt_result& result) {
@@ -191,7 +202,11 @@ class engine::implementation {
   void settle_members(detail::joined_items& joined, outcome result, int in_sink);
   void count_outcome(const item& work, outcome result);
   void write_down(item& work, outcome result, std::string_view stage, std::string error,
-                  std::unique_ptr<letter> dead);
+                  std::unique_ptr<letter> dead, int in_sink);
+  [[nodiscard]] bool is_plain(const item& work, outcome result) const;
+  [[nodiscard]] settlement settlement_of(item& work, outcome result, std::string_view stage,
+                                         std::string error, std::unique_ptr<letter> dead);
+  [[nodiscard]] wall_time wall_now();
   void count_at_stage(item& work, outcome result);
   [[nodiscard]] bool tells(const item& work) const;
   void release(item& work);
@@ -249,6 +264,7 @@ class engine::implementation {
   item* arriving_ = nullptr;                         ///< received, on its way into the first queue
 
   std::vector<std::string> partitions_;
+  std::deque<detail::item_names> names_;  ///< of each
   std::vector<watermark> watermarks_;
   std::vector<std::optional<mark>> finished_before_;  ///< when that is more than is accounted for
   engine_resume resume_;
@@ -256,12 +272,13 @@ class engine::implementation {
   std::size_t window_bytes_ = 0;
   event window_moved_{"room in the window"};
 
-  std::vector<settlement> outbox_;
+  settled_batch outbox_;
   std::vector<sink_token> tokens_;  ///< to be recorded with it
   std::vector<detail::journaled::entry> outbox_entries_;
   std::deque<detail::journaled> in_journal_;
   event outbox_filled_{"something to record"};
   event journal_idle_{"outcomes durable"};
+  bool journal_keeps_delivered_ = true;
   bool journal_broken_ = false;
   bool waits_for_journal_ = false;
 
@@ -273,6 +290,8 @@ class engine::implementation {
   std::vector<std::size_t> partition_source_;  ///< where a partition's items are counted
   std::vector<dead_letter_report> dead_letters_;
   detail::time_point started_;
+  detail::time_point wall_read_at_{};
+  wall_time wall_{};
   std::optional<detail::time_point> stop_deadline_;  ///< once a drain has begun
   std::string journal_full_;                         ///< what is; empty: it has room
   detail::time_point journal_full_since_;

@@ -4,6 +4,8 @@
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace brigade {
 
@@ -106,6 +108,7 @@ void engine::implementation::learn_partitions() {
     watermarks_.resize(known.size(), watermark(mark{}));
     finished_before_.resize(known.size());
     partition_source_.resize(known.size());
+    while (names_.size() < known.size()) names_.emplace_back(std::string(), std::string());
   }
   for (std::size_t index = 0; index < known.size(); ++index) {
     if (partitions_[index] != known[index]) learn_partition(index, known[index]);
@@ -128,6 +131,7 @@ void engine::implementation::learn_partition(std::size_t index, const std::strin
   if (finished == accounted) finished.reset();
   finished_before_[index] = std::move(finished);
   partitions_[index] = name;
+  names_[index] = detail::item_names(plan.name, name);
   partition_source_[index] = source_of(name);
 }
 
@@ -178,6 +182,13 @@ std::size_t engine::implementation::source_of(const std::string& partition) {
   return at;
 }
 
+void detail::item::make_key() const {
+  std::array<char, 20> digits{};
+  char* const stop = std::to_chars(digits.data(), digits.data() + digits.size(), begin).ptr;
+  key_.reserve(names->front.size() + digits.size());
+  key_.append(names->front).append(digits.data(), stop);
+}
+
 // The item, or none when it is settled already.
 item* engine::implementation::receive(source_item taken) {
   auto* made = new item(std::move(taken.value));
@@ -188,22 +199,14 @@ item* engine::implementation::receive(source_item taken) {
   made->begin = taken.begin;
   made->end = taken.end;
   made->taken = loop_->now();
-  made->taken_at = std::chrono::system_clock::now();
+  made->taken_at = wall_now();
   made->bytes = made->value.bytes();
   window_items_ += 1;
   window_bytes_ += made->bytes;
   live_.push_back(&made->live);
   if (plan.replay) made->replay = plan.replay(taken.begin);
-  made->key.reserve(plan.name.size() + partitions_[taken.partition].size() + 24);
-  made->key.append(plan.name).append(1, ':');
-  made->key_prefix = static_cast<std::uint16_t>(made->key.size());
-  if (made->replay != nullptr) {
-    made->key.append(made->replay->id);
-  } else {
-    made->key.append(partitions_[taken.partition])
-        .append(1, ':')
-        .append(std::to_string(taken.begin));
-  }
+  made->names = &names_[taken.partition];
+  if (made->replay != nullptr) made->set_key(plan.name + ":" + made->replay->id);
   if (!taken.undecodable) taken.undecodable = name_item(*made);
   made->slot = watermarks_[taken.partition].taken(taken.begin, taken.end);
   const auto& before = finished_before_[taken.partition];

@@ -45,7 +45,9 @@ class ledger::writer {
     return run;
   }
 
-  std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
+  [[nodiscard]] bool keeps_delivered() const { return store_->options().mode == ledger_mode::full; }
+
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) {
     const std::lock_guard lock(mutex_);
     if (names_.size() < partitions.size()) names_.resize(partitions.size());
@@ -151,7 +153,7 @@ class ledger::writer {
       } catch (const database_error& error) {
         why = explained(store_->options().path, error).what();
         if (error.code() != SQLITE_FULL) return why;
-        what = "the ledger's disk is full";
+        what = store_->options().path.string() + ": the ledger's disk is full";
       } catch (const ledger_detail::no_room& error) {
         why = what = error.what();
       } catch (const std::exception& error) {
@@ -227,11 +229,12 @@ std::uint64_t ledger::begin_run() { return writer_->begin_run(*this); }
 
 void ledger::keep_with_next(source_note note) { writer_->keep_with_next(std::move(note)); }
 
-std::uint64_t ledger::record(std::vector<settlement> batch,
-                             const std::vector<std::string>& partitions,
+std::uint64_t ledger::record(settled_batch batch, const std::vector<std::string>& partitions,
                              std::vector<sink_token> tokens) {
   return writer_->record(std::move(batch), partitions, std::move(tokens));
 }
+
+bool ledger::keeps_delivered() const { return writer_->keeps_delivered(); }
 
 void ledger::hurry() { writer_->hurry(); }
 void ledger::end_run(const report& account) { writer_->end_run(account); }

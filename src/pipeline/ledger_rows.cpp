@@ -112,7 +112,8 @@ std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batch
   letter_lines_.clear();
   transaction writing(database_);
   for (const queued_batch& batch : batches) {
-    for (const settlement& item : batch.items) write_settlement(item, repeated);
+    for (const settlement& item : batch.settled.items) write_settlement(item, repeated);
+    for (const delivered_item& item : batch.settled.delivered) count_delivered(item);
     for (const sink_token& each : batch.tokens) tokens[each.sink] = each.token;
   }
   write_changes();
@@ -129,23 +130,22 @@ std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batch
   return repeated;
 }
 
-/// The lines are durable first, and gone again when the rest cannot be.
+/// The lines are durable first, and gone again when the rest is written later, for want of room.
+/// After any other error, as a failed sync, the ledger may turn out to have the letters: a line
+/// twice is better than one that is not there.
 void ledger_store::commit_with_letters(transaction& writing) {
   if (letter_lines_.empty()) return writing.commit();
   letters_->append(letter_lines_);
   try {
     writing.commit();
-  } catch (...) {
-    letters_->take_back();
+  } catch (const database_error& error) {
+    if (error.code() == SQLITE_FULL) letters_->take_back();
     throw;
   }
 }
 
 void ledger_store::write_settlement(const settlement& item, std::vector<repeated_id>& repeated) {
-  BRIGADE_ASSERT(
-      item.partition < partition_by_index_.size() && partition_by_index_[item.partition] != nullptr,
-      "ledger: a partition without a name");
-  partition& in = *partition_by_index_[item.partition];
+  partition& in = partition_at(item.partition);
   if (keeps_row(item)) write_row(item, in);
   if (options_.mode != ledger_mode::off) {
     write_attempts(item, in);
@@ -158,6 +158,20 @@ void ledger_store::write_settlement(const settlement& item, std::vector<repeated
   advance_mark(item, in);
   if (item.part.empty()) ++tally_.items[static_cast<std::size_t>(item.result)];
   tally_.retries += retries_of(item);
+}
+
+ledger_store::partition& ledger_store::partition_at(std::uint32_t index) {
+  BRIGADE_ASSERT(index < partition_by_index_.size() && partition_by_index_[index] != nullptr,
+                 "ledger: a partition without a name");
+  return *partition_by_index_[index];
+}
+
+/// Of these the mark says all there is to say. What a sink had before the run comes as settlements.
+void ledger_store::count_delivered(const delivered_item& item) {
+  partition& in = partition_at(item.partition);
+  in.mark_changed = true;
+  in.done.finish(item.begin, item.end);
+  ++tally_.items[static_cast<std::size_t>(outcome::delivered)];
 }
 
 bool ledger_store::keeps_row(const settlement& item) const {

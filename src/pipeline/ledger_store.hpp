@@ -29,7 +29,7 @@ namespace brigade::ledger_detail {
 /// What `record` was given.
 struct queued_batch {
   std::uint64_t number = 0;
-  std::vector<settlement> items;
+  settled_batch settled;
   std::vector<sink_token> tokens;
   source_note note;
 };
@@ -111,12 +111,14 @@ class ledger_store {
   void write_letter(const settlement& item, const partition& in);
   void write_business_id(const settlement& item, const partition& in,
                          std::vector<repeated_id>& repeated);
+  void count_delivered(const delivered_item& item);
   void advance_mark(const settlement& item, partition& in);
   void commit_with_letters(transaction& writing);
   void write_changes();
   void forget_changes();
   [[nodiscard]] std::vector<sink_token> sink_tokens();
   void put_token(std::string_view sink, std::string_view token);
+  [[nodiscard]] partition& partition_at(std::uint32_t index);
   [[nodiscard]] bool keeps_row(const settlement& item) const;
 
   ledger_options options_;

@@ -89,8 +89,8 @@ item* engine::implementation::make_child(stage_run& stage, item& parent, std::si
   auto* child = new item(std::move(value));
   child->parent = &parent;
   child->part = std::move(path);
-  child->key = parent.key + "/" + std::to_string(n);
-  child->key_prefix = parent.key_prefix;
+  child->names = parent.names;
+  child->set_key(parent.key() + "/" + std::to_string(n));
   child->business_id = parent.business_id;
   child->partition = parent.partition;
   child->begin = parent.begin;

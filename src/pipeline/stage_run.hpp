@@ -44,6 +44,14 @@ struct joined_items {
   outcome worst = outcome::filtered;
 };
 
+/// What the names of a partition's items begin with.
+struct item_names {
+  item_names(const std::string& pipeline, const std::string& partition)
+      : front(pipeline + ":" + partition + ":"), pipeline_bytes(pipeline.size() + 1) {}
+  std::string front;
+  std::size_t pipeline_bytes;  ///< of it; behind them is the id
+};
+
 struct item final : pooled, private timer {
   struct hook : link {
     explicit hook(item& self_) : self(&self_) {}
@@ -52,9 +60,8 @@ struct item final : pooled, private timer {
   explicit item(payload value_) : value(std::move(value_)) {}
 
   payload value;
-  payload origin;  ///< as it was at the source, once a stage has changed it
-  std::string key;
-  std::uint16_t key_prefix = 0;  ///< the pipeline's name and a colon; behind it is the id
+  payload origin;                     ///< as it was at the source, once a stage has changed it
+  const item_names* names = nullptr;  ///< of its partition
   std::uint32_t partition = 0;
   std::string business_id;
   std::uint64_t begin = 0;
@@ -91,7 +98,16 @@ struct item final : pooled, private timer {
   hook live{*this};   ///< in the list of all unsettled items
   hook place{*this};  ///< in its stage's list of retries, armed or due, or of those parked
 
-  [[nodiscard]] std::string_view id() const { return std::string_view(key).substr(key_prefix); }
+  /// The pipeline's name, a colon and the id. Made when somebody asks: most items come and go
+  /// without a name.
+  [[nodiscard]] const std::string& key() const {
+    if (key_.empty()) make_key();
+    return key_;
+  }
+  void set_key(std::string key) { key_ = std::move(key); }
+  [[nodiscard]] std::string_view id() const {
+    return std::string_view(key()).substr(names->pipeline_bytes);
+  }
   [[nodiscard]] bool is_child() const { return parent != nullptr; }
   /// False: others have an account in its place.
   [[nodiscard]] bool is_accounted() const { return !of_joined && joined == nullptr; }
@@ -106,6 +122,8 @@ struct item final : pooled, private timer {
 
  private:
   void fire() noexcept override;
+  void make_key() const;
+  mutable std::string key_;
   stage_run* retry_at_ = nullptr;
   time_point due_;
 };
@@ -116,6 +134,7 @@ struct work_slot {
 
   item* current = nullptr;
   std::optional<task_handle<>> worker;  ///< whose hands they are
+  std::vector<item*> more;              ///< in work together with it, the next one last
   std::vector<item*> children;          ///< of a split, not yet passed on
   time_point since = never;             ///< the attempt under way began
   bool probing = false;                 ///< the one a paused stage has let through
@@ -227,6 +246,7 @@ struct stage_run {
   cancel_scope* company = nullptr;   ///< a batch here waits for more items
   stage_policy policy;
   bool immediate = false;
+  bool wants_names = true;  ///< its body, or its sink
   int per_worker = 1;
   stage_queue input;
   std::function<double(const payload&)> priority;
@@ -299,13 +319,13 @@ struct journaled {
   std::uint64_t number = 0;
   struct entry {
     std::uint32_t partition;
+    int in_sink;  ///< in which one its own row is; of a parent only its children's are
     std::uint64_t slot;
     std::size_t bytes;
     outcome result;
-    bool child;
-    std::string part;
-    int in_sink = -1;  ///< in which one its own row is; of a parent only its children's are
-    std::unique_ptr<item_outcome> told{};  ///< for who reads the outcomes
+    std::unique_ptr<std::string> part;   ///< of a child
+    std::unique_ptr<item_outcome> told;  ///< for who reads the outcomes
+    [[nodiscard]] bool child() const { return part != nullptr; }
   };
   std::vector<entry> entries;
 };

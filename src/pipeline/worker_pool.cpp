@@ -115,14 +115,9 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
       result.emplace(std::move(given));
     }
     watch.attempt_ended(*loop_, stage);
-    stage.workers[static_cast<std::size_t>(worker_id)].items += work.weight;
-    stage_run* const next = way_of(stage, *result);
-    switch (result->what()) {
-      case attempt_result::kind::passed:
-        accept(work, std::move(result->value()));
-        [[fallthrough]];
-      case attempt_result::kind::unchanged:
-      case attempt_result::kind::routed:
+    switch (judge(stage, own, work, worker_id, *result)) {
+      case onward::passes: {
+        stage_run* const next = way_of(stage, *result);
         if constexpr (ruled) {
           co_await enter(&stage, *next, own.current);
         } else {
@@ -133,24 +128,48 @@ task<> engine::implementation::worker(stage_run& stage, std::size_t slot) {
           watch.handed_over(*loop_, stage, work);
         }
         break;
-      case attempt_result::kind::split:
+      }
+      case onward::splits:
         co_await pass_children(stage, own, std::move(result->values()));
         break;
-      case attempt_result::kind::filtered:
-        own.current = nullptr;
-        settle(work, outcome::filtered, stage.name, {});
-        break;
-      case attempt_result::kind::failed:
-        own.current = nullptr;
-        if constexpr (ruled) own.probing = false;
-        attempt_failed(stage, work, worker_id, result->why());
+      case onward::ends:
         break;
     }
   }
 }
 
+// What came of an attempt at the item in hand; who ends is settled, or waits for a retry.
+engine::implementation::onward engine::implementation::judge(stage_run& stage, work_slot& own,
+                                                             item& work, int worker_id,
+                                                             attempt_result& result) {
+  stage.workers[static_cast<std::size_t>(worker_id)].items += work.weight;
+  switch (result.what()) {
+    case attempt_result::kind::passed:
+      accept(work, std::move(result.value()));
+      return onward::passes;
+    case attempt_result::kind::unchanged:
+    case attempt_result::kind::routed:
+      return onward::passes;
+    case attempt_result::kind::split:
+      return onward::splits;
+    case attempt_result::kind::filtered:
+      own.current = nullptr;
+      settle(work, outcome::filtered, stage.name, {});
+      return onward::ends;
+    case attempt_result::kind::failed:
+      own.current = nullptr;
+      own.probing = false;
+      attempt_failed(stage, work, worker_id, result.why());
+      return onward::ends;
+  }
+  return onward::ends;
+}
+
 task<> engine::implementation::worker_for(stage_run& stage, std::size_t slot) {
   const bool ruled = stage.guard || std::ranges::any_of(stage.feeds, &stage_run::selective);
+  const bool bounded = stage.policy.attempt_timeout.count() != 0;
+  const bool together = stage.body->together_max() != 0 && !ruled && !bounded && !stage.selective;
+  if (together) return worker_of_several(stage, slot);
   if (stage.meter)
     return ruled ? worker<true, true>(stage, slot) : worker<false, true>(stage, slot);
   return ruled ? worker<true, false>(stage, slot) : worker<false, false>(stage, slot);
@@ -162,27 +181,19 @@ attempt_result failed_with(verdict kind, std::string error) {
   return attempt_result::failed(failure(kind, std::move(error)));
 }
 
-// What an exception thrown by a stage's work says about the item.
-attempt_result failed_by(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const permanent_error& why) {
-    return failed_with(verdict::permanent, why.what());
-  } catch (const fatal_error& why) {
-    return failed_with(verdict::fatal, why.what());
-  } catch (const timed_out& late) {
-    failure why(verdict::retryable, late.what());
-    why.timed_out = true;
-    return attempt_result::failed(std::move(why));
-  } catch (...) {
-    return failed_with(verdict::retryable, error_text(error));
-  }
-}
-
 }  // namespace
 
+attempt_info engine::implementation::info_of(const stage_run& stage, const item& work,
+                                             int worker_id) {
+  attempt_info info{{}, {}, work.attempts + 1, worker_id};
+  if (!stage.wants_names) return info;
+  info.key = work.key();
+  info.id = work.id();
+  return info;
+}
+
 attempt_result engine::implementation::attempt_now(stage_run& stage, item& work, int worker_id) {
-  const attempt_info info{work.id(), work.key, work.attempts + 1, worker_id};
+  const attempt_info info = info_of(stage, work, worker_id);
   try {
     return stage.body->run_now(work.value, info);
   } catch (...) {
@@ -191,7 +202,7 @@ attempt_result engine::implementation::attempt_now(stage_run& stage, item& work,
 }
 
 task<attempt_result> engine::implementation::attempt(stage_run& stage, item& work, int worker_id) {
-  const attempt_info info{work.id(), work.key, work.attempts + 1, worker_id};
+  const attempt_info info = info_of(stage, work, worker_id);
   try {
     co_return co_await bounded_attempt(stage, work, info);
   } catch (const cancelled& by) {

@@ -85,7 +85,7 @@ void memory_journal::keep_with_next(source_note note) {
   note_.forgotten.insert(note_.forgotten.end(), note.forgotten.begin(), note.forgotten.end());
 }
 
-std::uint64_t memory_journal::record(std::vector<settlement> batch,
+std::uint64_t memory_journal::record(settled_batch batch,
                                      const std::vector<std::string>& partitions,
                                      std::vector<sink_token> tokens) {
   auto made = std::make_unique<pending>(*this, ++last_);
@@ -95,7 +95,16 @@ std::uint64_t memory_journal::record(std::vector<settlement> batch,
   const auto most = static_cast<std::uint64_t>(delay_max_.count());
   made->due = here.now() + milliseconds(random_.below(most + 1));
   if (!pending_.empty()) made->due = std::max(made->due, pending_.back()->due);
-  made->entries = std::move(batch);
+  made->entries = std::move(batch.items);
+  for (const delivered_item& each : batch.delivered) {
+    settlement whole;
+    whole.id = partitions[each.partition] + ":" + std::to_string(each.begin);
+    whole.partition = each.partition;
+    whole.begin = each.begin;
+    whole.end = each.end;
+    whole.attempts = 1;
+    made->entries.push_back(std::move(whole));
+  }
   made->partitions = partitions;
   made->tokens = std::move(tokens);
   made->note = std::exchange(note_, source_note{});

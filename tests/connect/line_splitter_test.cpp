@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -19,30 +20,39 @@ struct given {
   blank_lines blanks = blank_lines::keep;
 };
 
-std::vector<text_line> split(const given& from) {
+/// With a text of its own.
+struct kept_line : text_line {
+  explicit kept_line(const text_line& from)
+      : text_line(from), owned(std::make_shared<const std::string>(from.text)) {
+    text = *owned;
+  }
+  std::shared_ptr<const std::string> owned;
+};
+
+std::vector<kept_line> split(const given& from) {
   line_splitter splitter(from.offset, from.line_bytes_max, from.blanks);
-  std::vector<text_line> lines;
+  std::vector<kept_line> lines;
   std::size_t at = 0;
   const auto feed_to = [&](std::size_t end) {
     // A copy of the exact size, so that a sanitizer sees a step beyond the chunk.
     const std::vector<char> chunk(from.text.begin() + static_cast<std::ptrdiff_t>(at),
                                   from.text.begin() + static_cast<std::ptrdiff_t>(end));
     splitter.feed({chunk.data(), chunk.size()});
-    while (auto line = splitter.next()) lines.push_back(*std::move(line));
+    while (auto line = splitter.next()) lines.emplace_back(*line);
     at = end;
   };
   for (const std::size_t cut : from.cuts) feed_to(cut);
   feed_to(from.text.size());
-  if (auto last = splitter.finish()) lines.push_back(*std::move(last));
+  if (auto last = splitter.finish()) lines.emplace_back(*last);
   EXPECT_EQ(splitter.offset(), from.offset + from.text.size());
   return lines;
 }
 
-std::string shown(const std::vector<text_line>& lines) {
+std::string shown(const std::vector<kept_line>& lines) {
   std::string text;
-  for (const text_line& line : lines) {
+  for (const kept_line& line : lines) {
     text += std::to_string(line.begin) + "-" + std::to_string(line.end) + (line.cut ? "!" : ":") +
-            line.text + (line.cut ? "(" + std::to_string(line.bytes) + ")" : "") + "|";
+            *line.owned + (line.cut ? "(" + std::to_string(line.bytes) + ")" : "") + "|";
   }
   return text;
 }
@@ -142,7 +152,7 @@ TEST(line_splitter, gives_every_byte_once) {
       expected.push_back(std::move(line));
     }
     std::vector<std::string> got;
-    for (const text_line& line : split({.text = text})) got.push_back(line.text);
+    for (const kept_line& line : split({.text = text})) got.push_back(*line.owned);
     ASSERT_EQ(got, expected);
   }
 }

@@ -143,9 +143,9 @@ TEST(batch, a_permanent_failure_behind_it_dead_letters_each_member_as_it_came_in
 /// Keeps what it is told.
 class noting_journal final : public journal {
  public:
-  std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>&,
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>&,
                        std::vector<sink_token>) override {
-    for (settlement& each : batch) all.push_back(std::move(each));
+    for (settlement& each : batch.items) all.push_back(std::move(each));
     on_durable(++last_);
     return last_;
   }

@@ -19,7 +19,7 @@ using testing::virtual_loop;
 // Becomes durable when the test says so.
 class slow_journal final : public journal {
  public:
-  std::uint64_t record(std::vector<settlement>, const std::vector<std::string>&,
+  std::uint64_t record(settled_batch, const std::vector<std::string>&,
                        std::vector<sink_token>) override {
     return ++last_;
   }
@@ -170,9 +170,9 @@ class telling_journal final : public journal {
     if (note.state) story += *note.state + "; ";
     for (const std::string& name : note.forgotten) story += "forget " + name + "; ";
   }
-  std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token>) override {
-    for (const settlement& each : batch) {
+    for (const settlement& each : batch.items) {
       EXPECT_EQ(each.id, partitions[each.partition] + ":0");
       story += "record " + each.id + "; ";
     }

@@ -58,6 +58,19 @@ TEST_F(ledger_test, keeps_rows_of_what_was_not_simply_delivered_in_failures_mode
   EXPECT_EQ(query("SELECT delivered FROM runs"), "3\n");
 }
 
+TEST_F(ledger_test, needs_no_more_than_the_position_of_what_was_simply_delivered) {
+  ledger_options with = options();
+  EXPECT_TRUE(ledger::open(with)->keeps_delivered());
+  with.mode = ledger_mode::failures;
+  EXPECT_FALSE(ledger::open(with)->keeps_delivered());
+  settled_batch mixed(batch(dead(10, "no")));
+  mixed.delivered = {{0, 0, 10}, {0, 30, 40}};
+  run_through(with, std::move(mixed));
+  EXPECT_EQ(query("SELECT position, outcome FROM items"), "10|dead_lettered\n");
+  EXPECT_EQ(query("SELECT source, low, above FROM marks"), "main:8f3a|20|[[30,40]]\n");
+  EXPECT_EQ(query("SELECT delivered, dead_lettered FROM runs"), "2|1\n");
+}
+
 TEST_F(ledger_test, keeps_runs_marks_and_dead_letters_when_it_is_off) {
   ledger_options with = options();
   with.mode = ledger_mode::off;

@@ -80,13 +80,21 @@ TEST(threaded_stage, each_body_is_used_by_one_thread_that_is_not_the_loops) {
   EXPECT_FALSE(watched_body::twice_at_once);
 }
 
-// They meet at a barrier, which would stay closed if one ran after the other.
+// The first two, which go one by one, meet at a barrier: it would stay closed if one ran after the
+// other.
 TEST(threaded_stage, its_threads_work_at_the_same_time) {
   loop own;
   auto both = std::make_shared<std::barrier<>>(2);
-  spread work(2, [both](int&) { both->arrive_and_wait(); });
+  spread work(2, [both](int& item) {
+    if (item <= 2) both->arrive_and_wait();
+  });
   const report result = run_on(own, work.plan(20, [](int) {}, {.workers = 2}));
   EXPECT_EQ(result.count(outcome::delivered), 20U);
+}
+
+TEST(threaded_stage, until_it_knows_how_long_an_item_takes_it_takes_one) {
+  spread work(2, [](int&) {});
+  EXPECT_EQ(work.stage->together_max(), 1U);
 }
 
 TEST(threaded_stage, an_exception_is_the_items_own) {
@@ -98,6 +106,21 @@ TEST(threaded_stage, an_exception_is_the_items_own) {
   EXPECT_EQ(result.count(outcome::dead_lettered), 10U);
   EXPECT_EQ(result.dead_letters.front().error, "a round number");
   EXPECT_EQ(result.count(outcome::delivered), 90U);
+}
+
+TEST(threaded_stage, many_cheap_items_all_come_through) {
+  loop own;
+  spread work(2, [](int& item) {
+    if (item % 1000 == 0) throw permanent_error("a round number");
+    item = -item;
+  });
+  std::set<int> got;
+  const report result =
+      run_on(own, work.plan(50'000, [&](int item) { got.insert(item); }, {.workers = 4}));
+  EXPECT_EQ(result.count(outcome::dead_lettered), 50U);
+  EXPECT_EQ(result.count(outcome::delivered), 49'950U);
+  EXPECT_EQ(got.size(), 49'950U);
+  EXPECT_EQ(*got.begin(), -49'999);
 }
 
 // The engine destroys what does not end; the item must not be used after that.

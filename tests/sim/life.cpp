@@ -9,6 +9,7 @@ life::life(std::uint64_t seed, testing::random_source random, std::uint64_t step
     : random_(random),
       journal_(seed + 1, milliseconds(random_.below(random_.one_in(3) ? 60 : 12))),
       steps_max_(steps_max) {
+  journal_.keep_delivered(seed % 2 == 0);
   store_.on_acknowledge = [this](const std::string& partition, const mark& finished) {
     check_acknowledged(partition, finished);
   };

@@ -34,6 +34,7 @@ pipeline_scenario::pipeline_scenario(std::uint64_t seed, const beginning& drawn)
     shape.transformed_before = transformed;
     transformed += shape.transforms ? 1 : 0;
     shape.in_flight = chance(3) ? 2 : 1;
+    shape.together = shape.immediate || shape.seed % 3 != 0 ? 0 : 1 + shape.seed / 3 % 5;
     shape.splits_one_in = chance(3) ? between(2, 5) : 0;
     shape.filters_one_in = chance(3) ? between(3, 8) : 0;
     shape.refuses_one_in = chance(3) ? between(4, 12) : 0;

@@ -100,6 +100,23 @@ task<attempt_result> simulated_stage::run(payload& item, const attempt_info& inf
   co_return result_for(text);
 }
 
+task<std::vector<attempt_result>> simulated_stage::run_together(
+    const std::vector<attempt_request>& requests) {
+  const counted now(busy_);
+  if (requests.size() > shape_.together) log_.problem = "more items at once than were asked for";
+  for (const attempt_request& each : requests) look_at(each.item->get<std::string>(), each.info);
+  co_await take_time();
+  std::vector<attempt_result> results;
+  for (const attempt_request& each : requests) {
+    try {
+      results.push_back(result_for(each.item->get<std::string>()));
+    } catch (...) {
+      results.push_back(failed_by(std::current_exception()));
+    }
+  }
+  co_return results;
+}
+
 task<> simulated_stage::take_time() {
   if (chance(faults_.hangs_one_in)) {
     auto hang = nap(90s);

@@ -21,6 +21,7 @@ struct stage_shape {
   bool transforms = false;
   int transformed_before = 0;  ///< by how many stages
   int in_flight = 1;
+  std::size_t together = 0;  ///< items a worker takes at once; 0: one by one
   std::uint64_t splits_one_in = 0;
   std::uint64_t filters_one_in = 0;
   std::uint64_t refuses_one_in = 0;  ///< for good
@@ -69,6 +70,9 @@ class simulated_stage final : public stage_body {
   [[nodiscard]] bool immediate() const override { return shape_.immediate; }
   attempt_result run_now(payload& item, const attempt_info& info) override;
   task<attempt_result> run(payload& item, const attempt_info& info) override;
+  [[nodiscard]] std::size_t together_max() const override { return shape_.together; }
+  task<std::vector<attempt_result>> run_together(
+      const std::vector<attempt_request>& requests) override;
 
  private:
   task<> take_time();

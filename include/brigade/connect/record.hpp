@@ -14,14 +14,48 @@
 ///
 /// Thread safety: immutable, may be read from several threads. Copying shares the text.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace brigade {
+
+namespace detail {
+
+/// Bytes that never change, beside the number of their owners: one piece of memory, so that a line
+/// costs one allocation. Thread safety: of each owner none, between owners all.
+class shared_bytes {
+ public:
+  explicit shared_bytes(std::string_view bytes);
+  shared_bytes(const shared_bytes& other) noexcept : held_(other.held_) {
+    held_->owners.fetch_add(1, std::memory_order_relaxed);
+  }
+  shared_bytes(shared_bytes&& other) noexcept : held_(std::exchange(other.held_, nullptr)) {}
+  shared_bytes& operator=(shared_bytes other) noexcept {
+    std::swap(held_, other.held_);
+    return *this;
+  }
+  ~shared_bytes() {
+    if (held_ != nullptr) let_go();
+  }
+  [[nodiscard]] std::string_view view() const {
+    return {reinterpret_cast<const char*>(held_ + 1), held_->size};
+  }
+
+ private:
+  struct header {
+    explicit header(std::size_t size_) : size(size_) {}
+    std::atomic<std::size_t> owners = 1;
+    std::size_t size;
+  };
+  void let_go() noexcept;
+  header* held_;
+};
+
+}  // namespace detail
 
 class record {
  public:
@@ -31,11 +65,11 @@ class record {
     cut,   ///< the first bytes of a line that was too long to be held
   };
 
-  static record line(std::string text) { return record(shape::line, std::move(text)); }
+  static record line(std::string_view text) { return record(shape::line, text); }
   /// `text` is a JSON value, UTF-8, without a newline; whoever calls has seen to that.
-  static record json(std::string text) { return record(shape::json, std::move(text)); }
-  static record cut(std::string beginning, std::uint64_t whole_bytes, std::uint64_t offset) {
-    record result(shape::cut, std::move(beginning));
+  static record json(std::string_view text) { return record(shape::json, text); }
+  static record cut(std::string_view beginning, std::uint64_t whole_bytes, std::uint64_t offset) {
+    record result(shape::cut, beginning);
     result.whole_bytes_ = whole_bytes;
     result.offset_ = offset;
     return result;
@@ -43,7 +77,7 @@ class record {
 
   [[nodiscard]] shape what() const { return shape_; }
   /// The line, its beginning, or the JSON value, as it is.
-  [[nodiscard]] std::string_view raw() const { return *text_; }
+  [[nodiscard]] std::string_view raw() const { return text_.view(); }
   /// As one JSON value. Throws permanent_error when a line is not valid UTF-8, or cut.
   [[nodiscard]] std::string json_text() const;
   /// Appends `json_text()` to `to`; when it throws, `to` is as it was.
@@ -57,13 +91,12 @@ class record {
   friend std::string text_of(const record& value);
   static record from_text(std::string_view stored);
   friend std::size_t size_in_bytes(const record& value) {
-    return sizeof(record) + value.text_->size();
+    return sizeof(record) + value.raw().size();
   }
 
  private:
-  record(shape what, std::string text)
-      : text_(std::make_shared<const std::string>(std::move(text))), shape_(what) {}
-  std::shared_ptr<const std::string> text_;
+  record(shape what, std::string_view text) : text_(text), shape_(what) {}
+  detail::shared_bytes text_;
   std::uint64_t whole_bytes_ = 0;
   std::uint64_t offset_ = 0;
   shape shape_;

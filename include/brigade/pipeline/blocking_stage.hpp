@@ -23,6 +23,7 @@ class blocking_stage : public stage_body {
   task<> close() override;
   void worker_begins(int worker) override;
   void worker_ended(int worker) override;
+  [[nodiscard]] bool wants_names() const override { return false; }
   task<attempt_result> run(payload& item, const attempt_info& info) final;
 
  protected:

@@ -47,6 +47,7 @@ class tee_stage final : public stage_body {
  public:
   explicit tee_stage(std::size_t ways) : ways_(ways) {}
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
   attempt_result run_now(payload& item, const attempt_info&) override {
     std::vector<payload> copies;
     copies.reserve(ways_);
@@ -125,6 +126,7 @@ class route_stage final : public stage_body {
  public:
   explicit route_stage(std::vector<std::function<bool(const T&)>> ways) : ways_(std::move(ways)) {}
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
   attempt_result run_now(payload& item, const attempt_info&) override {
     for (std::size_t n = 0; n < ways_.size(); ++n) {
       if (ways_[n](item.get<T>())) return attempt_result::routed(n);
@@ -152,6 +154,7 @@ class split_stage final : public stage_body {
   using given = std::invoke_result_t<F&, const In&>;
   explicit split_stage(F parts) : parts_(std::move(parts)) {}
   [[nodiscard]] bool immediate() const override { return !is_task<given>; }
+  [[nodiscard]] bool wants_names() const override { return false; }
   attempt_result run_now(payload& item, const attempt_info&) override {
     if constexpr (is_task<given>) {
       return attempt_result::unchanged();
@@ -177,6 +180,7 @@ template <class T>
 class batch_stage final : public stage_body {
  public:
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
   attempt_result run_now(payload&, const attempt_info&) override {
     return attempt_result::unchanged();
   }

@@ -52,6 +52,22 @@ struct settlement {
   std::string replay_of;                        ///< id of the letter this is a replay of
 };
 
+/// An item that was simply delivered: at the first attempt, and without a business id.
+struct delivered_item {
+  std::uint32_t partition = 0;
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+/// What is recorded together.
+struct settled_batch {
+  settled_batch() = default;
+  settled_batch(std::vector<settlement> items_) : items(std::move(items_)) {}
+  std::vector<settlement> items;
+  std::vector<delivered_item>
+      delivered;  ///< none in `items`; for a journal that keeps no row of them
+};
+
 /// What a sink wants back when it is opened next (`write_result::token`), and whose it is.
 struct sink_token {
   std::string sink = {};   ///< its name in the pipeline
@@ -75,9 +91,11 @@ class journal {
   /// Queues a batch, to become durable as one; does not wait. Batches become durable in order.
   /// `partitions` are the source's, as known by now; the name at an index changes only once the one
   /// before was forgotten. Returns the batch's number, from 1.
-  virtual std::uint64_t record(std::vector<settlement> batch,
-                               const std::vector<std::string>& partitions,
+  virtual std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                                std::vector<sink_token> tokens) = 0;
+  /// False: of an item that was simply delivered it wants to know the position only. Asked once a
+  /// run.
+  [[nodiscard]] virtual bool keeps_delivered() const { return true; }
   /// The run has no time left: what does not become durable at once, because the disk is full,
   /// never will, and `on_failed` is told. From any thread.
   virtual void hurry() {}

@@ -117,8 +117,9 @@ class ledger final : public journal {
   std::uint64_t begin_run();
 
   void keep_with_next(source_note note) override;
-  std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) override;
+  [[nodiscard]] bool keeps_delivered() const override;
   void hurry() override;
 
   /// Waits until all is durable, the end record too. A run without one counts as killed.

@@ -74,6 +74,7 @@ class function_stage final : public stage_body {
   using given = std::invoke_result_t<F&, const In&>;
   explicit function_stage(F work) : work_(std::move(work)) {}
   [[nodiscard]] bool immediate() const override { return !is_task<given>; }
+  [[nodiscard]] bool wants_names() const override { return false; }
 
   attempt_result run_now(payload& item, const attempt_info&) override {
     if constexpr (is_task<given>) {
@@ -137,6 +138,7 @@ class filter_stage final : public stage_body {
  public:
   explicit filter_stage(F keep) : keep_(std::move(keep)) {}
   [[nodiscard]] bool immediate() const override { return true; }
+  [[nodiscard]] bool wants_names() const override { return false; }
   attempt_result run_now(payload& item, const attempt_info&) override {
     const bool kept = std::invoke(keep_, std::as_const(item.get<In>()));
     return kept ? attempt_result::unchanged() : attempt_result::filtered();
@@ -151,6 +153,7 @@ template <class In, class F>
 class function_sink final : public sink {
  public:
   explicit function_sink(F deliver) : deliver_(std::move(deliver)) {}
+  [[nodiscard]] bool wants_names() const override { return false; }
   task<std::vector<partition_mark>> open(const sink_resume&) override {
     co_return std::vector<partition_mark>{};
   }

@@ -18,6 +18,7 @@ namespace brigade {
 struct sink_item {
   std::string_view id;   ///< position id
   std::string_view key;  ///< stable over retries, restarts and replays
+                         ///< (both empty for a sink that does not want them)
   const payload* value = nullptr;
 };
 
@@ -64,6 +65,8 @@ class sink {
 
   /// True: rows and marks are committed together, so a restart neither loses nor repeats a row.
   [[nodiscard]] virtual bool transactional() const { return false; }
+  /// False: it does not look at `sink_item::id` and `key`, and they need not be made.
+  [[nodiscard]] virtual bool wants_names() const { return true; }
   /// True: an item that fails in a batch is never written later than one behind it, because the
   /// batch is rolled back, or because such an item has failed for good. Where items are to stay in
   /// order, a sink that cannot say so is given one item of a key at a time.

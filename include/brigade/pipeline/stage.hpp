@@ -9,6 +9,8 @@
 #include <brigade/pipeline/policy.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -84,8 +86,15 @@ class attempt_result {
 struct attempt_info {
   std::string_view id;   ///< position id, e.g. `main:8f3a:40960`; a child's has `/N` behind it
   std::string_view key;  ///< pipeline name and id: stable over retries, restarts and replays
+                         ///< (both empty for a body that does not want them)
   int attempt = 1;       ///< 1 for the first
   int worker = 0;        ///< which worker, 0 to workers - 1
+};
+
+/// One attempt of several that are made together.
+struct attempt_request {
+  payload* item;
+  attempt_info info;
 };
 
 /// The work of one stage. One object serves all workers of the stage, on one loop.
@@ -112,6 +121,9 @@ class stage_body {
   /// (a handler that is restarted begins again); the engine sets no timer.
   [[nodiscard]] virtual bool minds_timeout() const { return false; }
 
+  /// False: it does not look at `attempt_info::id` and `key`, and they need not be made.
+  [[nodiscard]] virtual bool wants_names() const { return true; }
+
   /// True: `run_now` is the whole work, does not wait, and is called instead of `run`.
   [[nodiscard]] virtual bool immediate() const { return false; }
   /// One attempt that does not wait. An exception is a retryable failure with its text, except
@@ -120,9 +132,18 @@ class stage_body {
   /// One attempt that may wait. `item` stays unchanged unless the attempt succeeds.
   /// Cancelled: leaves no trace of the attempt behind but side effects; the item is the engine's.
   virtual task<attempt_result> run(payload& item, const attempt_info& info);
+  /// How many items a worker may take at once now, for `run_together`; 0: one, for `run`.
+  [[nodiscard]] virtual std::size_t together_max() const { return 0; }
+  /// An attempt at each, as `run` and `run_now` make one, by one worker. Gives as many results, in
+  /// that order, and throws nothing but `cancelled`. Cancelled: as `run`, for all of them.
+  virtual task<std::vector<attempt_result>> run_together(
+      const std::vector<attempt_request>& requests);
   /// Of a stage that collects: one item that holds copies of these, which `run_now` has let in.
   virtual payload join(std::span<const payload* const> items);
 };
+
+/// What an exception thrown by an attempt says about the item; `cancelled` as any other.
+[[nodiscard]] attempt_result failed_by(const std::exception_ptr& error);
 
 /// Thrown by a stage function: this item will never succeed; it is not tried again.
 class permanent_error : public std::runtime_error {

@@ -176,8 +176,11 @@ class memory_journal final : public journal {
   void keep(std::string source_state, std::span<const sink_token> first_tokens);
   std::uint64_t begin_run();
   void keep_with_next(source_note note) override;
-  std::uint64_t record(std::vector<settlement> batch, const std::vector<std::string>& partitions,
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) override;
+  /// As that of a ledger of failures, when it is told so; its rows are then made of the positions.
+  [[nodiscard]] bool keeps_delivered() const override { return keeps_delivered_; }
+  void keep_delivered(bool whole) { keeps_delivered_ = whole; }
 
   /// The disk breaks under this batch of the run (from 1): neither it nor a later one is durable.
   /// After `begin_run`.
@@ -200,6 +203,7 @@ class memory_journal final : public journal {
 
   random_source random_;
   milliseconds delay_max_;
+  bool keeps_delivered_ = true;
   std::deque<row> rows_;
   std::map<std::string, part_of_source> parts_;
   std::map<std::string, std::string> sink_tokens_;
