@@ -49,9 +49,15 @@ bool has_field(const component& what, std::string_view name, field_type type) {
   return false;
 }
 
+/// What is followed may come later.
+bool follows_files(const component_use& source) {
+  return has_field(*source.what, "mode", field_type::choice) && source.values.has("mode") &&
+         source.values.text("mode") == "tail";
+}
+
 void check_files(const pipeline_config& config, problem_list& problems) {
   const component_use& source = config.source;
-  if (!has_field(*source.what, "path", field_type::text_or_list)) return;
+  if (!has_field(*source.what, "path", field_type::text_or_list) || follows_files(source)) return;
   for (const std::string& path : source.values.list("path")) {
     const std::filesystem::path file = config.folder / path;
     if (is_pattern(path) || std::filesystem::exists(file)) continue;
@@ -157,6 +163,22 @@ void warn_of_sink(const sink_config& config, const warner& warn) {
   }
 }
 
+void warn_of_tail(const pipeline_config& config, const warner& warn) {
+  const component_use& source = config.source;
+  if (!follows_files(source)) return;
+  warn(source.at,
+       fmt::format("what is written to a file of source '{}' between logrotate's copy and its cut "
+                   "(copytruncate), or is deleted or compressed before it was read, is lost: "
+                   "rotate by renaming, with delaycompress",
+                   source.context.name));
+  for (const std::string& path : source.values.list("path")) {
+    const std::filesystem::path file = config.folder / path;
+    if (is_pattern(path) || std::filesystem::exists(file)) continue;
+    warn(source.at,
+         fmt::format("{} is not there yet: it is waited for", file.lexically_normal().string()));
+  }
+}
+
 /// What has no account of its own, because it was made of a batch.
 void warn_behind_batches(const chain_config& chain, bool is_batched, const warner& warn) {
   for (const stage_config& stage : chain.stages) {
@@ -184,6 +206,7 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
                                        "flight when the process is killed are lost",
                                        config.source.what->name));
   }
+  warn_of_tail(config, warn);
   if (config.threads > 1 && !uses_threads(config, parts)) {
     warn(config.threads_at,
          fmt::format("'threads: {}' helps no stage here: it spreads the workers of 'jq', 'filter' "

@@ -1,7 +1,6 @@
 #include "cli/component_reader.hpp"
 
 #include "cli/component_text.hpp"
-#include "cli/not_yet.hpp"
 
 #include <brigade/async/assert.hpp>
 
@@ -98,20 +97,12 @@ class settings_reader {
   void read_fields(const yaml_node& map) {
     std::vector<std::string_view> known;
     for (const field_spec& field : use_.what->fields) known.push_back(field.name);
-    yaml_node unknown;  // without what is planned, which has an answer of its own
     for (const yaml_entry& entry : map.entries) {
       const auto field = std::find_if(use_.what->fields.begin(), use_.what->fields.end(),
                                       [&](const field_spec& one) { return one.name == entry.key; });
-      if (field != use_.what->fields.end()) {
-        read_one(*field, entry.value);
-      } else if (is_planned_field(use_.what->kind, use_.what->name, entry.key)) {
-        reader_.problem(entry.at,
-                        not_available(fmt::format("'{}' of '{}'", entry.key, use_.what->name)));
-      } else {
-        unknown.entries.push_back(yaml_entry{entry.key, entry.at, {}});
-      }
+      if (field != use_.what->fields.end()) read_one(*field, entry.value);
     }
-    reader_.keys_are_known(unknown, known, fmt::format("'{}' of {}", use_.what->name, owner_));
+    reader_.keys_are_known(map, known, fmt::format("'{}' of {}", use_.what->name, owner_));
   }
 
   void read_shorthand(const yaml_node& value) {
@@ -131,14 +122,6 @@ class settings_reader {
 
   void read_one(const field_spec& field, const yaml_node& value) {
     use_.places.emplace(field.name, value.at);
-    const component& what = *use_.what;
-    if (value.what == yaml_node::kind::scalar &&
-        is_planned_choice(what.kind, what.name, field.name, value.text) &&
-        std::find(field.choices.begin(), field.choices.end(), value.text) == field.choices.end()) {
-      reader_.problem(value.at, not_available(fmt::format("{} '{}' of '{}'", field.name, value.text,
-                                                          what.name)));
-      return;
-    }
     if (auto read = read_field(reader_, field, value)) {
       use_.values.set(field.name, std::move(*read));
     }

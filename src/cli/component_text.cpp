@@ -9,6 +9,18 @@
 
 namespace brigade::cli {
 
+std::string_view to_string(component_kind kind) {
+  switch (kind) {
+    case component_kind::source:
+      return "source";
+    case component_kind::stage:
+      return "stage";
+    case component_kind::sink:
+      return "sink";
+  }
+  return {};
+}
+
 std::vector<const component*> components_of(const registry& known, component_kind kind) {
   std::vector<const component*> found;
   for (const component& one : known.all()) {

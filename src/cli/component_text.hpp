@@ -8,6 +8,7 @@
 
 namespace brigade::cli {
 
+[[nodiscard]] std::string_view to_string(component_kind kind);
 /// The components of a kind, by name.
 [[nodiscard]] std::vector<const component*> components_of(const registry& known,
                                                           component_kind kind);

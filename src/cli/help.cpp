@@ -1,6 +1,5 @@
 #include "cli/component_text.hpp"
 #include "cli/exit_code.hpp"
-#include "cli/not_yet.hpp"
 #include "cli/policy_reader.hpp"
 #include "cli/verbs.hpp"
 

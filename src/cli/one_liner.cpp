@@ -1,7 +1,6 @@
 #include "cli/one_liner.hpp"
 
 #include "cli/component_text.hpp"
-#include "cli/not_yet.hpp"
 #include "cli/suggest.hpp"
 
 #include <fmt/format.h>

@@ -2,8 +2,8 @@
 
 #include "cli/admin_endpoint.hpp"
 #include "cli/component_reader.hpp"
+#include "cli/component_text.hpp"
 #include "cli/fork_components.hpp"
-#include "cli/not_yet.hpp"
 #include "cli/policy_reader.hpp"
 #include "cli/suggest.hpp"
 #include "cli/tests_reader.hpp"

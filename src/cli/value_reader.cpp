@@ -9,10 +9,6 @@
 
 namespace brigade::cli {
 
-std::string not_available(std::string_view what) {
-  return fmt::format("{} is not available in this version of brigade", what);
-}
-
 void value_reader::mismatch(std::string_view key, const yaml_node& node,
                             std::string_view expected) {
   problem(node.at, fmt::format("'{}' must be {}, not {}", key, expected, describe(node)));

@@ -17,9 +17,6 @@
 
 namespace brigade::cli {
 
-/// What something that brigade will have, but has not yet, is answered with.
-[[nodiscard]] std::string not_available(std::string_view what);
-
 class value_reader {
  public:
   explicit value_reader(problem_list& problems) : problems_(problems) {}

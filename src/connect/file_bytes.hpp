@@ -44,6 +44,7 @@ class file_bytes {
  public:
   explicit file_bytes(std::shared_ptr<const file_handle> file);
 
+  [[nodiscard]] int fd() const { return file_->fd(); }
   [[nodiscard]] bool compressed() const { return how_ != compression::none; }
   /// Up to `bytes_max` bytes at `offset`, as many as there are at once; none: it is the end.
   /// Throws std::runtime_error when the file cannot be read, or, once all that came before was

@@ -1,6 +1,7 @@
 #include "connect/file_sink.hpp"
 #include "connect/file_source.hpp"
 #include "connect/file_stdin.hpp"
+#include "connect/file_tail.hpp"
 
 #include <brigade/connect/file.hpp>
 #include <brigade/pipeline/registry.hpp>
@@ -25,8 +26,15 @@ std::vector<std::string> columns_of(const settings& given) {
   return columns;
 }
 
+std::uint64_t line_bytes_max_of(const settings& given) {
+  const std::int64_t bytes = given.integer("max_line");
+  if (bytes < 1) throw config_error("max_line", "a line must be allowed at least one byte");
+  return static_cast<std::uint64_t>(bytes);
+}
+
 text_format text_format_of(const settings& given) {
   text_format format;
+  if (given.has("max_line")) format.line_bytes_max = line_bytes_max_of(given);
   const std::string& what = given.text("format");
   if (what == "ndjson") format.what = line_format::ndjson;
   if (what == "csv") format.what = line_format::csv;
@@ -97,19 +105,42 @@ void add_output_format(std::vector<field_spec>& fields) {
                               .example = "[id, total]"});
 }
 
+std::vector<std::string> paths_of(const settings& given) {
+  std::vector<std::string> paths = given.list("path");
+  if (paths.empty()) throw config_error("path", "the list has no file in it");
+  for (const std::string& path : paths) {
+    if (path.empty()) throw config_error("path", "a path is empty");
+  }
+  return paths;
+}
+
+std::unique_ptr<source> make_file_tail(const settings& given, const component_context& context) {
+  file_tail_options options;
+  options.follow.name = context.name;
+  options.follow.folder = context.folder.string();
+  options.follow.paths = paths_of(given);
+  options.format = text_format_of(given);
+  if (options.format.what == line_format::csv && options.format.csv.header) {
+    throw config_error("format",
+                       "csv with a header cannot be followed; give header: false and columns, or "
+                       "read it in mode: once");
+  }
+  for (const std::string& path : options.follow.paths) {
+    if (!is_compressed_name(path)) continue;
+    throw config_error("path", "'" + path +
+                                   "' is compressed, and cannot be followed; read it in "
+                                   "mode: once");
+  }
+  return std::make_unique<file_tail>(std::move(options));
+}
+
 std::unique_ptr<source> make_file_source(const settings& given, const component_context& context) {
+  if (given.text("mode") == "tail") return make_file_tail(given, context);
   file_source_options options;
   options.name = context.name;
   options.folder = context.folder.string();
-  options.paths = given.list("path");
+  options.paths = paths_of(given);
   options.format = text_format_of(given);
-  if (options.paths.empty()) throw config_error("path", "the list has no file in it");
-  for (const std::string& path : options.paths) {
-    if (path.empty()) throw config_error("path", "a path is empty");
-  }
-  const std::int64_t bytes = given.integer("max_line");
-  if (bytes < 1) throw config_error("max_line", "a line must be allowed at least one byte");
-  options.format.line_bytes_max = static_cast<std::uint64_t>(bytes);
   return std::make_unique<file_source>(std::move(options));
 }
 
@@ -141,7 +172,7 @@ component file_source_component() {
   component file;
   file.kind = component_kind::source;
   file.name = "file";
-  file.doc = "Reads files to their ends; resumes where it stopped, in the files it knows.";
+  file.doc = "Reads files to their ends, or follows them; resumes where it stopped.";
   file.fields = {field_spec{.name = "path",
                             .type = field_type::text_or_list,
                             .fallback = {},
@@ -153,8 +184,8 @@ component file_source_component() {
       field_spec{.name = "mode",
                  .type = field_type::choice,
                  .fallback = "once",
-                 .doc = "once reads to the end; a last line without newline is an item.",
-                 .choices = {"once"}});
+                 .doc = "once reads to the end; tail follows files, also rotated ones.",
+                 .choices = {"once", "tail"}});
   file.fields.push_back(field_spec{.name = "max_line",
                                    .type = field_type::bytes,
                                    .fallback = "1MiB",

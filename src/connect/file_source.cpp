@@ -1,6 +1,7 @@
 #include "connect/file_source.hpp"
 
 #include <brigade/async/thread.hpp>
+#include <brigade/pipeline/log.hpp>
 
 #include <glob.h>
 
@@ -12,6 +13,8 @@ namespace brigade {
 namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{256} << 10;
+// Of more files than these, what is known is kept at the end of a run only.
+constexpr std::size_t files_kept_at_once = 16;
 
 bool is_pattern(const std::string& path) { return path.find_first_of("*?[") != std::string::npos; }
 
@@ -61,16 +64,34 @@ bool is_open(const std::vector<file_source::input>& inputs, const file_identity&
   });
 }
 
-// Keeps the token of a file that is known, and gives one to a file that is not.
-void recognize(std::vector<file_identity>& known, file_identity& now) {
-  for (file_identity& before : known) {
-    if (!same_file(before, now)) continue;
+const mark* mark_of(const std::vector<partition_mark>& marks, const std::string& partition) {
+  for (const partition_mark& each : marks) {
+    if (each.partition == partition) return &each.at;
+  }
+  return nullptr;
+}
+
+// Keeps the token of a file that is known, and gives one to a file that is not: one that is shorter
+// than what was finished of it is not the same any more.
+void recognize(file_source::findings& found, file_source::input& next, const std::string& source,
+               const std::vector<partition_mark>& resume) {
+  file_identity& now = next.identity;
+  for (file_identity& before : found.known) {
+    if (!same_file(before, now, next.file->fd())) continue;
+    const mark* const done = mark_of(resume, source + ":" + before.token);
+    if (done != nullptr && !next.file->compressed() && now.size < done->low) {
+      found.notices.push_back(next.path + " has " + std::to_string(now.size) + " bytes, but " +
+                              std::to_string(done->low) +
+                              " were read of it before: it is read from its beginning");
+      continue;
+    }
     now.token = before.token;
     before.path = now.path;
+    if (done != nullptr) next.done = *done;
     return;
   }
-  now.token = draw_token(known);
-  known.push_back(now);
+  now.token = draw_token(found.known);
+  found.known.push_back(now);
 }
 
 file_source::findings find_files(const file_source_options& options,
@@ -78,6 +99,8 @@ file_source::findings find_files(const file_source_options& options,
                                  const std::string& state) {
   file_source::findings found;
   found.known = decode_identities(state);
+  // What `tail` knows only so as not to read it.
+  std::erase_if(found.known, [](const file_identity& each) { return each.token.empty(); });
   for (const std::string& path : all_paths(options)) {
     file_source::input next;
     next.path = path;
@@ -86,16 +109,9 @@ file_source::findings find_files(const file_source_options& options,
     next.file = std::make_shared<file_bytes>(std::move(file));
     next.identity.path = path;
     if (is_open(found.inputs, next.identity)) continue;
-    recognize(found.known, next.identity);
-    const std::string partition = options.name + ":" + next.identity.token;
-    for (const partition_mark& mark : resume) {
-      if (mark.partition == partition) next.done = mark.at;
-    }
-    if (!next.file->compressed() && next.identity.size < next.done.low) {
-      throw std::runtime_error(path + " has " + std::to_string(next.identity.size) +
-                               " bytes, but " + std::to_string(next.done.low) +
-                               " were read of it before: it was cut; restore it, or put new lines "
-                               "into a new file");
+    recognize(found, next, options.name, resume);
+    if (!next.file->compressed()) {
+      next.trail = file_trail::at(next.file->fd(), next.done.low, {});
     }
     found.inputs.push_back(std::move(next));
   }
@@ -119,6 +135,7 @@ task<> file_source::open(std::vector<partition_mark> resume, std::string state) 
   inputs_ = std::move(found.inputs);
   known_ = std::move(found.known);
   size_total_ = 0;
+  for (const std::string& line : found.notices) log_line(line);
   for (const input& each : inputs_) {
     partitions_.push_back(options_.name + ":" + each.identity.token);
     if (each.file->compressed()) size_total_.reset();
@@ -132,17 +149,41 @@ task<std::vector<source_item>> file_source::read(std::size_t items_max) {
     begin_file();
     take_lines(items, items_max);
     if (!items.empty()) break;
-    const input& from = inputs_[current_];
+    input& from = inputs_[current_];
     auto call = to_thread(&read_chunk, from.file, from.path, splitter_->offset());
     std::string bytes = co_await std::move(call);
     chunk_ = std::move(bytes);
     splitter_->feed(chunk_);
-    if (!chunk_.empty()) continue;
+    if (!chunk_.empty()) {
+      note_read(from);
+      continue;
+    }
     if (auto last = splitter_->finish()) add_item(items, *last);
     splitter_.reset();
     ++current_;
   }
   co_return items;
+}
+
+// Offsets of what comes out of a compressed file say nothing of the file.
+void file_source::note_read(input& from) {
+  if (from.file->compressed()) return;
+  from.trail.read(chunk_);
+  known_changed_ = true;
+}
+
+// What was read of a file tells it from another one that replaces it.
+std::optional<std::string> file_source::changed_state(state_kept when) {
+  if (!known_changed_ || when == state_kept::before_items) return std::nullopt;
+  if (when == state_kept::with_outcomes && known_.size() > files_kept_at_once) return std::nullopt;
+  known_changed_ = false;
+  for (const input& each : inputs_) {
+    const auto same = std::ranges::find(known_, each.identity.token, &file_identity::token);
+    if (same == known_.end() || each.trail.offset() == 0) continue;
+    each.trail.put_into(*same);
+    same->size = std::max(same->size, each.trail.offset());
+  }
+  return encode_identities(known_);
 }
 
 void file_source::begin_file() {

@@ -27,6 +27,7 @@ class file_source final : public source {
 
   task<> open(std::vector<partition_mark> resume, std::string state) override;
   [[nodiscard]] std::string state() const override { return encode_identities(known_); }
+  [[nodiscard]] std::optional<std::string> changed_state(state_kept when) override;
   task<std::vector<source_item>> read(std::size_t items_max) override;
   task<> close() override;
   [[nodiscard]] std::optional<std::string> decode(payload& value) const override;
@@ -40,22 +41,26 @@ class file_source final : public source {
     std::string path;
     std::shared_ptr<file_bytes> file;
     file_identity identity;
+    file_trail trail;
     mark done;
   };
   /// All that `open` finds out on a thread.
   struct findings {
     std::vector<input> inputs;
     std::vector<file_identity> known;
+    std::vector<std::string> notices;  ///< lines for the log
   };
 
  private:
   void begin_file();
+  void note_read(input& from);
   void take_lines(std::vector<source_item>& items, std::size_t items_max);
   void add_item(std::vector<source_item>& items, const text_line& line);
 
   file_source_options options_;
   std::vector<input> inputs_;
   std::vector<file_identity> known_;
+  bool known_changed_ = false;
   std::vector<std::string> partitions_;
   std::optional<std::uint64_t> size_total_;  ///< nobody knows what will come out of gzip
   std::size_t current_ = 0;                  ///< index into inputs_

@@ -20,6 +20,7 @@ using guarded_writer = guarded<sqlite::writer>;
 struct opened {
   std::shared_ptr<guarded_writer> writer;
   std::vector<partition_mark> marks;
+  std::uint64_t covered_before = 0;  ///< by marks that are forgotten
 };
 
 // How much of its sources a set of marks covers. It only grows, so a database that covers less than
@@ -45,7 +46,8 @@ opened open_writer(const sqlite::writer_options& options, const sink_resume& res
   opened result;
   result.writer = std::make_shared<guarded_writer>(options, resume);
   result.marks = result.writer->object.marks();
-  if (covered(result.marks) < recorded(resume.token)) {
+  result.covered_before = result.writer->object.forgotten_units();
+  if (covered(result.marks) + result.covered_before < recorded(resume.token)) {
     throw std::runtime_error(options.path +
                              " is older than what the ledger knows of it (restored "
                              "from a backup?), so rows would be missing for good; bring back the "
@@ -54,10 +56,17 @@ opened open_writer(const sqlite::writer_options& options, const sink_resume& res
   return result;
 }
 
-std::vector<std::optional<failure>> write_rows(sqlite::writer& to,
-                                               const std::vector<sqlite::row_to_write>& rows,
-                                               const std::vector<partition_mark>& marks) {
-  return to.write(rows, marks);
+struct written {
+  std::vector<std::optional<failure>> failures;
+  std::uint64_t covered_before = 0;
+};
+
+written write_rows(sqlite::writer& to, const std::vector<sqlite::row_to_write>& rows,
+                   const std::vector<partition_mark>& marks) {
+  written result;
+  result.failures = to.write(rows, marks);
+  result.covered_before = to.forgotten_units();
+  return result;
 }
 
 void write_marks(sqlite::writer& to, const std::vector<partition_mark>& marks) {
@@ -72,6 +81,7 @@ class sqlite_sink final : public sink {
     auto call = to_thread(&open_writer, options_, resume);
     opened result = co_await std::move(call);
     writer_ = std::move(result.writer);
+    covered_before_ = result.covered_before;
     co_return std::move(result.marks);
   }
 
@@ -83,10 +93,12 @@ class sqlite_sink final : public sink {
       rows.push_back(sqlite::row_to_write{std::string(item.key), item.value->get<record>()});
     }
     write_result result;
-    result.token = std::to_string(covered(marks));
+    result.token = std::to_string(covered(marks) + covered_before_);
     std::vector<partition_mark> to_commit(marks.begin(), marks.end());
     auto call = call_guarded(writer_, &write_rows, std::move(rows), std::move(to_commit));
-    result.failures = co_await std::move(call);
+    written done = co_await std::move(call);
+    result.failures = std::move(done.failures);
+    covered_before_ = done.covered_before;
     co_return result;
   }
 
@@ -110,6 +122,7 @@ class sqlite_sink final : public sink {
 
   sqlite::writer_options options_;
   std::shared_ptr<guarded_writer> writer_;
+  std::uint64_t covered_before_ = 0;  ///< by marks that are forgotten
 };
 
 std::unique_ptr<sink> make_sink(const settings& given, const component_context& context) {

@@ -79,7 +79,8 @@ void writer::check_history(bool has_history) {
         "CREATE TABLE IF NOT EXISTS _brigade_keys (\"table\" TEXT NOT NULL, key TEXT NOT NULL, "
         "PRIMARY KEY (\"table\", key)) WITHOUT ROWID");
   }
-  if (has_history && marks().empty()) {
+  load_forgotten_units();
+  if (has_history && marks().empty() && forgotten_units_ == 0) {
     throw std::runtime_error(options_.path + " holds no marks of the pipeline '" + pipeline_ +
                              "', but items were delivered to it: the database was replaced or "
                              "emptied; restore it, or run with --fresh to begin again");
@@ -89,7 +90,7 @@ void writer::check_history(bool has_history) {
 std::vector<partition_mark> writer::marks() {
   statement select(database_,
                    "SELECT source, low, above FROM _brigade_marks WHERE pipeline = ?1 AND epoch = "
-                   "?2 ORDER BY source");
+                   "?2 AND source <> '' ORDER BY source");
   select.bind(1, pipeline_);
   select.bind(2, epoch_);
   std::vector<partition_mark> found;
@@ -318,6 +319,10 @@ void writer::write_marks(const std::vector<partition_mark>& marks) {
                          "UPDATE SET low = excluded.low, above = excluded.above");
   }
   for (const partition_mark& each : marks) {
+    if (each.forgotten) {
+      forget_mark(each.partition);
+      continue;
+    }
     const std::string above = each.at.encode_above();
     insert_mark_->bind(1, pipeline_);
     insert_mark_->bind(2, each.partition);
@@ -326,6 +331,31 @@ void writer::write_marks(const std::vector<partition_mark>& marks) {
     insert_mark_->bind(5, above);
     insert_mark_->run();
   }
+}
+
+// What it covered stays in the sum, which never becomes less.
+void writer::forget_mark(const std::string& partition) {
+  for (const char* const sql :
+       {"INSERT INTO _brigade_marks SELECT pipeline, '', epoch, low, '[]' FROM _brigade_marks "
+        "WHERE pipeline = ?1 AND epoch = ?2 AND source = ?3 "
+        "ON CONFLICT DO UPDATE SET low = low + excluded.low",
+        "DELETE FROM _brigade_marks WHERE pipeline = ?1 AND epoch = ?2 AND source = ?3"}) {
+    statement change(database_, sql);
+    change.bind(1, pipeline_);
+    change.bind(2, epoch_);
+    change.bind(3, partition);
+    change.run();
+  }
+  load_forgotten_units();
+}
+
+void writer::load_forgotten_units() {
+  statement select(database_,
+                   "SELECT low FROM _brigade_marks WHERE pipeline = ?1 AND epoch = ?2 AND "
+                   "source = ''");
+  select.bind(1, pipeline_);
+  select.bind(2, epoch_);
+  forgotten_units_ = select.step() ? static_cast<std::uint64_t>(select.integer(0)) : 0;
 }
 
 }  // namespace brigade::sqlite

@@ -1,7 +1,8 @@
 /// The sink's own connection: rows and marks, one transaction a batch. All of this blocks.
 ///
 /// Tables of its own, beside the user's:
-///   _brigade_marks(pipeline, source, epoch, low, above)   source is a partition, `main:8f3a12cd`
+///   _brigade_marks(pipeline, source, epoch, low, above)   source is a partition, `main:8f3a12cd`;
+///                                                         '' is the sum of those forgotten
 ///   _brigade_keys("table", key)                           with `dedupe`: what has been written
 #pragma once
 #include "connect/sqlite_database.hpp"
@@ -43,6 +44,8 @@ class writer {
 
   /// The marks that are held for this pipeline and epoch.
   [[nodiscard]] std::vector<partition_mark> marks();
+  /// How much was covered by marks that are forgotten, all in all.
+  [[nodiscard]] std::uint64_t forgotten_units() const { return forgotten_units_; }
   /// Writes all rows and the marks, or nothing: then some failures are there. Throws sink_down or
   /// fatal_error; then nothing was written.
   std::vector<std::optional<failure>> write(const std::vector<row_to_write>& rows,
@@ -70,6 +73,8 @@ class writer {
   /// Device and inode of what the path leads to.
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> identity() const;
   void write_marks(const std::vector<partition_mark>& marks);
+  void forget_mark(const std::string& partition);
+  void load_forgotten_units();
   std::optional<std::string> prepare(prepared_row& to, const record& value) const;
   std::optional<std::string> insert(const row_to_write& item, const prepared_row& row);
   void fail_open_references(const std::vector<row_to_write>& items,
@@ -99,6 +104,7 @@ class writer {
   writer_options options_;
   std::string pipeline_;
   std::int64_t epoch_;
+  std::uint64_t forgotten_units_ = 0;
   database database_;
   std::pair<std::uint64_t, std::uint64_t> identity_;
   std::vector<std::string> columns_;                       ///< empty: there is no table yet

@@ -118,6 +118,7 @@ task<std::optional<write_result>> engine::implementation::write_once(stage_run& 
   }
   std::vector<partition_mark> marks;
   if (end.to->transactional()) marks = marks_with(stage, batch);
+  const std::size_t forgotten = end.forgotten.size();
   std::string down;
   try {
     auto write = end.to->write(rows, marks);
@@ -130,6 +131,10 @@ task<std::optional<write_result>> engine::implementation::write_once(stage_run& 
     end.write_begun = loop_->now();
     write_result result = co_await std::move(whole);
     end.writing = false;
+    if (std::ranges::none_of(result.failures, [](const auto& why) { return why.has_value(); })) {
+      end.forgotten.erase(end.forgotten.begin(),
+                          end.forgotten.begin() + static_cast<std::ptrdiff_t>(forgotten));
+    }
     fault_point("after_sink_commit");
     co_return result;
   } catch (const sink_down& outage) {
@@ -260,10 +265,12 @@ std::vector<partition_mark> engine::implementation::marks_with(
   for (const item* work : batch) add_item(*work, add_item);
   std::vector<partition_mark> marks;
   for (std::size_t n = 0; n < partitions_.size(); ++n) {
+    if (partitions_[n].empty()) continue;
     mark at = watermarks_[n].at_with(slots[n], parts[n]);
     if (finished_before_[n]) at = mark::merge(*finished_before_[n], at);
     marks.push_back({partitions_[n], std::move(at)});
   }
+  for (const std::string& name : stage.end->forgotten) marks.push_back({name, {}, true});
   return marks;
 }
 

@@ -143,6 +143,9 @@ task<report> engine::implementation::execute(engine_resume resume) {
     helpers.spawn_named("bookkeeper", [this] { return keep_books(); }).set_background();
     helpers.spawn_named("progress", [this] { return report_progress(); }).set_background();
     helpers.spawn_named("foreman", [this] { return look_at_workers(); }).set_background();
+    if (!plan.from->finite() && journal_ != nullptr) {
+      helpers.spawn_named("state keeper", [this] { return keep_state(); }).set_background();
+    }
     if (plan.observer.board) {
       helpers.spawn_named("status board", [this] { return keep_board(); }).set_background();
     }
@@ -151,6 +154,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
     return_the_rest();
     flush({});
     co_await all_durable();
+    co_await keep_last_state();
     co_await close_all();
     helpers_ = nullptr;
     helpers.cancel("the run is over");

@@ -74,6 +74,11 @@ class engine::implementation {
   [[nodiscard]] std::optional<std::string> order_item(item& made);
   void bury_at_source(item& made, const std::string& error);
   void learn_partitions();
+  void learn_partition(std::size_t index, const std::string& name);
+  /// What the source wants kept goes with the next batch; true: that is its state.
+  bool note_source(source::state_kept when);
+  void forget_partition(std::uint32_t index);
+  task<> keep_state_before_items();
   [[nodiscard]] std::size_t source_of(const std::string& partition);
   [[nodiscard]] bool window_open() const;
 
@@ -206,6 +211,9 @@ class engine::implementation {
   [[nodiscard]] bool tells(const item& work) const;
   void release(item& work);
   void flush(sink_token token);
+  void record_outbox();
+  task<> keep_state();
+  task<> keep_last_state();
   task<> keep_books();
   void durable_up_to(std::uint64_t number);
   void acknowledge(std::uint32_t partition);

@@ -59,6 +59,7 @@ task<bool> engine::implementation::take_some() {
   std::vector<source_item> taken = co_await plan.from->read(std::min(room, read_items_max));
   if (taken.empty()) co_return false;
   learn_partitions();
+  co_await keep_state_before_items();
   std::reverse(taken.begin(), taken.end());
   in_hand_ = std::move(taken);
   co_await take_in_hand();
@@ -102,25 +103,73 @@ bool engine::implementation::window_open() const {
 
 void engine::implementation::learn_partitions() {
   const std::vector<std::string>& known = plan.from->partitions();
+  if (partitions_.size() < known.size()) {
+    partitions_.resize(known.size());
+    watermarks_.resize(known.size(), watermark(mark{}));
+    finished_before_.resize(known.size());
+    partition_source_.resize(known.size());
+    while (names_.size() < known.size()) names_.emplace_back(std::string(), std::string());
+  }
+  for (std::size_t index = 0; index < known.size(); ++index) {
+    if (partitions_[index] != known[index]) learn_partition(index, known[index]);
+  }
+}
+
+void engine::implementation::learn_partition(std::size_t index, const std::string& name) {
   const auto mark_of = [](const std::vector<partition_mark>& marks, const std::string& partition) {
     for (const partition_mark& entry : marks) {
       if (entry.partition == partition) return std::optional<mark>(entry.at);
     }
     return std::optional<mark>();
   };
-  while (partitions_.size() < known.size()) {
-    const std::string& partition = known[partitions_.size()];
-    std::optional<mark> finished = mark_of(resume_.finished, partition);
-    const mark accounted = mark_of(resume_.accounted, partition).value_or(mark{});
-    units_before_ += accounted.low;
-    for (const mark::range& above : accounted.above) units_before_ += above.end - above.begin;
-    const auto gaps = plan.replay ? watermark::gaps::stay : watermark::gaps::bridged;
-    watermarks_.emplace_back(accounted, gaps);
-    if (finished == accounted) finished.reset();
-    finished_before_.push_back(std::move(finished));
-    partitions_.push_back(partition);
-    names_.emplace_back(plan.name, partition);
-    partition_source_.push_back(source_of(partition));
+  std::optional<mark> finished = mark_of(resume_.finished, name);
+  const mark accounted = mark_of(resume_.accounted, name).value_or(mark{});
+  units_before_ += accounted.low;
+  for (const mark::range& above : accounted.above) units_before_ += above.end - above.begin;
+  const auto gaps = plan.replay ? watermark::gaps::stay : watermark::gaps::bridged;
+  watermarks_[index] = watermark(accounted, gaps);
+  if (finished == accounted) finished.reset();
+  finished_before_[index] = std::move(finished);
+  partitions_[index] = name;
+  names_[index] = detail::item_names(plan.name, name);
+  partition_source_[index] = source_of(name);
+}
+
+bool engine::implementation::note_source(source::state_kept when) {
+  source_note note;
+  note.state = plan.from->changed_state(when);
+  learn_partitions();
+  const std::vector<std::uint32_t> over = plan.from->take_forgotten();
+  for (const std::uint32_t index : over) {
+    note.forgotten.push_back(partitions_[index]);
+    forget_partition(index);
+  }
+  const bool changed = note.state.has_value();
+  if (journal_ != nullptr && (changed || !over.empty())) journal_->keep_with_next(std::move(note));
+  return changed;
+}
+
+void engine::implementation::forget_partition(std::uint32_t index) {
+  BRIGADE_ASSERT(watermarks_[index].unfinished() == 0, "a partition with items was forgotten");
+  for (auto& stage : stages_) {
+    if (!stage->is_sink() || !stage->end->to->transactional()) continue;
+    stage->end->forgotten.push_back(partitions_[index]);
+  }
+  partitions_[index].clear();
+  watermarks_[index] = watermark(mark{});
+  finished_before_[index].reset();
+}
+
+// Should the program be killed when a sink has marks of a partition, the state must say which
+// partition that is. Cancelled: the items are not received; the source gives them again.
+task<> engine::implementation::keep_state_before_items() {
+  if (!note_source(source::state_kept::before_items)) co_return;
+  if (journal_ == nullptr || journal_broken_) co_return;
+  record_outbox();
+  const std::uint64_t number = in_journal_.back().number;
+  while (!in_journal_.empty() && in_journal_.front().number <= number) {
+    window_moved_.clear();
+    co_await window_moved_.wait();
   }
 }
 

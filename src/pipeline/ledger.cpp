@@ -50,13 +50,22 @@ class ledger::writer {
   std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) {
     const std::lock_guard lock(mutex_);
-    names_.insert(names_.end(),
-                  partitions.begin() +
-                      static_cast<std::ptrdiff_t>(std::min(names_.size(), partitions.size())),
-                  partitions.end());
-    queue_.push_back({++last_, std::move(batch), std::move(tokens)});
+    if (names_.size() < partitions.size()) names_.resize(partitions.size());
+    for (std::size_t index = 0; index < partitions.size(); ++index) {
+      if (names_[index] == partitions[index]) continue;
+      names_[index] = partitions[index];
+      new_names_.push_back({index, partitions[index]});
+    }
+    queue_.push_back(
+        {++last_, std::move(batch), std::move(tokens), std::exchange(note_, source_note{})});
     changed_.notify_all();
     return last_;
+  }
+
+  void keep_with_next(source_note note) {
+    const std::lock_guard lock(mutex_);
+    if (note.state) note_.state = std::move(note.state);
+    note_.forgotten.insert(note_.forgotten.end(), note.forgotten.begin(), note.forgotten.end());
   }
 
   void end_run(const report& account) {
@@ -88,7 +97,7 @@ class ledger::writer {
   /// What there is to do next. With nothing in it: the end.
   struct work {
     std::vector<queued_batch> batches;
-    std::vector<std::string> names;
+    std::vector<ledger_detail::index_name> names;
     const report* end = nullptr;
   };
 
@@ -97,7 +106,7 @@ class ledger::writer {
     changed_.wait(lock, [&] { return !queue_.empty() || end_ != nullptr || closing_; });
     work next;
     next.batches.swap(queue_);
-    next.names = names_;
+    next.names.swap(new_names_);
     if (next.batches.empty()) next.end = end_;
     return next;
   }
@@ -185,9 +194,11 @@ class ledger::writer {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<queued_batch> queue_;
-  std::vector<std::string> names_;  ///< of partitions, by index
-  std::uint64_t last_ = 0;          ///< number of the batch queued last
-  const report* end_ = nullptr;     ///< what an `end_run` waits for
+  source_note note_;                                  ///< for the next batch
+  std::vector<std::string> names_;                    ///< of partitions, by index
+  std::vector<ledger_detail::index_name> new_names_;  ///< not yet known to the store
+  std::uint64_t last_ = 0;                            ///< number of the batch queued last
+  const report* end_ = nullptr;                       ///< what an `end_run` waits for
   bool closing_ = false;
   bool hurried_ = false;  ///< a full disk is not waited out any more
   bool over_ = false;
@@ -215,6 +226,8 @@ void ledger::keep(std::string_view source_state, std::span<const sink_token> fir
 }
 
 std::uint64_t ledger::begin_run() { return writer_->begin_run(*this); }
+
+void ledger::keep_with_next(source_note note) { writer_->keep_with_next(std::move(note)); }
 
 std::uint64_t ledger::record(settled_batch batch, const std::vector<std::string>& partitions,
                              std::vector<sink_token> tokens) {

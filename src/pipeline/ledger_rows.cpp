@@ -52,9 +52,10 @@ std::uint64_t retries_of(const settlement& item) {
 
 }  // namespace
 
-void ledger_store::name_partitions(std::span<const std::string> names) {
-  for (std::size_t index = partition_by_index_.size(); index < names.size(); ++index) {
-    partition_by_index_.push_back(&find_partition(names[index]));
+void ledger_store::name_partitions(std::span<const index_name> names) {
+  for (const index_name& each : names) {
+    if (partition_by_index_.size() <= each.index) partition_by_index_.resize(each.index + 1);
+    partition_by_index_[each.index] = each.name.empty() ? nullptr : &find_partition(each.name);
   }
 }
 
@@ -63,10 +64,37 @@ ledger_store::partition& ledger_store::find_partition(const std::string& name) {
   if (known != partition_by_name_.end()) return *known->second;
   partition& made = partitions_.emplace_back();
   made.name = name;
-  made.number = static_cast<std::int64_t>(partitions_.size());
+  statement stored = database_.prepare("SELECT partition FROM partitions WHERE name = ?");
+  stored.bind_all(name);
+  made.is_stored = stored.step();
+  made.number = made.is_stored ? stored.integer(0) : ++last_partition_;
   made.is_replay = name == replay_partition;
   partition_by_name_.emplace(name, &made);
   return made;
+}
+
+std::string ledger_store::partition_name(std::int64_t number) {
+  statement stored = database_.prepare("SELECT name FROM partitions WHERE partition = ?");
+  stored.bind_all(number);
+  if (stored.step()) return stored.text(0);
+  const auto made = std::ranges::find(partitions_, number, &partition::number);
+  BRIGADE_ASSERT(made != partitions_.end(), "ledger: a position in a partition without a name");
+  return made->name;
+}
+
+/// Its mark goes; its name stays for as long as a row needs it. Behind `write_changes`.
+void ledger_store::forget_partition(const std::string& name) {
+  partition& over = find_partition(name);
+  over.is_forgotten = true;
+  database_.prepare("DELETE FROM marks WHERE source = ?").run(name);
+  database_.prepare("DELETE FROM recovered WHERE source = ?").run(name);
+  database_
+      .prepare(
+          "DELETE FROM partitions WHERE partition = ?1 "
+          "AND NOT EXISTS (SELECT 1 FROM item_rows WHERE partition = ?1) "
+          "AND NOT EXISTS (SELECT 1 FROM attempt_rows WHERE partition = ?1) "
+          "AND NOT EXISTS (SELECT 1 FROM business_ids WHERE partition = ?1)")
+      .run(over.number);
 }
 
 std::optional<std::int64_t> ledger_store::stage_number(const std::string& name) {
@@ -90,6 +118,10 @@ std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batch
   }
   write_changes();
   for (const auto& [sink, token] : tokens) put_token(sink, token);
+  for (const queued_batch& batch : batches) {
+    if (batch.note.state) set_meta(database_, "source_state", *batch.note.state);
+    for (const std::string& name : batch.note.forgotten) forget_partition(name);
+  }
   statements_.tally.run(run_, tally_.items[0], tally_.items[1], tally_.items[2], tally_.items[3],
                         tally_.items[4], tally_.retries,
                         detail::iso_utc(std::chrono::system_clock::now()));
@@ -129,7 +161,8 @@ void ledger_store::write_settlement(const settlement& item, std::vector<repeated
 }
 
 ledger_store::partition& ledger_store::partition_at(std::uint32_t index) {
-  BRIGADE_ASSERT(index < partition_by_index_.size(), "ledger: a partition without a name");
+  BRIGADE_ASSERT(index < partition_by_index_.size() && partition_by_index_[index] != nullptr,
+                 "ledger: a partition without a name");
   return *partition_by_index_[index];
 }
 
@@ -191,10 +224,9 @@ void ledger_store::write_business_id(const settlement& item, const partition& in
   statement& elsewhere = statements_.business_id_elsewhere;
   elsewhere.bind_all(item.business_id, in.number, item.begin);
   if (!elsewhere.step()) return;
-  const auto named = std::ranges::find(partitions_, elsewhere.integer(0), &partition::number);
-  BRIGADE_ASSERT(named != partitions_.end(), "ledger: a position in a partition without a name");
-  repeated.push_back({item.business_id, item.id,
-                      fmt::format("{}:{}", named->name, elsewhere.unsigned_integer(1))});
+  repeated.push_back(
+      {item.business_id, item.id,
+       fmt::format("{}:{}", partition_name(elsewhere.integer(0)), elsewhere.unsigned_integer(1))});
   elsewhere.reset();
 }
 
@@ -251,7 +283,11 @@ void ledger_store::forget_changes() {
     each.is_stored = true;
     each.mark_changed = false;
     each.recovered_changed = false;
+    if (!each.is_forgotten) continue;
+    partition_by_name_.erase(each.name);
+    std::ranges::replace(partition_by_index_, &each, nullptr);
   }
+  partitions_.remove_if([](const partition& each) { return each.is_forgotten; });
 }
 
 }  // namespace brigade::ledger_detail

@@ -154,21 +154,16 @@ void ledger_store::close_killed_runs() {
 }
 
 void ledger_store::load_names() {
-  statement partition_rows = database_.prepare("SELECT partition, name FROM partitions ORDER BY 1");
-  while (partition_rows.step()) {
-    partition& each = partitions_.emplace_back();
-    each.number = partition_rows.integer(0);
-    each.name = partition_rows.text(1);
-    each.is_replay = each.name == replay_partition;
-    each.is_stored = true;
-    partition_by_name_.emplace(each.name, &each);
-  }
+  statement last = database_.prepare("SELECT max(partition) FROM partitions");
+  if (last.step()) last_partition_ = last.integer(0);
   statement stage_rows = database_.prepare("SELECT stage, name FROM stages ORDER BY 1");
   while (stage_rows.step()) stages_.push_back({stage_rows.text(1), stage_rows.integer(0), true});
 }
 
 void ledger_store::load_marks() {
-  statement marks = database_.prepare("SELECT source, low, above FROM marks WHERE epoch = ?");
+  statement marks = database_.prepare(
+      "SELECT m.source, m.low, m.above FROM marks m LEFT JOIN partitions p ON p.name = m.source "
+      "WHERE m.epoch = ? ORDER BY p.partition");
   marks.bind_all(epoch_);
   while (marks.step()) {
     try {

@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,6 +31,13 @@ struct queued_batch {
   std::uint64_t number = 0;
   settled_batch settled;
   std::vector<sink_token> tokens;
+  source_note note;
+};
+
+/// Which partition an index of the source stands for from now on; without a name: none.
+struct index_name {
+  std::size_t index = 0;
+  std::string name;
 };
 
 class ledger_store {
@@ -40,8 +48,7 @@ class ledger_store {
   void reconcile(std::span<const partition_mark> sink_marks);
   void keep(std::string_view source_state, std::span<const sink_token> first_tokens);
   std::uint64_t begin_run();
-  /// The source's partitions from index 0 on; grows only.
-  void name_partitions(std::span<const std::string> names);
+  void name_partitions(std::span<const index_name> names);
   /// One transaction. Returns the business ids that came with another position before.
   std::vector<repeated_id> write(std::span<const queued_batch> batches);
   void end_run(const report& account);
@@ -55,6 +62,7 @@ class ledger_store {
     std::int64_t number = 0;
     bool is_replay = false;
     bool is_stored = false;
+    bool is_forgotten = false;  ///< with what is being written
     mark_builder done;
     ranges recovered;  ///< in `done`, but without rows
     bool mark_changed = false;
@@ -90,6 +98,8 @@ class ledger_store {
   void delete_old_rows();
 
   partition& find_partition(const std::string& name);
+  [[nodiscard]] std::string partition_name(std::int64_t number);
+  void forget_partition(const std::string& name);
   std::optional<std::int64_t> stage_number(const std::string& name);
   [[nodiscard]] std::int64_t last_run();
   void recover_letters(partition& replay, const ranges& letters);
@@ -117,7 +127,8 @@ class ledger_store {
   statements statements_;
   std::uint64_t epoch_ = 1;
   std::int64_t run_ = 0;
-  std::deque<partition> partitions_;  ///< addresses stay
+  std::list<partition> partitions_;  ///< those with marks, or in use; addresses stay
+  std::int64_t last_partition_ = 0;  ///< the highest number there is
   std::unordered_map<std::string, partition*> partition_by_name_;
   std::vector<partition*> partition_by_index_;
   std::deque<stage> stages_;

@@ -10,9 +10,12 @@ namespace brigade {
 
 using detail::item;
 using detail::journaled;
+using detail::run_phase;
 namespace probe = detail::probe;
 
 namespace {
+
+constexpr std::chrono::seconds state_kept_every{1};
 
 // The worst outcome of an item's children is its own; filtered only when all are.
 int badness(outcome result) {
@@ -209,6 +212,11 @@ void engine::implementation::flush(sink_token token) {
     tokens_.push_back(std::move(token));
   }
   if (outbox_entries_.empty()) return;
+  static_cast<void>(note_source(source::state_kept::with_outcomes));
+  record_outbox();
+}
+
+void engine::implementation::record_outbox() {
   journaled batch;
   batch.entries = std::exchange(outbox_entries_, {});
   if (journal_ == nullptr || journal_broken_) {
@@ -307,6 +315,23 @@ task<> engine::implementation::all_durable() {
     }
   }
   return_the_unrecorded();
+}
+
+// What a source that is idle has not had occasion to say with an outcome.
+task<> engine::implementation::keep_state() {
+  for (;;) {
+    co_await sleep_for(state_kept_every);
+    if (phase_ != run_phase::running || journal_broken_) continue;
+    if (note_source(source::state_kept::with_outcomes)) record_outbox();
+  }
+}
+
+// Once all else is durable.
+task<> engine::implementation::keep_last_state() {
+  if (journal_ == nullptr || journal_broken_) co_return;
+  if (!note_source(source::state_kept::at_end)) co_return;
+  record_outbox();
+  co_await all_durable();
 }
 
 void engine::implementation::return_the_unrecorded() {

@@ -4,6 +4,10 @@ namespace brigade {
 
 std::optional<std::string> source::decode(payload&) const { return std::nullopt; }
 
+std::optional<std::string> source::changed_state(state_kept) { return std::nullopt; }
+
+std::vector<std::uint32_t> source::take_forgotten() { return {}; }
+
 void source::acknowledge(std::uint32_t, const watermark&) {}
 
 task<> source::close() { co_return; }

@@ -192,6 +192,7 @@ struct sink_end {
   time_point write_begun{};
   std::string outage{};  ///< what it said when it was down
   bool required = true;
+  std::vector<std::string> forgotten{};  ///< partitions whose marks a transactional one still has
 };
 
 /// Where the ways part behind a stage.

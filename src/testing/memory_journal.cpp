@@ -21,6 +21,7 @@ struct memory_journal::pending final : detail::timer {
   std::vector<settlement> entries;
   std::vector<std::string> partitions;
   std::vector<sink_token> tokens;
+  source_note note;
 };
 
 memory_journal::memory_journal(std::uint64_t seed, milliseconds delay_max)
@@ -73,9 +74,15 @@ void memory_journal::keep(std::string source_state, std::span<const sink_token> 
 std::uint64_t memory_journal::begin_run() {
   BRIGADE_ASSERT(pending_.empty(), "a run began while the one before it had not ended");
   last_ = 0;
+  note_ = source_note{};
   breaks_at_ = 0;
   broken_ = false;
   return ++run_;
+}
+
+void memory_journal::keep_with_next(source_note note) {
+  if (note.state) note_.state = std::move(note.state);
+  note_.forgotten.insert(note_.forgotten.end(), note.forgotten.begin(), note.forgotten.end());
 }
 
 std::uint64_t memory_journal::record(settled_batch batch,
@@ -100,6 +107,7 @@ std::uint64_t memory_journal::record(settled_batch batch,
   }
   made->partitions = partitions;
   made->tokens = std::move(tokens);
+  made->note = std::exchange(note_, source_note{});
   here.timers().arm(*made, made->due, false);
   pending_.push_back(std::move(made));
   return last_;
@@ -121,6 +129,8 @@ void memory_journal::became_durable(pending& batch) {
     add(std::move(entry), partition);
   }
   for (sink_token& each : done->tokens) sink_tokens_[each.sink] = std::move(each.token);
+  if (done->note.state) source_state_ = std::move(*done->note.state);
+  for (const std::string& name : done->note.forgotten) parts_.erase(name);
   if (on_durable) on_durable(done->number);
 }
 

@@ -411,14 +411,6 @@ TEST(pipeline_config, a_stage_may_say_when_an_item_hangs) {
   });
 }
 
-TEST(pipeline_config, what_this_version_cannot_do_is_refused_by_name) {
-  const std::string tail = " is not available in this version of brigade";
-  expect_messages({
-      in_stage("exec: { command: [x], protocol: once }",
-               {"orders.yaml:3:29: 'protocol' of 'exec'" + tail}),
-  });
-}
-
 TEST(pipeline_config, all_errors_of_a_file_come_at_once_in_its_order) {
   EXPECT_EQ(problems_of("name: Orders\n"
                         "source: { file: { pth: a } }\n"

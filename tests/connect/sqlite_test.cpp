@@ -320,6 +320,35 @@ TEST(sqlite_sink, rows_and_marks_are_there_together) {
   EXPECT_EQ(query(folder, "SELECT low, above FROM _brigade_marks"), "300,[];");
 }
 
+// What was covered stays in the sum: else a database would look older than its ledger.
+TEST(sqlite_sink, forgets_the_marks_of_what_is_over_and_not_that_it_was_there) {
+  const temporary_folder folder;
+  std::string token;
+  {
+    const auto at = make(folder);
+    open_at(*at);
+    write_all(*at, json({R"({"a":1})"}), {mark_at(100)});
+    partition_mark next = mark_at(7);
+    next.partition = "main:0001";
+    partition_mark over = mark_at(0);
+    over.forgotten = true;
+    write_all(*at, json({R"({"a":2})"}), {next, over});
+    token = write_all(*at, json({R"({"a":3})"}), {next}).token;
+    run(at->close());
+  }
+  EXPECT_EQ(token, "107");
+  EXPECT_EQ(query(folder, "SELECT source, low FROM _brigade_marks ORDER BY 1"),
+            ",100;main:0001,7;");
+  const auto at = make(folder);
+  sink_resume resume;
+  resume.pipeline = "orders";
+  resume.token = token;
+  resume.has_history = true;
+  const auto marks = run(at->open(resume));
+  ASSERT_EQ(marks.size(), 1U);
+  EXPECT_EQ(marks[0].partition, "main:0001");
+}
+
 TEST(sqlite_sink, an_epoch_has_marks_of_its_own) {
   const temporary_folder folder;
   write_all(*opened(folder), json({R"({"a":1})"}), {mark_at(100)});

@@ -126,5 +126,107 @@ TEST(engine_marks, so_do_those_of_the_children_of_a_split_item) {
   EXPECT_EQ(marks[2].low, 1U);
 }
 
+/// A partition an item, each over once its item is acknowledged; all under one index.
+class rotating_source final : public source {
+ public:
+  task<> open(std::vector<partition_mark>, std::string) override { co_return; }
+  [[nodiscard]] std::optional<std::string> changed_state(state_kept when) override {
+    if (when == state_kept::with_outcomes) return std::nullopt;
+    return "state " + std::to_string(given_);
+  }
+  [[nodiscard]] std::vector<std::uint32_t> take_forgotten() override {
+    if (!over_) return {};
+    over_ = false;
+    names_[0].clear();
+    return {0};
+  }
+  task<std::vector<source_item>> read(std::size_t) override {
+    while (!names_.empty() && !names_[0].empty()) co_await sleep_for(1ms);
+    std::vector<source_item> items;
+    if (given_ == 3) co_return items;
+    names_.assign(1, "main:" + std::to_string(++given_));
+    items.emplace_back(payload(std::string("x")), 0, 0, 1);
+    co_return items;
+  }
+  void acknowledge(std::uint32_t, const watermark& at) override {
+    EXPECT_EQ(at.low(), 1U);
+    EXPECT_EQ(at.low(), at.at().low);
+    over_ = true;
+  }
+  [[nodiscard]] const std::vector<std::string>& partitions() const override { return names_; }
+  [[nodiscard]] bool finite() const override { return false; }
+  [[nodiscard]] std::string fingerprint() const override { return "rotating"; }
+
+ private:
+  std::vector<std::string> names_;
+  int given_ = 0;
+  bool over_ = false;
+};
+
+/// Says what it is given, in order; durable a millisecond later.
+class telling_journal final : public journal {
+ public:
+  void keep_with_next(source_note note) override {
+    if (note.state) story += *note.state + "; ";
+    for (const std::string& name : note.forgotten) story += "forget " + name + "; ";
+  }
+  std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
+                       std::vector<sink_token>) override {
+    for (const settlement& each : batch.items) {
+      EXPECT_EQ(each.id, partitions[each.partition] + ":0");
+      story += "record " + each.id + "; ";
+    }
+    auto later = [this, number = ++last_]() -> task<> {
+      co_await sleep_for(1ms);
+      on_durable(number);
+    };
+    durable_.push_back(spawn(std::move(later)));
+    return last_;
+  }
+  std::string story;
+
+ private:
+  std::vector<task_handle<>> durable_;
+  std::uint64_t last_ = 0;
+};
+
+class telling_sink final : public sink {
+ public:
+  explicit telling_sink(std::string& story) : story_(story) {}
+  task<std::vector<partition_mark>> open(const sink_resume&) override {
+    co_return std::vector<partition_mark>();
+  }
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark> marks) override {
+    for (const partition_mark& each : marks) {
+      story_ += (each.forgotten ? "sink forgets " : "sink marks ") + each.partition + "; ";
+    }
+    write_result result;
+    result.failures.resize(batch.size());
+    co_return result;
+  }
+  [[nodiscard]] bool transactional() const override { return true; }
+  task<> commit_marks(std::span<const partition_mark>) override { co_return; }
+
+ private:
+  std::string& story_;
+};
+
+// Guards: the wait for the state before items; the marks of what is over.
+TEST(engine_marks, the_state_is_kept_before_items_and_what_is_over_is_forgotten) {
+  virtual_loop loop;
+  telling_journal account;
+  pipeline_plan plan;
+  plan.name = "p";
+  plan.source_name = "main";
+  plan.from = std::make_unique<rotating_source>();
+  plan.to = std::make_unique<telling_sink>(account.story);
+  plan.sink_rules.batch_age_max = 0ms;
+  engine own(std::move(plan), &account);
+  auto main = [&]() -> task<> { co_await own.execute({}); };
+  loop.run(main());
+  EXPECT_EQ(account.story, "");
+}
+
 }  // namespace
 }  // namespace brigade

@@ -129,6 +129,59 @@ TEST_F(ledger_test, goes_on_where_the_last_run_stopped) {
   EXPECT_EQ(account->begin_run(), 2U);
 }
 
+TEST_F(ledger_test, keeps_what_the_source_notes_and_forgets_what_is_over) {
+  ledger_options failures = options();
+  failures.mode = ledger_mode::failures;
+  {
+    const auto account = ledger::open(failures);
+    account->begin_run();
+    account->keep_with_next({"state 1", {}});
+    account->record(batch(settled(0)), one_file, {});
+    account->end_run(report{});
+  }
+  EXPECT_EQ(query("SELECT name FROM partitions"), "main:8f3a\n");
+  {
+    const auto account = ledger::open(failures);
+    EXPECT_EQ(account->resume().source_state, "state 1");
+    account->begin_run();
+    std::vector<std::string> names = one_file;
+    account->record({}, names, {});
+    account->keep_with_next({"state 2", {"main:8f3a"}});
+    names[0].clear();
+    account->record({}, names, {});
+    names[0] = "main:0001";  // under the same index
+    settlement next = settled(0, outcome::filtered);
+    next.id = "main:0001:0";
+    account->record(batch(std::move(next)), names, {});
+    account->end_run(report{});
+  }
+  const resume_point start = ledger::open(failures)->resume();
+  EXPECT_EQ(start.source_state, "state 2");
+  ASSERT_EQ(start.finished.size(), 1U);
+  EXPECT_EQ(start.finished[0].partition, "main:0001");
+  EXPECT_EQ(query("SELECT name FROM partitions"), "main:0001\n");
+  EXPECT_EQ(query("SELECT id FROM items"), "main:0001:0\n");
+}
+
+// Who asks for an item's history does not mind that its file is gone.
+TEST_F(ledger_test, keeps_the_rows_of_what_is_over) {
+  {
+    const auto account = ledger::open(options());
+    account->begin_run();
+    account->record(batch(settled(0)), one_file, {});
+    account->end_run(report{});
+  }
+  {
+    const auto account = ledger::open(options());
+    account->begin_run();
+    account->keep_with_next({std::nullopt, one_file});
+    account->record({}, {""}, {});
+    account->end_run(report{});
+  }
+  EXPECT_TRUE(ledger::open(options())->resume().finished.empty());
+  EXPECT_EQ(query("SELECT id FROM items"), "main:8f3a:0\n");
+}
+
 TEST_F(ledger_test, keeps_a_token_for_each_sink) {
   {
     const auto account = ledger::open(options());

@@ -9,9 +9,12 @@
 ///
 /// Position ids of `file`: `<source>:<file token>:<offset>`, where the offset is that of the line
 /// (or of the blank lines before it). A file's token is drawn when it is first seen. It stays the
-/// same file as long as its inode, its time of birth and its first 4 KiB do; its name does not
-/// matter. So a copy, or a file saved anew by an editor, is a new file, and is read from its
-/// beginning.
+/// same file as long as its inode, its time of birth, its first bytes and those before the place up
+/// to which it was read do, and it is not shorter than that; its name does not matter. So a copy,
+/// or a file saved anew by an editor, is a new file, and is read from its beginning.
+///
+/// In `mode: tail` it has no end: it follows files, through rotation, and new ones; docs/files.md.
+/// Half a line waits for its end there.
 ///
 /// A file may be held open for as long as a run takes; nothing on its far side grows impatient.
 #pragma once

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,12 +74,23 @@ struct sink_token {
   std::string token = {};  ///< empty: nothing new
 };
 
+/// What is to be kept of the source itself.
+struct source_note {
+  std::optional<std::string> state = {};    ///< when it has changed
+  std::vector<std::string> forgotten = {};  ///< partitions that are over; all of them is durable
+};
+
 class journal {
  public:
   virtual ~journal() = default;
 
+  /// What the source wants kept; it becomes durable with the batch that is recorded next, which may
+  /// be an empty one.
+  virtual void keep_with_next(source_note) {}
+
   /// Queues a batch, to become durable as one; does not wait. Batches become durable in order.
-  /// `partitions` are the source's, as known by now. Returns the batch's number, from 1.
+  /// `partitions` are the source's, as known by now; the name at an index changes only once the one
+  /// before was forgotten. Returns the batch's number, from 1.
   virtual std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                                std::vector<sink_token> tokens) = 0;
   /// False: of an item that was simply delivered it wants to know the position only. Asked once a

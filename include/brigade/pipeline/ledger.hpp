@@ -116,6 +116,7 @@ class ledger final : public journal {
   /// Once. Returns the run's number.
   std::uint64_t begin_run();
 
+  void keep_with_next(source_note note) override;
   std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) override;
   [[nodiscard]] bool keeps_delivered() const override;

@@ -69,6 +69,7 @@ class mark_builder {
 struct partition_mark {
   std::string partition;
   mark at;
+  bool forgotten = false;  ///< for a sink: it is over, and its mark is not kept any longer
 };
 
 }  // namespace brigade

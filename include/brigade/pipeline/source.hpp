@@ -39,6 +39,19 @@ class source {
   /// What `open` wants back beside the marks (which file has which token). Kept durably, also
   /// across `--fresh`, after `open` and before the first item's outcome.
   [[nodiscard]] virtual std::string state() const { return {}; }
+  /// When `state` may be written down anew.
+  enum class state_kept : std::uint8_t {
+    before_items,   ///< after each read: what is given then is durable before its items go on
+    with_outcomes,  ///< with a batch of outcomes, in one transaction
+    at_end,         ///< when the run is over
+  };
+  /// `state()`, when it is to be written down again; asked at each of these moments. Nothing: it
+  /// has not changed, or can wait.
+  [[nodiscard]] virtual std::optional<std::string> changed_state(state_kept when);
+  /// Partitions that are over, each once: all they gave is acknowledged, and nothing more will
+  /// come, in no later run either. Their marks are forgotten; from then on they have no name, and
+  /// their index may be used again.
+  [[nodiscard]] virtual std::vector<std::uint32_t> take_forgotten();
   /// For a value that comes back from a dead letter of stage `source`: gives it the shape `read`
   /// would give it, or says why it cannot be decoded, still.
   [[nodiscard]] virtual std::optional<std::string> decode(payload& value) const;
@@ -49,7 +62,8 @@ class source {
   virtual void acknowledge(std::uint32_t partition, const watermark& at);
   virtual task<> close();
 
-  /// The partitions seen so far, in the order of their index: `<source>:<token>`. Grows only.
+  /// The partitions seen so far, in the order of their index: `<source>:<token>`. Grows only; a
+  /// name changes only where a partition was forgotten.
   [[nodiscard]] virtual const std::vector<std::string>& partitions() const = 0;
   /// True: it ends by itself. Decides what a stop before the end means, and `give_up_after`.
   [[nodiscard]] virtual bool finite() const = 0;

@@ -53,6 +53,8 @@ class watermark {
   /// with a batch. Costs O(items from the oldest unfinished one on + slots log slots).
   [[nodiscard]] mark at_with(std::span<const std::uint64_t> slots,
                              std::span<const slot_part> parts) const;
+  /// `at().low`, at no cost.
+  [[nodiscard]] std::uint64_t low() const { return settled_.low(); }
   /// How many were taken and are not finished.
   [[nodiscard]] std::size_t unfinished() const { return unfinished_; }
 

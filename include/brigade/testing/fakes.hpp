@@ -175,6 +175,7 @@ class memory_journal final : public journal {
   void reconcile(std::span<const partition_mark> sink_marks);
   void keep(std::string source_state, std::span<const sink_token> first_tokens);
   std::uint64_t begin_run();
+  void keep_with_next(source_note note) override;
   std::uint64_t record(settled_batch batch, const std::vector<std::string>& partitions,
                        std::vector<sink_token> tokens) override;
   /// As that of a ledger of failures, when it is told so; its rows are then made of the positions.
@@ -207,6 +208,7 @@ class memory_journal final : public journal {
   std::map<std::string, part_of_source> parts_;
   std::map<std::string, std::string> sink_tokens_;
   std::string source_state_;
+  source_note note_;  ///< for the next batch
   bool has_history_ = false;
   std::uint64_t run_ = 0;
   std::uint64_t last_ = 0;
