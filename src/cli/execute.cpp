@@ -7,6 +7,7 @@
 #include "cli/failure_log.hpp"
 #include "cli/fork_components.hpp"
 #include "cli/replay_source.hpp"
+#include "cli/report_file.hpp"
 #include "cli/then_step.hpp"
 
 #include <brigade/async/thread.hpp>
@@ -19,7 +20,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
@@ -129,40 +129,6 @@ ledger_options account_of(const pipeline_config& config, const std::filesystem::
   return options;
 }
 
-/// Links, devices and pipes are written through, never replaced.
-bool is_replaceable(const std::filesystem::path& path) {
-  std::error_code ignored;
-  const auto found = std::filesystem::symlink_status(path, ignored);
-  return !std::filesystem::exists(found) || std::filesystem::is_regular_file(found);
-}
-
-/// Why the report cannot be written there; nothing if it can, as far as one can tell.
-std::optional<std::string> trouble_with(const std::filesystem::path& path) {
-  std::error_code ignored;
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const auto refuse = [&](std::string_view why) {
-    return fmt::format("--report {}: {}; name a file in a folder that is there", path.string(),
-                       why);
-  };
-  if (path.empty()) return refuse("is no file name");
-  if (std::filesystem::is_directory(path, ignored)) return refuse("is a folder");
-  if (!std::filesystem::is_directory(folder, ignored)) return refuse("there is no such folder");
-  return std::nullopt;
-}
-
-/// Beside its place first, so that a reader never sees half a report. False: it is not written.
-bool write_report(const report& account, const std::filesystem::path& path) {
-  const bool replaceable = is_replaceable(path);
-  const std::filesystem::path written = replaceable ? path.string() + ".part" : path.string();
-  std::ofstream out(written);
-  out << account.json() << '\n';
-  out.close();
-  if (!out) return false;
-  std::error_code failed;
-  if (replaceable) std::filesystem::rename(written, path, failed);
-  return !failed;
-}
-
 /// How many calls on threads nobody waits for any more. Most end in a moment.
 std::size_t calls_left_behind() {
   for (int i = 0; i < 20 && abandoned_threads() != 0; ++i) {
@@ -198,7 +164,7 @@ void take_last_step(report& result, const run_frame& frame, ledger& account,
     return;
   }
   // It may want to read it.
-  if (frame.report) static_cast<void>(write_report(result, *frame.report));
+  if (frame.report) static_cast<void>(write_report(result.json() + "\n", *frame.report));
   const auto why = run_then(*frame.last_step_of, result, frame.report, signals);
   if (!why) return;
   fail(result, *why);
@@ -224,8 +190,8 @@ int run_and_show(pipeline_plan plan, ledger& account, stop_signals& signals,
     take_last_step(result, frame, account, signals);
   }
   account.close();
-  if (frame.report && !write_report(result, *frame.report)) {
-    fail(result, fmt::format("--report {}: cannot be written", frame.report->string()));
+  if (frame.report) {
+    if (const auto why = write_report(result.json() + "\n", *frame.report)) fail(result, *why);
   }
   const std::size_t left_behind = calls_left_behind();
   if (left_behind != 0) {
@@ -283,6 +249,13 @@ class plan_maker {
   std::size_t sinks_made_ = 0;
 };
 
+/// A pipe that nobody reads and a limit on the size of files (`ulimit -f`) are errors of the call
+/// that meets them, which has a message for the user; no reason to end at once.
+void take_errors_for_signals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
 }  // namespace
 
 pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
@@ -298,9 +271,9 @@ pipeline_plan plan_of(const pipeline_config& config, pipeline_parts parts) {
 }
 
 int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_options& options) {
-  std::signal(SIGPIPE, SIG_IGN);
+  take_errors_for_signals();
   if (options.report) {
-    if (const auto why = trouble_with(*options.report)) throw std::runtime_error(*why);
+    if (const auto why = trouble_with_report(*options.report)) throw std::runtime_error(*why);
   }
   stop_signals signals(config.run.stop_timeout);
   const admin_endpoint admin(config, signals);
@@ -318,7 +291,7 @@ int run_pipeline(const pipeline_config& config, pipeline_parts parts, const run_
 
 int replay_letters(const pipeline_config& config, pipeline_parts parts,
                    const replay_options& options) {
-  std::signal(SIGPIPE, SIG_IGN);
+  take_errors_for_signals();
   stop_signals signals(config.run.stop_timeout);
   // Before it is opened for writing, which would make a ledger where the name is misspelt.
   const ledger_reader reader(options.ledger);

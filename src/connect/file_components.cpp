@@ -122,7 +122,18 @@ std::unique_ptr<sink> make_file_sink(const settings& given, const component_cont
   options.columns = columns_to_write(given);
   options.fsync = given.flag("fsync");
   if (options.path.empty()) throw config_error("path", "the path is empty");
-  static_cast<void>(expand_path(options.path, options.pipeline));
+  static_cast<void>(fill_in_name(options.path, options.pipeline));
+  if (given.has("rotate_size")) {
+    const std::int64_t bytes = given.integer("rotate_size");
+    if (bytes < 1) throw config_error("rotate_size", "a file must be allowed at least one byte");
+    options.rotate_bytes = static_cast<std::uint64_t>(bytes);
+  }
+  if (given.has("rotate_every")) {
+    options.rotate_every = std::chrono::floor<std::chrono::seconds>(given.duration("rotate_every"));
+    if (options.rotate_every.count() < 1) {
+      throw config_error("rotate_every", "a file must be allowed at least one second: 1h, 1d");
+    }
+  }
   return std::make_unique<file_sink>(std::move(options));
 }
 
@@ -162,7 +173,7 @@ component file_sink_component() {
       field_spec{.name = "path",
                  .type = field_type::text,
                  .fallback = {},
-                 .doc = "Where; {name} is the pipeline's, %Y and the like are strftime's.",
+                 .doc = "Where; {name} is the pipeline's, %Y-%m-%d and the like are strftime's.",
                  .required = true,
                  .example = "output.ndjson"}};
   add_output_format(file.fields);
@@ -171,6 +182,18 @@ component file_sink_component() {
                  .type = field_type::boolean,
                  .fallback = "true",
                  .doc = "Whether a batch is on the disk before it is acknowledged."});
+  file.fields.push_back(
+      field_spec{.name = "rotate_size",
+                 .type = field_type::bytes,
+                 .fallback = {},
+                 .doc = "A batch that would make the file larger goes to the next: out.1.ndjson.",
+                 .example = "100MiB"});
+  file.fields.push_back(field_spec{
+      .name = "rotate_every",
+      .type = field_type::duration,
+      .fallback = {},
+      .doc = "A new file this often, by the clock; without it, when %'s change its name.",
+      .example = "1h"});
   file.make_sink = make_file_sink;
   return file;
 }

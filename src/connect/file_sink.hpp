@@ -1,6 +1,6 @@
 /// The sinks `file`, `stdout` and `null`.
 #pragma once
-#include "connect/file_handle.hpp"
+#include "connect/file_output.hpp"
 #include "connect/file_rows.hpp"
 #include "connect/guarded.hpp"
 
@@ -20,29 +20,9 @@ struct file_sink_options {
   row_format format = row_format::ndjson;
   std::vector<std::string> columns;  ///< of csv; none: see row_maker
   bool fsync = true;
-};
-
-/// A file that grows by whole batches. Blocks; one call at a time.
-class growing_file {
- public:
-  /// Opens `path`, or makes it. `token` is what `token()` gave last, in an earlier run: that file
-  /// is cut to the length it had then, for what stands behind it was never recorded.
-  /// Throws std::runtime_error with a message for the user.
-  growing_file(std::string path, const std::string& token);
-
-  /// Appends all of `text` or nothing, in an empty file behind `header`. Throws sink_down when
-  /// there is no room, else fatal_error.
-  void append(const std::string& header, const std::string& text, bool durable);
-  /// Up to `bytes_max` bytes it begins with. Throws std::runtime_error.
-  [[nodiscard]] std::string beginning(std::size_t bytes_max) const;
-  [[nodiscard]] std::string token() const;
-
- private:
-  void write(const std::string& text);
-  [[noreturn]] void failed(const char* what, int error);
-  std::string path_;
-  file_handle file_;
-  std::uint64_t length_ = 0;
+  std::uint64_t rotate_bytes = 0;        ///< 0: no limit
+  std::chrono::seconds rotate_every{0};  ///< 0: as long as the file's name stays
+  std::function<std::time_t()> now = [] { return std::time(nullptr); };
 };
 
 class file_sink final : public sink {
@@ -60,7 +40,7 @@ class file_sink final : public sink {
  private:
   file_sink_options options_;
   row_maker rows_;
-  std::shared_ptr<guarded<growing_file>> file_;
+  std::shared_ptr<guarded<file_output>> file_;
 };
 
 /// Writes rows to a descriptor from threads, one call at a time.
@@ -90,9 +70,5 @@ class null_sink final : public sink {
   [[nodiscard]] bool wants_names() const override { return false; }
   [[nodiscard]] bool fails_in_order() const override { return true; }
 };
-
-/// Where a path with `{name}` and strftime's percent signs leads now. Throws config_error on the
-/// field `path` for any other word in braces.
-[[nodiscard]] std::string expand_path(const std::string& path, const std::string& pipeline);
 
 }  // namespace brigade

@@ -2,10 +2,30 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
 namespace brigade::sqlite {
 namespace {
 
 int primary(int extended_code) { return extended_code & 0xFF; }
+
+/// Of what the disk refuses SQLite says no more than that; the error of the call that failed is
+/// mostly the last there was.
+std::string disk_reason(int kind, int cause) {
+  constexpr std::array causes = {EIO, EFBIG, EROFS, ENOSPC, EDQUOT, EACCES, EPERM, ENOENT, EMFILE};
+  if (kind != SQLITE_IOERR && kind != SQLITE_CANTOPEN) return {};
+  if (std::ranges::find(causes, cause) == causes.end()) return {};
+  return ": " + std::generic_category().message(cause);
+}
+
+error last_error(sqlite3* database) {
+  const int cause = errno;
+  const int kind = primary(sqlite3_errcode(database));
+  return {sqlite3_extended_errcode(database), sqlite3_errmsg(database) + disk_reason(kind, cause)};
+}
 
 }  // namespace
 
@@ -49,7 +69,7 @@ statement::statement(database& in, const std::string& sql) {
                                         &prepared, nullptr);
   statement_.reset(prepared);
   if (result != SQLITE_OK) {
-    throw error(sqlite3_extended_errcode(in.handle()), sqlite3_errmsg(in.handle()));
+    throw last_error(in.handle());
   }
 }
 
@@ -72,11 +92,11 @@ void statement::bind(int at, std::string_view text) {
 }
 
 bool statement::step() {
+  errno = 0;
   const int result = sqlite3_step(statement_.get());
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) return false;
-  sqlite3* const database = sqlite3_db_handle(statement_.get());
-  throw error(sqlite3_extended_errcode(database), sqlite3_errmsg(database));
+  throw last_error(sqlite3_db_handle(statement_.get()));
 }
 
 void statement::run() {
@@ -110,11 +130,12 @@ void database::closes::operator()(sqlite3* database) const { sqlite3_close_v2(da
 
 database::database(const std::string& path, std::chrono::milliseconds busy_timeout) {
   sqlite3* opened = nullptr;
+  errno = 0;
   const int result =
       sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   database_.reset(opened);
   if (opened == nullptr) throw error(SQLITE_NOMEM, "out of memory");
-  if (result != SQLITE_OK) throw error(sqlite3_extended_errcode(opened), sqlite3_errmsg(opened));
+  if (result != SQLITE_OK) throw last_error(opened);
   sqlite3_extended_result_codes(opened, 1);
   sqlite3_busy_timeout(opened, static_cast<int>(busy_timeout.count()));
 }
@@ -124,6 +145,15 @@ void database::run(const std::string& sql) { statement(*this, sql).run(); }
 int database::changes() const { return sqlite3_changes(database_.get()); }
 
 bool database::in_transaction() const { return sqlite3_get_autocommit(database_.get()) == 0; }
+
+bool database::is_read_only() const { return sqlite3_db_readonly(database_.get(), "main") == 1; }
+
+bool database::has_open_references() const {
+  int open = 0;
+  int ignored = 0;
+  sqlite3_db_status(database_.get(), SQLITE_DBSTATUS_DEFERRED_FKS, &open, &ignored, 0);
+  return open != 0;
+}
 
 std::string quoted_name(std::string_view name) {
   std::string text = "\"";

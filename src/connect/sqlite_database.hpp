@@ -69,6 +69,10 @@ class database {
   [[nodiscard]] int changes() const;
   /// Whether a transaction is open; some errors end it.
   [[nodiscard]] bool in_transaction() const;
+  /// Whether it could only be opened to read.
+  [[nodiscard]] bool is_read_only() const;
+  /// Whether a deferred foreign key refers to nothing yet: the transaction could not end like that.
+  [[nodiscard]] bool has_open_references() const;
   [[nodiscard]] sqlite3* handle() const { return database_.get(); }
 
  private:

@@ -63,6 +63,9 @@ void writer::check_table() {
                              name + "'; add it, or leave it out of columns");
   }
   if (!options_.key.empty() && find_column(options_.key)) make_key_unique();
+  // A foreign key that leads nowhere is no item's fault.
+  const statement probe(database_,
+                        "INSERT INTO " + quoted_name(options_.table) + " DEFAULT VALUES");
 }
 
 void writer::load_columns() {

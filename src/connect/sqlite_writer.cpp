@@ -1,6 +1,7 @@
 #include "connect/sqlite_writer.hpp"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <stdexcept>
@@ -30,6 +31,7 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
   check_history(resume.has_history);
   check_table();
   database_.run("COMMIT");
+  identity_ = identity();
 } catch (const error& cause) {
   const bool is_busy = (cause.code() & 0xFF) == SQLITE_BUSY;
   throw std::runtime_error("cannot open " + options.path + ": " + cause.what() +
@@ -39,11 +41,16 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
 }
 
 void writer::prepare_database() {
+  if (database_.is_read_only()) {
+    throw std::runtime_error("cannot open " + options_.path +
+                             ": it is read-only, or its file system is");
+  }
   if (journal_mode() != "wal") {
     throw std::runtime_error("cannot open " + options_.path +
                              ": its file system does not support SQLite's WAL mode");
   }
   database_.run("PRAGMA synchronous=FULL");
+  database_.run("PRAGMA foreign_keys=ON");
 }
 
 // SQLite's own busy timeout does not hold for a change of the mode.
@@ -105,6 +112,22 @@ void writer::begin() {
   schema_changed_ = false;
 }
 
+// What is written to a file without its name, nobody will find again.
+void writer::commit() {
+  if (identity() != identity_) {
+    throw fatal_error(options_.path +
+                      " was moved away or deleted while the run was on: put it back, or run with "
+                      "--fresh to begin again");
+  }
+  database_.run("COMMIT");
+}
+
+std::pair<std::uint64_t, std::uint64_t> writer::identity() const {
+  struct stat facts{};
+  if (::stat(options_.path.c_str(), &facts) != 0) return {};
+  return {facts.st_dev, facts.st_ino};
+}
+
 void writer::roll_back() noexcept {
   if (!database_.in_transaction()) return;
   try {
@@ -127,6 +150,7 @@ std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write
     if (const auto why = prepare(rows[i], items[i].value)) fail(i, *why);
   }
   add_columns(rows, failures);
+  database_.run("SAVEPOINT before_rows");
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (!failures[i]) {
       if (const auto why = insert(items[i], rows[i])) fail(i, *why);
@@ -135,12 +159,16 @@ std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write
     }
     failed = failed || failures[i].has_value();
   }
+  if (!failed && database_.has_open_references()) {
+    fail_open_references(items, rows, failures);
+    failed = true;
+  }
   if (failed) {
     roll_back();
     return failures;
   }
   write_marks(marks);
-  database_.run("COMMIT");
+  commit();
   schema_changed_ = false;
   return failures;
 } catch (const error& cause) {
@@ -151,13 +179,41 @@ std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write
   throw;
 }
 
+// A deferred foreign key is looked at when the transaction is to end, and then no row is named. So
+// the rows are put in one at a time, and those that leave a reference open are taken out; again, as
+// long as that helps, for a row may refer to one behind it. Rows that refer to each other in a
+// circle fail together, in a batch that fails.
+void writer::fail_open_references(const std::vector<row_to_write>& items,
+                                  const std::vector<prepared_row>& rows,
+                                  std::vector<std::optional<failure>>& failures) {
+  database_.run("ROLLBACK TO before_rows");
+  std::vector<std::size_t> open;
+  for (std::size_t i = 0; i < items.size(); ++i) open.push_back(i);
+  for (std::size_t before = open.size() + 1; before != open.size();) {
+    before = open.size();
+    std::erase_if(open, [&](std::size_t i) {
+      database_.run("SAVEPOINT one_row");
+      const bool is_in = !insert(items[i], rows[i]) && !database_.has_open_references();
+      if (!is_in) database_.run("ROLLBACK TO one_row");
+      database_.run("RELEASE one_row");
+      return is_in;
+    });
+  }
+  for (const std::size_t i : open) {
+    failures[i].emplace(verdict::permanent, "FOREIGN KEY constraint failed");
+  }
+}
+
 void writer::commit_marks(const std::vector<partition_mark>& marks) try {
   begin();
   write_marks(marks);
-  database_.run("COMMIT");
+  commit();
 } catch (const error& cause) {
   roll_back();
   throw_for_engine(options_.path, cause);
+} catch (...) {
+  roll_back();
+  throw;
 }
 
 std::optional<std::string> writer::prepare(prepared_row& to, const record& value) const {

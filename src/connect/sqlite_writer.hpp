@@ -66,9 +66,15 @@ class writer {
   void check_history(bool has_history);
   void begin();
   void roll_back() noexcept;
+  void commit();
+  /// Device and inode of what the path leads to.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> identity() const;
   void write_marks(const std::vector<partition_mark>& marks);
   std::optional<std::string> prepare(prepared_row& to, const record& value) const;
   std::optional<std::string> insert(const row_to_write& item, const prepared_row& row);
+  void fail_open_references(const std::vector<row_to_write>& items,
+                            const std::vector<prepared_row>& rows,
+                            std::vector<std::optional<failure>>& failures);
   [[nodiscard]] bool is_new(const std::string& key);
   statement& insert_for(const prepared_row& row);
   [[nodiscard]] std::string insert_sql(const prepared_row& row) const;
@@ -94,6 +100,7 @@ class writer {
   std::string pipeline_;
   std::int64_t epoch_;
   database database_;
+  std::pair<std::uint64_t, std::uint64_t> identity_;
   std::vector<std::string> columns_;                       ///< empty: there is no table yet
   bool schema_changed_ = false;                            ///< in the open transaction
   std::vector<std::string> last_names_;                    ///< the fields of the row resolved last,

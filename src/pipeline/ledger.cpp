@@ -144,7 +144,7 @@ class ledger::writer {
       } catch (const database_error& error) {
         why = explained(store_->options().path, error).what();
         if (error.code() != SQLITE_FULL) return why;
-        what = "the ledger's disk is full";
+        what = store_->options().path.string() + ": the ledger's disk is full";
       } catch (const ledger_detail::no_room& error) {
         why = what = error.what();
       } catch (const std::exception& error) {

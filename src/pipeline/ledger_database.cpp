@@ -2,14 +2,32 @@
 
 #include "pipeline/text.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+
 namespace brigade::ledger_detail {
 namespace {
 
 constexpr int busy_timeout_ms = 5000;  // a reader's checkpoint may hold the file for a moment
 
-[[noreturn]] void fail(sqlite3* database) {
-  throw database_error(sqlite3_extended_errcode(database), sqlite3_errmsg(database));
+/// Of what the disk refuses SQLite says no more than that; the error of the call that failed is
+/// mostly the last there was.
+std::string disk_reason(int kind, int cause) {
+  constexpr std::array causes = {EIO, EFBIG, EROFS, ENOSPC, EDQUOT, EACCES, EPERM, ENOENT, EMFILE};
+  if (kind != SQLITE_IOERR && kind != SQLITE_CANTOPEN) return {};
+  if (std::ranges::find(causes, cause) == causes.end()) return {};
+  return ": " + std::generic_category().message(cause);
 }
+
+database_error last_error(sqlite3* database) {
+  const int cause = errno;
+  const int kind = sqlite3_errcode(database) & 0xFF;
+  return {sqlite3_extended_errcode(database), sqlite3_errmsg(database) + disk_reason(kind, cause)};
+}
+
+[[noreturn]] void fail(sqlite3* database) { throw last_error(database); }
 
 }  // namespace
 
@@ -27,11 +45,11 @@ void statement::check(int code) const {
 }
 
 bool statement::step() {
+  errno = 0;
   const int code = sqlite3_step(handle_.get());
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) {
-    const database_error error(sqlite3_extended_errcode(sqlite3_db_handle(handle_.get())),
-                               sqlite3_errmsg(sqlite3_db_handle(handle_.get())));
+    const database_error error = last_error(sqlite3_db_handle(handle_.get()));
     sqlite3_reset(handle_.get());
     throw error;
   }
@@ -83,7 +101,8 @@ database::database(const std::filesystem::path& file, int flags) {
   const int code = sqlite3_open_v2(file.c_str(), &opened, flags, nullptr);
   handle_.reset(opened);
   if (code != SQLITE_OK) {
-    throw database_error(code, opened == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(opened));
+    throw database_error(code,
+                         opened == nullptr ? sqlite3_errstr(code) : last_error(opened).what());
   }
   sqlite3_busy_timeout(opened, busy_timeout_ms);
 }

@@ -98,14 +98,16 @@ std::vector<repeated_id> ledger_store::write(std::span<const queued_batch> batch
   return repeated;
 }
 
-/// The lines are durable first, and gone again when the rest cannot be.
+/// The lines are durable first, and gone again when the rest is written later, for want of room.
+/// After any other error, as a failed sync, the ledger may turn out to have the letters: a line
+/// twice is better than one that is not there.
 void ledger_store::commit_with_letters(transaction& writing) {
   if (letter_lines_.empty()) return writing.commit();
   letters_->append(letter_lines_);
   try {
     writing.commit();
-  } catch (...) {
-    letters_->take_back();
+  } catch (const database_error& error) {
+    if (error.code() == SQLITE_FULL) letters_->take_back();
     throw;
   }
 }

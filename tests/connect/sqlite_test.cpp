@@ -223,6 +223,79 @@ TEST(sqlite_sink, looks_at_rows_behind_a_trigger_that_ends_the_transaction) {
   EXPECT_EQ(query(folder, "SELECT count(*) FROM t"), "0;");
 }
 
+// Guards: foreign_keys=ON; what is left open is looked for before the end.
+TEST(sqlite_sink, a_reference_to_nothing_is_the_fault_of_its_row) {
+  const temporary_folder folder;
+  execute(folder,
+          "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);"
+          "CREATE TABLE t (n INTEGER PRIMARY KEY, p REFERENCES p, "
+          "t REFERENCES t DEFERRABLE INITIALLY DEFERRED)");
+  const auto at = opened(folder);
+  EXPECT_EQ(errors(write_all(*at, json({R"({"n":1,"p":1})", R"({"n":2,"p":7})"}), {mark_at(1)})),
+            "1: FOREIGN KEY constraint failed;");
+  // 3 and 4 refer to rows behind them, 5 to one that is not there, and 8 to 5.
+  const auto batch = json({R"({"n":3,"t":4})", R"({"n":4,"t":6})", R"({"n":5,"t":70})",
+                           R"({"n":6})", R"({"n":8,"t":5})"});
+  EXPECT_EQ(errors(write_all(*at, batch, {mark_at(2)})),
+            "2: FOREIGN KEY constraint failed;4: FOREIGN KEY constraint failed;");
+  EXPECT_EQ(query(folder, "SELECT count(*) FROM t") + query(folder, "SELECT 1 FROM _brigade_marks"),
+            "0;");
+  EXPECT_EQ(errors(write_all(*at,
+                             json({R"({"n":3,"t":4})", R"({"n":4,"t":6})", R"({"n":6})",
+                                   R"({"n":9,"t":10})", R"({"n":10,"t":9})"}),
+                             {mark_at(3)})),
+            "");
+  EXPECT_EQ(query(folder, "SELECT n FROM t"), "3;4;6;9;10;");
+  EXPECT_EQ(query(folder, "SELECT low FROM _brigade_marks"), "3;");
+}
+
+TEST(sqlite_sink, a_foreign_key_that_leads_nowhere_is_refused_at_once) {
+  const temporary_folder folder;
+  execute(folder, "CREATE TABLE t (a REFERENCES nowhere)");
+  EXPECT_EQ(open_error(folder),
+            "cannot open " + folder / "out.db" + ": no such table: main.nowhere");
+}
+
+TEST(sqlite_sink, keeps_what_a_table_declares) {
+  const temporary_folder folder;
+  execute(folder, "CREATE TABLE t (i INTEGER, r REAL, s TEXT, b BLOB, a ANY) STRICT");
+  const auto at = opened(folder);
+  EXPECT_EQ(
+      errors(write_all(*at, json({R"({"i":1,"r":2,"s":3,"a":{"x":[]}})", R"({"i":"x"})",
+                                  R"({"i":1.5})", R"({"b":"text"})", R"({"i":"7","r":null})"}))),
+      "1: cannot store TEXT value in INTEGER column t.i;"
+      "2: cannot store REAL value in INTEGER column t.i;"
+      "3: cannot store TEXT value in BLOB column t.b;");
+  EXPECT_EQ(errors(write_all(*at, json({R"({"i":1,"r":2,"s":3,"a":{"x":[]}})"}))), "");
+  EXPECT_EQ(query(folder, "SELECT typeof(i),typeof(r),typeof(s),typeof(a) FROM t"),
+            "integer,real,text,text;");
+}
+
+TEST(sqlite_sink, any_number_of_bad_rows_fails_and_nothing_else) {
+  for (const std::size_t bad : {1U, 30U, 1000U}) {
+    const temporary_folder folder;
+    execute(folder, "CREATE TABLE t (n INTEGER CHECK (n >= 0))");
+    const auto at = opened(folder);
+    std::vector<std::string> texts;
+    for (std::size_t n = 0; n < 1000; ++n) {
+      texts.push_back(
+          "{\"n\":" + std::string(n % (1000 / bad) == 0 && n / (1000 / bad) < bad ? "-" : "") +
+          std::to_string(n + 1) + "}");
+    }
+    const write_result result = write_all(*at, json(texts));
+    std::vector<std::string> good;
+    for (std::size_t n = 0; n < 1000; ++n) {
+      EXPECT_EQ(result.failures[n].has_value(), texts[n].starts_with("{\"n\":-"));
+      if (!result.failures[n]) good.push_back(texts[n]);
+    }
+    EXPECT_EQ(good.size(), 1000 - bad);
+    EXPECT_EQ(query(folder, "SELECT count(*) FROM t"), "0;");
+    if (good.empty()) continue;
+    EXPECT_EQ(errors(write_all(*at, json(good))), "");
+    EXPECT_EQ(query(folder, "SELECT count(*) FROM t"), std::to_string(1000 - bad) + ";");
+  }
+}
+
 TEST(sqlite_sink, rows_and_marks_are_there_together) {
   const temporary_folder folder;
   {
@@ -337,7 +410,8 @@ TEST(sqlite_sink, a_schema_no_item_is_to_blame_for_is_refused_at_once) {
   other.write("out.db", std::string(4096, 'x'));
   EXPECT_EQ(open_error(other), "cannot open " + other / "out.db" + ": file is not a database");
   EXPECT_EQ(open_error(other, {{"file", std::string("no/such/folder.db")}}),
-            "cannot open " + other / "no/such/folder.db" + ": unable to open database file");
+            "cannot open " + other / "no/such/folder.db" +
+                ": unable to open database file: No such file or directory");
 }
 
 TEST(sqlite_sink, a_table_that_is_dropped_while_it_runs_ends_the_run) {
@@ -346,6 +420,25 @@ TEST(sqlite_sink, a_table_that_is_dropped_while_it_runs_ends_the_run) {
   write_all(*at, json({R"({"a":1})"}));
   execute(folder, "DROP TABLE t");
   EXPECT_THROW(write_all(*at, json({R"({"a":1})"})), fatal_error);
+}
+
+// Guard: the name is looked at before a transaction ends.
+TEST(sqlite_sink, a_database_that_is_moved_away_while_it_runs_ends_the_run) {
+  for (const bool is_replaced : {false, true}) {
+    const temporary_folder folder;
+    const auto at = opened(folder);
+    write_all(*at, json({R"({"a":1})"}));
+    std::filesystem::rename(folder / "out.db", folder / "moved.db");
+    if (is_replaced) folder.write("out.db", "");
+    try {
+      write_all(*at, json({R"({"a":2})"}));
+      ADD_FAILURE() << "no error";
+    } catch (const fatal_error& error) {
+      EXPECT_EQ(error.what(), folder / "out.db" +
+                                  " was moved away or deleted while the run was on: put it back, "
+                                  "or run with --fresh to begin again");
+    }
+  }
 }
 
 TEST(sqlite_sink, a_table_cannot_be_made_of_nothing) {

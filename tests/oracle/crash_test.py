@@ -92,6 +92,8 @@ class Disk:
             self.names[path] = "folder"
         elif what == "remove":
             self.names.pop(path, None)
+        elif what == "rename":
+            self.names[operation.data.decode()] = self.names.pop(path)
         elif what == "sync" and path in self.names and isinstance(self.names[path], File):
             self.names[path].sync()
         elif what == "sync":
@@ -129,16 +131,23 @@ class CrashTest(brigade_e2e.BrigadeTest):
         """A whole run; what it did to the disk."""
         self.write("numbers.ndjson", numbers(ITEMS))
         (self.folder / "out").mkdir()
+        self.pipeline(sink, "if .n % 10 == 3 then error(\"no\") else . end")
+        return self.recorded(3, "run", "pipeline.yaml", "--report", "out/report.json")
+
+    def pipeline(self, sink, program):
         self.write_pipeline(name="cut", ledger={"mode": "full"},
                             source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
-                            stages=[{"jq": "if .n % 10 == 3 then error(\"no\") else . end"}],
+                            stages=[{"jq": program}],
                             dead_letters={"file": "out/dead.ndjson"},
                             sink={**sink, "batch": {"count": 10, "within": "1ms"}})
+
+    def recorded(self, expect, *arguments):
         log = Path(f"{self.folder}.log")
+        log.unlink(missing_ok=True)
         self.addCleanup(lambda: log.unlink(missing_ok=True))
-        result = self.brigade("run", "pipeline.yaml", env={
+        result = self.brigade(*arguments, env={
             "LD_PRELOAD": RECORDER, "CRASH_ROOT": str(self.folder), "CRASH_LOG": str(log)})
-        self.assert_exit(result, 3)
+        self.assert_exit(result, expect)
         operations = read_log(log)
         self.assertGreater(len(operations), 30)
         self.assertGreater(sum(each.what == "sync" for each in operations), 8, operations)
@@ -179,6 +188,9 @@ class CrashTest(brigade_e2e.BrigadeTest):
         for operation in operations[:at]:
             disk.do(operation)
         self.put(disk.after_a_cut(survives))
+        report = self.folder / "out" / "report.json"
+        if report.exists():  # whole, or not at all
+            self.assertEqual(json.loads(report.read_text())["dead_lettered"], 6)
         known, there = self.delivered_by_the_ledger(), len(self.rows())
         self.assertLessEqual(known, there, "the ledger knows of rows that are not there")
         result = self.brigade("run", "pipeline.yaml")
@@ -194,8 +206,10 @@ class CrashTest(brigade_e2e.BrigadeTest):
                          set(range(3, ITEMS + 1, 10)))
 
     def cut_everywhere(self, sink):
+        self.at_all_moments(self.record(sink), self.cut_and_go_on)
+
+    def at_all_moments(self, operations, cut_and_go_on):
         chance = seeded("crash_test")
-        operations = self.record(sink)
         # The share of a write that survives, of those that were not synced.
         kinds = {"nothing else": lambda: 0, "everything": lambda: 1,
                  "any part": lambda: chance.choice((0, 0, 1, 1, chance.random()))}
@@ -206,15 +220,49 @@ class CrashTest(brigade_e2e.BrigadeTest):
             moments = lines if kind == "half a line" else range(len(operations) + 1)
             for at in sorted(chance.sample(moments, min(POINTS, len(moments)))):
                 with self.subTest(survives=kind, at=at, last=operations[max(0, at - 4):at]):
-                    self.cut_and_go_on(operations, at, survives)
+                    cut_and_go_on(operations, at, survives)
         print(f"{len(operations)} operations", file=sys.stderr, flush=True)
 
 
 class FileTest(CrashTest):
     def rows(self):
-        path = self.folder / "out" / "out.ndjson"
-        text = path.read_text(errors="replace") if path.exists() else ""
+        text = "".join(path.read_text(errors="replace")
+                       for path in (self.folder / "out").glob("out*.ndjson"))
         return [int(n) for n in re.findall(r'^\{"n": ?(\d+)\}$', text, re.MULTILINE)]
+
+    # Guards: the list of files is synced before a row goes to a new one, and its folder; a new
+    # file's folder is synced; the list is read at the start, and gone only when all is cut.
+    def test_row_10_rotated_files_after_a_power_cut(self):
+        self.cut_everywhere({"file": {"path": "out/out.ndjson", "rotate_size": "150B"}})
+
+    # Guard: the files are cut, in a replay as in a run.
+    def test_row_10_a_replay_after_a_power_cut(self):
+        sink = {"file": {"path": "out/out.ndjson", "rotate_size": "400B"}}
+        self.record(sink)
+        before = self.folder / "before"
+        before.mkdir()
+        for name in ("state", "out"):
+            shutil.copytree(self.folder / name, before / name)
+        self.pipeline(sink, ".")
+        replay = ("dlq", "replay", self.ledger("cut"))
+        operations = self.recorded(0, *replay)
+
+        def cut_and_go_on(operations, at, survives):
+            disk = Disk(["out", "state"])
+            for path in sorted(before.glob("*/*")):
+                name = str(path.relative_to(before))
+                disk.names[name] = disk.synced_names[name] = File()
+                disk.names[name].synced = bytearray(path.read_bytes())
+            for operation in operations[:at]:
+                disk.do(operation)
+            self.put(disk.after_a_cut(survives))
+            known, there = self.delivered_by_the_ledger(), len(self.rows())
+            self.assertLessEqual(known, there, "the ledger knows of rows that are not there")
+            self.assert_exit(self.brigade(*replay), 0)
+            self.assertEqual(sorted(self.rows()), list(range(1, ITEMS + 1)))
+            self.assertEqual(query(self.ledger("cut"), "select status, count(*) from"
+                                   " dead_letters group by 1"), [("replayed", 6)])
+        self.at_all_moments(operations, cut_and_go_on)
 
     # Guards: the sink's fdatasync; its sync of the folder; the ledger's `synchronous = FULL`; half
     # a dead letter is taken out of its file.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
 import brigade_e2e  # noqa: E402
-from brigade_e2e import PATIENCE, glimpse, wait_until  # noqa: E402
+from brigade_e2e import PATIENCE, glimpse, lines_in, wait_until  # noqa: E402
 
-from oracle import Oracle, rows_of  # noqa: E402
+from oracle import Oracle, files_of, rows_of  # noqa: E402
 from random_pipeline import Model  # noqa: E402
 from small_disk import SmallDisk, can_mount  # noqa: E402
 
@@ -62,12 +62,12 @@ class Life:
     def rows_so_far(self):
         if self.model.sink == "sqlite":
             return glimpse(self.folder / "out" / "out.db", "select count(*) from items")
-        path = self.folder / "out" / "items.ndjson"
-        if self.model.sink == "stdout":
-            path = self.test.started[-1].paths[0] if self.test.started else path
         if self.model.sink == "null":
             return self.commits_so_far()
-        return path.read_bytes().count(b"\n") if path.exists() else 0
+        paths = files_of(self.folder / "out", "items")
+        if self.model.sink == "stdout":
+            paths = [running.paths[0] for running in self.test.started[-1:]]
+        return lines_in(paths)
 
     def commits_so_far(self):
         return glimpse(self.folder / "state" / f"{self.model.name}.ledger.db",

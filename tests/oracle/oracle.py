@@ -11,6 +11,7 @@ ledger, the reports) and says what is wrong:
 - the ledger has one outcome an item, and adds up, and so does each report.
 """
 import json
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -43,6 +44,14 @@ def begins(parts, prefix):
     return parts[:len(prefix)] == prefix
 
 
+def files_of(folder, name):
+    """The files of a sink `file`, in the order they were begun."""
+    first = folder / f"{name}.ndjson"
+    numbered = {int(match[1]): path for path in folder.glob(f"{name}.*.ndjson")
+                if (match := re.fullmatch(rf"{re.escape(name)}\.(\d+)\.ndjson", path.name))}
+    return [path for path in (first, *(numbered[n] for n in sorted(numbered))) if path.exists()]
+
+
 class Oracle:
     def __init__(self, model, folder, outputs=()):
         self.model, self.folder, self.outputs = model, Path(folder), outputs
@@ -70,8 +79,8 @@ class Oracle:
         if kind == "sqlite":
             return self.rows_of_table(name)
         if kind == "file":
-            path = self.folder / "out" / f"{name}.ndjson"
-            return self.lines_of(path.read_bytes()) if path.exists() else []
+            return [row for path in files_of(self.folder / "out", name)
+                    for row in self.lines_of(path.read_bytes())]
         return [row for text, killed in self.outputs for row in self.lines_of(text, killed)]
 
     def rows_of_table(self, table):

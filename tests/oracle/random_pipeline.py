@@ -436,6 +436,8 @@ class Model:
         self.threads = chance.choice((1, 1, 1, 2, 4))
         self.has_letter_file = chance.random() < 0.3
         self.is_watched = chance.random() < 0.2
+        self.rotation = random.Random(f"rotation {seed}").choice(
+            ({}, {}, {"rotate_size": "300B"}, {"rotate_size": "5KB", "rotate_every": "1s"}))
         self.sinks = {self.SINK: self.sink}  # the kind of each
         self.repeats = set()  # sinks that may have a row twice, whatever their kind
         self.may_drop = set()  # stages and sinks
@@ -503,7 +505,7 @@ class Model:
 
     def sink_yaml(self, name):
         component = {"sqlite": {"file": "out/out.db", "table": name},
-                     "file": {"path": f"out/{name}.ndjson"},
+                     "file": {"path": f"out/{name}.ndjson", **self.rotation},
                      "stdout": {}, "null": {}}[self.sinks[name]]
         return {self.sinks[name]: component, "name": name, "batch": self.batch}
 

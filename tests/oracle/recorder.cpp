@@ -180,6 +180,20 @@ int unlink(const char* path) noexcept {
   return result;
 }
 
+int rename(const char* from, const char* to) noexcept {
+  static const auto real = next<int (*)(const char*, const char*)>("rename");
+  record_keeper& here = keeper();
+  const std::scoped_lock lock(here.one_at_a_time);
+  const std::string before = here.place(AT_FDCWD, from);
+  const std::string after = here.place(AT_FDCWD, to);
+  const int result = real(from, to);
+  if (result == 0 && !before.empty() && !after.empty()) {
+    here.note("rename", before, 0, after.data(), after.size());
+    for (auto& [file, path] : here.paths) path = path == before ? after : path;
+  }
+  return result;
+}
+
 int mkdir(const char* path, mode_t mode) noexcept {
   static const auto real = next<int (*)(const char*, mode_t)>("mkdir");
   record_keeper& here = keeper();

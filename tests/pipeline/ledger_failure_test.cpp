@@ -154,7 +154,8 @@ TEST_F(ledger_failure, goes_on_when_there_is_room_again) {
   from.wait_full(1);
   (void)query("DELETE FROM dead_letters WHERE run = 1");
   from.wait_durable(1);
-  EXPECT_EQ(from.full(), (std::vector<std::string>{"the ledger's disk is full", ""}));
+  EXPECT_EQ(from.full(),
+            (std::vector<std::string>{with.path.string() + ": the ledger's disk is full", ""}));
   account->end_run(report{});
   account->close();
   EXPECT_EQ(query("SELECT id FROM dead_letters"), "main:8f3a:10\n");

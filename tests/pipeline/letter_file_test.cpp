@@ -149,7 +149,8 @@ TEST_F(letter_file_test, a_letter_that_the_ledger_has_no_room_for_leaves_no_line
   EXPECT_EQ(lines(), "");
 }
 
-TEST_F(letter_file_test, a_transaction_that_fails_takes_its_lines_with_it) {
+// What was not synced may be there all the same when the ledger is opened again.
+TEST_F(letter_file_test, a_line_stays_where_nobody_knows_whether_the_ledger_has_its_letter) {
   const failing_vfs disk;
   const auto account = ledger::open(with_letters());
   heard from(*account);
@@ -161,7 +162,8 @@ TEST_F(letter_file_test, a_transaction_that_fails_takes_its_lines_with_it) {
   account->record(batch(dead(80, "bad", "2")), one_file, {});
   from.wait_failed();
   EXPECT_NE(before, "");
-  EXPECT_EQ(lines(), before);
+  EXPECT_TRUE(lines().starts_with(before));
+  EXPECT_GT(lines().size(), before.size());
 }
 
 TEST_F(letter_file_test, what_is_taken_back_is_taken_from_the_file_it_went_to) {
