@@ -195,6 +195,7 @@ void file_output::take(opened file, file_place place, bool is_known) {
   place_ = std::move(place);
   is_new_ = file.is_new;
   is_regular_ = file.is_regular;
+  has_header_ = false;
 }
 
 // Somebody may move the file away, delete it, or cut it: other programs take care of logs by that.
@@ -247,11 +248,29 @@ void file_output::move_on() {
   if (leaves_nothing) static_cast<void>(::unlink(before.c_str()));
 }
 
+std::string file_output::beginning(std::size_t bytes_max) const {
+  if (!is_regular_ || place_.length == 0) return {};
+  return file_handle::open_to_read(place_.path()).read_at(0, bytes_max);
+}
+
+// A file that was there before, and that nobody has looked into yet.
+void file_output::look_at_header(const std::string& header) {
+  if (header.empty() || has_header_ || place_.length == 0) return;
+  try {
+    constexpr std::size_t beside = std::size_t{64} << 10;  // it may be written in other words
+    options_.check_header(beginning(header.size() + beside), header);
+  } catch (const std::runtime_error& error) {
+    throw fatal_error(place_.path() + " " + error.what());
+  }
+  has_header_ = true;
+}
+
 void file_output::append(const std::string& text, bool durable, const std::string& header) {
   if (text.empty()) return;
   try {
     look_after_it();
     while (is_over(text.size())) move_on();
+    look_at_header(header);
   } catch (const std::system_error& error) {
     if (is_no_room(error.code().value())) throw sink_down(error.what());
     throw fatal_error(error.what());
@@ -260,11 +279,14 @@ void file_output::append(const std::string& text, bool durable, const std::strin
   } catch (const std::runtime_error& error) {
     throw fatal_error(error.what());
   }
-  if (place_.length == 0) write(header);
+  const bool begins = place_.length == 0;
+  if (begins) write(header);
   write(text);
   fault_point("in_file_write");
   if (durable && ::fdatasync(file_.fd()) != 0 && errno != EINVAL) failed("sync", errno);
-  place_.length = is_regular_ ? file_.size() : place_.length + text.size();
+  const std::uint64_t written = text.size() + (begins ? header.size() : 0);
+  place_.length = is_regular_ ? file_.size() : place_.length + written;
+  has_header_ = true;
 }
 
 void file_output::write(const std::string& text) {
@@ -275,11 +297,6 @@ void file_output::write(const std::string& text) {
     if (took < 0) failed("write", errno);
     written += static_cast<std::size_t>(took);
   }
-}
-
-std::string file_output::beginning(std::size_t bytes_max) const {
-  if (place_.length == 0) return {};
-  return file_handle::open_to_read(place_.path()).read_at(0, bytes_max);
 }
 
 // A row that is half there would be joined by the next one: back to whole batches.

@@ -14,6 +14,7 @@
 #include <ctime>
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace brigade {
 
@@ -23,6 +24,8 @@ struct file_output_options {
   std::uint64_t bytes_max = 0;    ///< of a file, if more than one batch is in it; 0: no limit
   std::chrono::seconds every{0};  ///< how long a file is written to; 0: as long as its name stays
   std::function<std::time_t()> now = [] { return std::time(nullptr); };
+  /// Throws std::runtime_error when a file that begins so does not go on under this header.
+  std::function<void(std::string_view beginning, std::string_view header)> check_header;
 };
 
 /// Blocks; one call at a time.
@@ -36,7 +39,7 @@ class file_output {
   /// Appends all of `text` or nothing, in an empty file behind `header`. Throws sink_down when
   /// there is no room, else fatal_error.
   void append(const std::string& text, bool durable, const std::string& header = {});
-  /// Up to `bytes_max` bytes that the file begins with. Throws std::runtime_error.
+  /// Up to `bytes_max` bytes of what is in the file. Throws std::runtime_error.
   [[nodiscard]] std::string beginning(std::size_t bytes_max) const;
   [[nodiscard]] std::string token() const { return place_.encode(); }
   [[nodiscard]] std::string path() const { return place_.path(); }
@@ -62,6 +65,7 @@ class file_output {
   void look_after_it();
   [[nodiscard]] bool is_over(std::size_t more);
   void move_on();
+  void look_at_header(const std::string& header);
   void write(const std::string& text);
   [[noreturn]] void failed(const char* what, int error);
 
@@ -73,6 +77,7 @@ class file_output {
   std::uint64_t device_ = 0;
   bool is_new_ = false;
   bool is_regular_ = false;
+  bool has_header_ = false;    ///< the file is known to have it
   std::time_t looked_at_ = 0;  ///< the second in which the clock was asked last
 };
 

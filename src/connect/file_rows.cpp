@@ -67,6 +67,18 @@ bool has_repeated(std::vector<std::string> names) {
   return std::adjacent_find(names.begin(), names.end()) != names.end();
 }
 
+std::vector<std::string> columns_to_go_on_with(std::string_view beginning) {
+  std::vector<std::string> columns = header_of(beginning);
+  if (!columns.empty() && !has_repeated(columns)) return columns;
+  throw std::runtime_error("has no header of CSV to go on with: move it away, or write to another");
+}
+
+[[noreturn]] void refuse_columns(std::span<const std::string> there,
+                                 std::span<const std::string> wanted) {
+  throw std::runtime_error("has the columns " + row_of(there) + ", not " + row_of(wanted) +
+                           ": move it away, or write to another");
+}
+
 }  // namespace
 
 row_maker::row_maker(row_format format, std::vector<std::string> columns)
@@ -150,16 +162,15 @@ std::string row_maker::header() const {
 
 void row_maker::go_on(std::string_view beginning) {
   if (format_ != row_format::csv || beginning.empty()) return;
-  std::vector<std::string> columns = header_of(beginning);
-  if (columns.empty() || has_repeated(columns)) {
-    throw std::runtime_error(
-        "has no header of CSV to go on with: move it away, or write to another");
-  }
-  if (chosen_ && columns != columns_) {
-    throw std::runtime_error("has the columns " + row_of(columns) + ", not " + row_of(columns_) +
-                             ": move it away, or write to another");
-  }
+  std::vector<std::string> columns = columns_to_go_on_with(beginning);
+  if (chosen_ && columns != columns_) refuse_columns(columns, columns_);
   set_columns(std::move(columns));
+}
+
+void check_header(std::string_view beginning, std::string_view header) {
+  const std::vector<std::string> there = columns_to_go_on_with(beginning);
+  const std::vector<std::string> wanted = header_of(header);
+  if (there != wanted) refuse_columns(there, wanted);
 }
 
 std::size_t end_of_row(row_format format, std::string_view text, std::size_t at) {

@@ -54,6 +54,9 @@ class row_maker {
   std::map<std::string, std::size_t, std::less<>> place_;  ///< column -> index
 };
 
+/// Throws std::runtime_error (`has the columns...`) when a file that begins so has another header.
+void check_header(std::string_view beginning, std::string_view header);
+
 /// Where the row ends that byte `at` of `text` stands in; whole rows begin at its front.
 [[nodiscard]] std::size_t end_of_row(row_format format, std::string_view text, std::size_t at);
 

@@ -3,6 +3,7 @@
 #include <brigade/async/thread.hpp>
 
 #include <filesystem>
+#include <stdexcept>
 
 namespace brigade {
 namespace {
@@ -17,16 +18,15 @@ opened_file open_file(const file_output_options& options, const std::string& tok
   opened_file opened{std::make_shared<guarded<file_output>>(options, token), std::move(rows)};
   if (!opened.rows.needs_header()) return opened;
   const file_output& file = opened.file->object;
-  const std::string beginning = file.beginning(row_maker::header_bytes_max);
   try {
-    opened.rows.go_on(beginning);
+    opened.rows.go_on(file.beginning(row_maker::header_bytes_max));
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(file.path() + " " + error.what());
   }
   return opened;
 }
 
-void append(file_output& file, const std::string& text, const std::string& header) {
+void append(file_output& file, const std::string& header, const std::string& text) {
   file.append(text, true, header);
 }
 
@@ -40,6 +40,7 @@ task<std::vector<partition_mark>> file_sink::open(const sink_resume& resume) {
   output.bytes_max = options_.rotate_bytes;
   output.every = options_.rotate_every;
   output.now = options_.now;
+  output.check_header = &check_header;
   auto call = to_thread(&open_file, std::move(output), resume.token, rows_);
   opened_file opened = co_await std::move(call);
   file_ = std::move(opened.file);
@@ -51,7 +52,7 @@ task<write_result> file_sink::write(std::span<const sink_item> batch,
                                     std::span<const partition_mark>) {
   rows made = rows_.make(batch);
   if (options_.fsync) {
-    auto call = call_guarded(file_, &append, std::move(made.text), rows_.header());
+    auto call = call_guarded(file_, &append, rows_.header(), std::move(made.text));
     co_await std::move(call);
   } else {
     file_->object.append(made.text, false, rows_.header());

@@ -267,6 +267,46 @@ TEST(csv_sink, begins_with_the_header_again_when_the_file_was_cut_to_nothing) {
   EXPECT_EQ(folder.read("out.csv"), "b\n2\n");
 }
 
+TEST(csv_sink, each_file_it_rotates_to_has_the_header) {
+  const temporary_folder folder;
+  file_sink_options options = to(folder);
+  options.rotate_bytes = 8;
+  file_sink at(options);
+  open_with(at);
+  for (const char* const item : {R"({"a":1,"b":2})", R"({"b":4})", R"({"a":5})"}) {
+    write_all(at, {record::json(item)});
+  }
+  EXPECT_EQ(folder.read("out.csv"), "a,b\n1,2\n");
+  EXPECT_EQ(folder.read("out.1.csv"), "a,b\n,4\n");
+  EXPECT_EQ(folder.read("out.2.csv"), "a,b\n5,\n");
+}
+
+TEST(csv_sink, goes_on_under_no_other_header) {
+  const temporary_folder folder;
+  file_sink_options options = to(folder);
+  std::time_t now = 0;
+  options.path = "%s.csv";  // seconds since 1970
+  options.now = [&] { return now; };
+  folder.write("1.csv", "\"a\",b\r\n");
+  folder.write("2.csv", "a,c\n");
+  file_sink at(options);
+  open_with(at);
+  for (now = 0; now < 2; ++now) write_all(at, {record::json(R"({"a":1,"b":2})")});
+  EXPECT_EQ(folder.read("1.csv"), "\"a\",b\r\n1,2\n");
+  EXPECT_THROW(write_all(at, {record::json(R"({"a":1,"b":2})")}), fatal_error);
+  EXPECT_EQ(folder.read("2.csv"), "a,c\n");
+}
+
+TEST(csv_sink, begins_again_where_somebody_emptied_the_file) {
+  const temporary_folder folder;
+  file_sink at(to(folder));
+  open_with(at);
+  write_all(at, {record::json(R"({"a":1})")});
+  folder.write("out.csv", "");
+  write_all(at, {record::json(R"({"a":2})")});
+  EXPECT_EQ(folder.read("out.csv"), "a\n2\n");
+}
+
 TEST(csv_sink, refuses_a_file_without_a_header) {
   const temporary_folder folder;
   for (const char* const text : {"a,a\n1,2\n", "\"a\n", "caf\xe9\n"}) {
