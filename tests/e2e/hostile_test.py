@@ -239,7 +239,13 @@ class HostileTest(BrigadeTest):
         self.feed(running, [{"n": 1}])
         before = self.descriptors_at_rest(running, 1, 0)
         self.feed(running, items)
-        after = self.descriptors_at_rest(running, len(items) + 1 - len(expected), len(expected))
+        try:
+            after = self.descriptors_at_rest(running, len(items) + 1 - len(expected), len(expected))
+        except AssertionError as error:
+            bad = self.outcomes()[1]
+            wrong = [(item, bad.get(item["n"])) for item in items
+                     if (item["n"] in bad) != (item["n"] in expected)]
+            raise AssertionError(f"{error}; not what was expected of: {wrong[:9]}") from None
         self.assertEqual(after, before, "descriptors, without those of the handlers that live")
         running.process.stdin.close()
         result = running.wait(20)

@@ -134,7 +134,7 @@ static void answer_request(const char* line) {
     say(answer);
     _exit(0);
   } else if (strcmp(what, "late") == 0) {
-    sleep(3);
+    sleep(10);  // which is beyond any timeout it is given
     say(answer);
   } else if (strcmp(what, "bad_utf8") == 0) {
     say("{\"id\": 1, \"ok\": \"\xff\xfe\"}\n");
