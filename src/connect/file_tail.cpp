@@ -181,7 +181,8 @@ void file_tail::take_last_lines(std::vector<source_item>& items, std::size_t ite
   }
 }
 
-void file_tail::add_item(std::vector<source_item>& items, std::uint32_t index, const text_line& line) {
+void file_tail::add_item(std::vector<source_item>& items, std::uint32_t index,
+                         const text_line& line) {
   stream& from = streams_[index];
   if (from.done.finished(line.begin)) return;
   const std::uint64_t begin = line.begin;
