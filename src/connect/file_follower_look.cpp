@@ -243,7 +243,7 @@ void file_follower::close_some() {
     if (each.handle.fd() >= 0 && each.seen) idle.push_back(&each);
   }
   if (idle.size() <= options_.open_max) return;
-  std::ranges::stable_sort(idle, {}, [](const file* each) {
+  std::ranges::sort(idle, {}, [](const file* each) {
     return std::pair(each->at_base && !each->has_more(), each->grown);
   });
   idle.resize(idle.size() - options_.open_max);

@@ -86,8 +86,8 @@ TEST_F(file_identity_test, what_is_kept_reads_back) {
 }
 
 TEST_F(file_identity_test, what_an_earlier_version_kept_is_read) {
-  const auto known = decode_identities(
-      R"({"files":[{"token":"1","path":"a","device":1,"inode":2,"born_ns":0,"size":3,"heads":{}}]})");
+  const auto known = decode_identities(R"({"files":[{"token":"1","path":"a","device":1,"inode":2,)"
+                                       R"("born_ns":0,"size":3,"heads":{}}]})");
   ASSERT_EQ(known.size(), 1U);
   EXPECT_TRUE(known[0].tails.empty());
 }

@@ -225,7 +225,11 @@ TEST(engine_marks, the_state_is_kept_before_items_and_what_is_over_is_forgotten)
   engine own(std::move(plan), &account);
   auto main = [&]() -> task<> { co_await own.execute({}); };
   loop.run(main());
-  EXPECT_EQ(account.story, "");
+  EXPECT_EQ(account.story,
+            "state 1; sink marks main:1; record main:1:0; "
+            "forget main:1; state 2; sink marks main:2; sink forgets main:1; record main:2:0; "
+            "forget main:2; state 3; sink marks main:3; sink forgets main:2; record main:3:0; "
+            "forget main:3; state 3; ");
 }
 
 }  // namespace
