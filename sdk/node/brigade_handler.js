@@ -37,11 +37,23 @@ class Fatal extends Error {}
 const OURS = [RetryLater, Permanent, Fatal];
 const isOurs = (error) => OURS.some((kind) => error instanceof kind);
 
+// JSON.stringify writes half of a surrogate pair as an escape, which is no text of UTF-8.
+const HALF_A_PAIR = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+const hasHalfAPair = (json) => json.includes('\\ud') && HALF_A_PAIR.test(json);
+
 function describe(error) {
-  if (!(error instanceof Error)) return String(error);
-  const text = error.message.replace(/\s+/g, ' ').trim();
+  if (!(error instanceof Error)) return textOf(error);
+  const text = textOf(error.message).replace(/\s+/g, ' ').trim();
   if (isOurs(error)) return text || error.constructor.name;
   return text ? `${error.name}: ${text}` : error.name;
+}
+
+function textOf(value) {
+  try {
+    return Buffer.from(String(value)).toString();  // without halves of surrogate pairs
+  } catch (_) {
+    return typeof value;
+  }
 }
 
 function failure(id, error, permanent) {
@@ -53,7 +65,7 @@ function failure(id, error, permanent) {
   } else if (error instanceof Permanent || permanent.some((kind) => error instanceof kind)) {
     answer.retry = false;
   }
-  if (!isOurs(error)) console.error((error && error.stack) || error);
+  if (!isOurs(error)) console.error((error && error.stack) || textOf(error));
   return JSON.stringify(answer) + '\n';
 }
 
@@ -61,6 +73,7 @@ function failure(id, error, permanent) {
 function success(id, value) {
   const text = JSON.stringify(value);
   if (text === undefined) throw new TypeError(`the handler returned ${typeof value}, not an item`);
+  if (hasHalfAPair(text)) throw new TypeError('the item has half of a surrogate pair in a text');
   return `{"id": ${id}, "ok": ${text}}\n`;
 }
 
@@ -103,11 +116,13 @@ function handle(work, options = {}) {
     lines.length = next = 0;
   }
 
-  let rest = '';
+  let rest = [];  // of a line: put together once, at its end
   process.stdin.setEncoding('utf8');
   process.stdin.on('data', (data) => {
-    const came = (rest + data).split('\n');
-    rest = came.pop();
+    rest.push(data);
+    if (!data.includes('\n')) return;
+    const came = rest.join('').split('\n');
+    rest = [came.pop()];
     const idle = lines.length === 0;
     lines.push(...came);
     if (idle) begin();

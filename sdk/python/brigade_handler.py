@@ -31,12 +31,14 @@ folder in PYTHONPATH (where brigade is installed, share/brigade). Licence: Apach
 import inspect
 import json
 import os
+import re
 import sys
 import traceback
 
 __all__ = ["handle", "RetryLater", "Permanent", "Fatal"]
 
 READ_BYTES = 1 << 16
+MOST_SECONDS = 1e9
 
 
 class RetryLater(Exception):
@@ -83,6 +85,7 @@ class _Worker:
     def __init__(self, function, permanent):
         self.function = function
         self.permanent = permanent + (Permanent,)
+        self.is_ending = False
         parameters = inspect.signature(function).parameters
         takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         self.wants = [name for name in ("key", "attempt") if takes_any or name in parameters]
@@ -93,18 +96,23 @@ class _Worker:
         return self.function(request["item"], **{name: request[name] for name in self.wants})
 
     def answer(self, line):
-        request = json.loads(line)
         try:
+            request = json.loads(line)
             return self.result(request["id"], self.call(request))
         except Exception as error:
-            return self.failure(request["id"], error)
+            return self.failure(_number_of(line), error)
 
     async def answer_later(self, line):
-        request = json.loads(line)
         try:
+            request = json.loads(line)
             return self.result(request["id"], await self.call(request))
-        except Exception as error:
-            return self.failure(request["id"], error)
+        except (SystemExit, KeyboardInterrupt):
+            self.is_ending = True
+            raise
+        except BaseException as error:  # CancelledError is no Exception, and would be no answer
+            if self.is_ending:
+                raise  # asyncio cancels what is left
+            return self.failure(_number_of(line), error)
 
     @staticmethod
     def result(number, value):
@@ -113,8 +121,8 @@ class _Worker:
     def failure(self, number, error):
         answer = {"id": number, "error": _describe(error)}
         if isinstance(error, RetryLater):
-            if error.seconds is not None:
-                answer["retry"] = error.seconds
+            if isinstance(error.seconds, (int, float)) and error.seconds >= 0:
+                answer["retry"] = min(error.seconds, MOST_SECONDS)
         elif isinstance(error, Fatal):
             answer["fatal"] = True
         elif isinstance(error, self.permanent):
@@ -124,13 +132,23 @@ class _Worker:
         return json.dumps(answer).encode() + b"\n"
 
 
-# NaN is no JSON: better an error of this item than rubbish in the answer.
-_encode = json.JSONEncoder(allow_nan=False, check_circular=True).encode
+# NaN is no JSON, and half of a surrogate pair no UTF-8: better an error of this item than rubbish
+# in the answer.
+_encode = json.JSONEncoder(allow_nan=False, check_circular=True, ensure_ascii=False).encode
+
+
+def _number_of(line):
+    """The request's number, also of one that Python does not read: nested too deeply, say."""
+    return int(re.match(rb'\s*{\s*"id"\s*:\s*([0-9]+)', line).group(1))
 
 
 def _describe(error):
-    text = " ".join(str(error).split())
     name = type(error).__name__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # of the error's own making
+        text = ""
+    text = text.encode(errors="backslashreplace").decode()
     if isinstance(error, (RetryLater, Permanent, Fatal)):
         return text or name
     return f"{name}: {text}" if text else name
@@ -151,14 +169,27 @@ def _serve(worker, requests, answers):
 
 
 def _lines(requests):
-    rest = b""
+    splitter = _Splitter()
     while True:
         data = os.read(requests, READ_BYTES)
         if not data:
             return
-        lines = (rest + data).split(b"\n")
-        rest = lines.pop()
-        yield from lines
+        yield from splitter.lines(data)
+
+
+class _Splitter:
+    """Makes lines of what is read. A long one is put together once, at its end."""
+
+    def __init__(self):
+        self.rest = []
+
+    def lines(self, data):
+        self.rest.append(data)
+        if b"\n" not in data:
+            return []
+        lines = b"".join(self.rest).split(b"\n")
+        self.rest = [lines.pop()]
+        return lines
 
 
 def _serve_concurrently(worker, requests, answers):
@@ -173,7 +204,7 @@ class _Conversation:
     def __init__(self, asyncio, worker, requests, answers):
         self.asyncio, self.worker = asyncio, worker
         self.requests, self.answers = requests, answers
-        self.rest, self.tasks = b"", set()
+        self.splitter, self.tasks = _Splitter(), set()
 
     async def hold(self):
         self.loop = self.asyncio.get_running_loop()
@@ -184,7 +215,11 @@ class _Conversation:
             while not self.ended.done():
                 self.read()
         else:
-            await self.ended
+            try:
+                await self.ended
+            except self.asyncio.CancelledError:
+                self.worker.is_ending = True
+                raise
             self.loop.remove_reader(self.requests)
         while self.tasks:
             await self.asyncio.wait(self.tasks)
@@ -195,9 +230,7 @@ class _Conversation:
             if not self.ended.done():
                 self.ended.set_result(None)
             return
-        lines = (self.rest + data).split(b"\n")
-        self.rest = lines.pop()
-        for line in lines:
+        for line in self.splitter.lines(data):
             task = self.loop.create_task(self.answer(line))
             self.tasks.add(task)  # the loop itself would let go of it
             task.add_done_callback(self.tasks.discard)

@@ -19,6 +19,10 @@ PYTHON = """
 import os, subprocess, sys, time
 from brigade_handler import Fatal, Permanent, RetryLater, handle
 
+class Odd(Exception):
+    def __str__(self):
+        raise ValueError
+
 def work(item, key, attempt):
     do = item.get("do")
     if do == "print":
@@ -40,6 +44,16 @@ def work(item, key, attempt):
         raise ValueError("boom\\nand more")
     if do == "no_json":
         return float("nan")
+    if do == "half":
+        return {"text": "a \\ud83d"}
+    if do == "half_error":
+        raise ValueError("a \\ud83d")
+    if do == "odd_error":
+        raise Odd()
+    if do == "odd_seconds":
+        raise RetryLater("busy", seconds=float("nan"))
+    if do == "cancelled":
+        raise asyncio.CancelledError()
     if do == "wait":
         time.sleep(item["seconds"])
     if do == "exit":
@@ -63,6 +77,10 @@ handle(async (item, { key, attempt }) => {
     case 'stop': throw new Fatal('no licence');
     case 'raise': throw new TypeError('boom\\nand more');
     case 'no_json': return undefined;
+    case 'half': return { text: '\\ud83d\\ude00'.slice(0, 1) };
+    case 'half_error': throw new TypeError('a \\ud83d');
+    case 'odd_error': throw Object.create(null);
+    case 'odd_seconds': throw new RetryLater('busy', NaN);
     case 'wait': await new Promise((done) => setTimeout(done, item.seconds * 1000)); break;
     case 'exit': process.exit(0);
   }
@@ -116,6 +134,29 @@ class HandlerSdkTest:
         answers, _ = self.talk([{"n": 1, "do": "no_json"}, {"n": 2}])
         self.assertIn("error", answers[0])
         self.assertEqual(answers[1]["ok"]["n"], 2)
+
+    def test_half_a_surrogate_pair_is_an_error_of_that_item(self):
+        answers, _ = self.talk([{"n": 1, "do": "half"}, {"n": 1, "do": "half_error"},
+                                {"n": "\\ud83d \\\\ud83d"}, {"n": "😀"}])
+        self.assertIn("surrogate", answers[0]["error"])
+        answers[1]["error"].encode()
+        self.assertEqual(answers[2]["ok"]["n"], "\\ud83d \\\\ud83d")
+        self.assertEqual(answers[3]["ok"]["n"], "😀")
+
+    def test_odd_errors_are_answers_too(self):
+        answers, _ = self.talk([{"n": 1, "do": "odd_error"}, {"n": 2, "do": "odd_seconds"},
+                                {"n": 3}])
+        self.assertIn("error", answers[0])
+        self.assertEqual(answers[1]["error"], "busy")
+        self.assertIsNone(answers[1].get("retry"), "that is no number of seconds")
+        self.assertEqual(answers[2]["ok"]["n"], 3)
+
+    def test_a_long_request_is_put_together_once(self):
+        began = time.monotonic()
+        answers, _ = self.talk([{"n": 1, "text": "x" * (32 << 20)}])
+        self.assertEqual(answers[0]["ok"]["n"], 1)
+        self.assertLess(time.monotonic() - began, 4 * brigade_e2e.PATIENCE,
+                        "the work grows with the square of the length")
 
     def test_requests_come_in_any_pieces_and_any_size(self):
         items = [{"n": 1, "text": "ä\u2028" * 50000}, {"n": 2}, {"n": 3, "text": "日本語"}]
@@ -182,8 +223,24 @@ class PythonTest(HandlerSdkTest, BrigadeTest):
         self.assertEqual(answers[1]["ok"]["n"], 2)
 
 
+    def test_what_python_does_not_read_is_an_error_of_that_item(self):
+        deep = '{"id": 1, "key": "", "attempt": 1, "item": %s1%s}' % ("[" * 100000, "]" * 100000)
+        done = subprocess.run(self.command(), cwd=self.folder, env=self.environment(),
+                              input=f'{deep}\n{{"id": 2, "key": "", "attempt": 1, '
+                                    '"item": {"n": 2}}\n',
+                              capture_output=True, text=True, check=True, timeout=30)
+        answers = {answer["id"]: answer for answer in map(json.loads, done.stdout.splitlines())}
+        self.assertIn("RecursionError", answers[1]["error"])
+        self.assertEqual(answers[2]["ok"]["n"], 2)
+
+
 class AsyncPythonTest(PythonTest):
     text, concurrent = ASYNC, True
+
+    def test_a_cancelled_item_has_an_answer(self):
+        answers, _ = self.talk([{"n": 1, "do": "cancelled"}, {"n": 2}])
+        self.assertEqual(answers[0], {"error": "CancelledError"})
+        self.assertEqual(answers[1]["ok"]["n"], 2)
 
     def test_requests_may_be_a_file(self):
         path = self.write("requests", '{"id": 1, "key": "k", "attempt": 1, "item": {"n": 1}}\n')
