@@ -1,6 +1,8 @@
 // The part of the writer that knows the table: its columns, and how they come about.
 #include "connect/sqlite_writer.hpp"
 
+#include <sqlite3.h>
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -125,18 +127,26 @@ writer::new_column& writer::named(std::vector<new_column>& columns, const std::s
   return columns.emplace_back(new_column{name, 0});
 }
 
+// A row with more new fields than the table has room for adds none, and fails alone.
 std::vector<writer::new_column> writer::missing_columns(
-    std::vector<prepared_row>& rows, const std::vector<std::optional<failure>>& failures) {
+    std::vector<prepared_row>& rows, std::vector<std::optional<failure>>& failures) {
+  const int limit = sqlite3_limit(database_.handle(), SQLITE_LIMIT_COLUMN, -1);
   std::vector<new_column> missing;
   if (columns_.empty()) {
     for (const std::string& name : options_.columns) named(missing, name);
   }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (failures[i] || resolve(rows[i])) continue;
+    const std::size_t before = missing.size();
     for (const cell& each : rows[i].cells.cells()) {
       if (find_column(each.name) || !is_wanted(each.name)) continue;
       named(missing, std::string(each.name)).types |= seen(each);
     }
+    if (columns_.size() + missing.size() <= static_cast<std::size_t>(limit)) continue;
+    missing.resize(before);
+    failures[i].emplace(verdict::permanent, "with its fields the table would have more than " +
+                                                std::to_string(limit) +
+                                                " columns; name those to store in 'columns'");
   }
   return missing;
 }

@@ -91,7 +91,7 @@ class writer {
   [[nodiscard]] bool is_wanted(std::string_view name) const;
   /// What the rows have and the table has not; finds the places of what it has.
   [[nodiscard]] std::vector<new_column> missing_columns(
-      std::vector<prepared_row>& rows, const std::vector<std::optional<failure>>& failures);
+      std::vector<prepared_row>& rows, std::vector<std::optional<failure>>& failures);
   static new_column& named(std::vector<new_column>& columns, const std::string& name);
   void create_table(const std::vector<new_column>& columns);
   /// Gives why the table cannot have the column.
