@@ -150,12 +150,13 @@ task<std::vector<source_item>> file_source::read(std::size_t items_max) {
     take_lines(items, items_max);
     if (!items.empty()) break;
     input& from = inputs_[current_];
-    auto call = to_thread(&read_chunk, from.file, from.path, splitter_->offset());
+    const std::uint64_t offset = splitter_->offset();
+    auto call = to_thread(&read_chunk, from.file, from.path, offset);
     std::string bytes = co_await std::move(call);
     chunk_ = std::move(bytes);
     splitter_->feed(chunk_);
     if (!chunk_.empty()) {
-      note_read(from);
+      note_read(from, offset);
       continue;
     }
     if (auto last = splitter_->finish()) add_item(items, *last);
@@ -165,9 +166,10 @@ task<std::vector<source_item>> file_source::read(std::size_t items_max) {
   co_return items;
 }
 
-// Offsets of what comes out of a compressed file say nothing of the file.
-void file_source::note_read(input& from) {
-  if (from.file->compressed()) return;
+// Offsets of what comes out of a compressed file say nothing of the file; and a header that is read
+// once more is not what comes next.
+void file_source::note_read(input& from, std::uint64_t offset) {
+  if (from.file->compressed() || offset != from.trail.offset()) return;
   from.trail.read(chunk_);
   known_changed_ = true;
 }

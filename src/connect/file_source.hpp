@@ -53,7 +53,7 @@ class file_source final : public source {
 
  private:
   void begin_file();
-  void note_read(input& from);
+  void note_read(input& from, std::uint64_t offset);
   void take_lines(std::vector<source_item>& items, std::size_t items_max);
   void add_item(std::vector<source_item>& items, const text_line& line);
 
