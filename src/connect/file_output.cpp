@@ -49,7 +49,8 @@ bool lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOUL
 
 // Takes away what was written to a file and never recorded. A file that is gone, was moved away by
 // somebody: its rows are where they put them. So were those of one with an empty one in its place.
-void make(const cut_to_make& cut) {
+// Where all was recorded, there is nothing to take away: only to see that nothing is missing.
+void make(const cut_to_make& cut, bool all_recorded) {
   const file_handle file(::open(cut.path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.fd() < 0) {
     if (errno == ENOENT || errno == ENOTDIR || errno == ENXIO) return;
@@ -68,7 +69,7 @@ void make(const cut_to_make& cut) {
                              " were delivered to it: restore it, move it away, or run with "
                              "--fresh");
   }
-  if (length == known.length && !known.is_new) return;
+  if (all_recorded || (length == known.length && !known.is_new)) return;
   if (!lock(file.fd())) refuse_shared(cut.path);
   if (::ftruncate(file.fd(), static_cast<off_t>(known.length)) != 0 || ::fsync(file.fd()) != 0) {
     fail("cannot cut " + cut.path + " to the length it had", errno);
@@ -78,10 +79,10 @@ void make(const cut_to_make& cut) {
   sync_folder_of(cut.path);
 }
 
-void recover(const file_place& recorded) {
+void recover(const file_place& recorded, bool all_recorded) {
   std::vector<begun_file> begun;
   if (!recorded.list.empty()) begun = file_list::read(recorded.list);
-  for (const cut_to_make& cut : cuts_of(recorded, begun)) make(cut);
+  for (const cut_to_make& cut : cuts_of(recorded, begun)) make(cut, all_recorded);
 }
 
 }  // namespace
@@ -102,7 +103,7 @@ void file_output::start(const std::string& token) {
   file_place before = file_place::decode(token).value_or(file_place{});
   if (before.list.empty()) before.list = list_.path();
   if (!token.empty()) {
-    recover(before);
+    recover(before, options_.all_recorded);
     fault_point("in_file_switch");
     file_list::remove(before.list);
   }

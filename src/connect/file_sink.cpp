@@ -40,6 +40,7 @@ task<std::vector<partition_mark>> file_sink::open(const sink_resume& resume) {
   output.bytes_max = options_.rotate_bytes;
   output.every = options_.rotate_every;
   output.now = options_.now;
+  output.all_recorded = resume.ended_well;
   output.check_header = &check_header;
   auto call = to_thread(&open_file, std::move(output), resume.token, rows_);
   opened_file opened = co_await std::move(call);

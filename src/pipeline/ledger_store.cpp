@@ -183,6 +183,14 @@ void ledger_store::load_marks() {
   }
 }
 
+/// What a run returned may have been written by its sink all the same.
+bool ledger_store::ended_well() {
+  statement last = database_.prepare(
+      "SELECT ended = 'normally' AND returned = 0 FROM runs ORDER BY run DESC "
+      "LIMIT 1");
+  return last.step() && last.integer(0) != 0;
+}
+
 resume_point ledger_store::resume() {
   resume_point point;
   point.epoch = epoch_;
@@ -192,6 +200,7 @@ resume_point ledger_store::resume() {
       database_.prepare("SELECT 1 FROM runs WHERE epoch = ? AND delivered > 0 LIMIT 1");
   delivered.bind_all(epoch_);
   point.has_history = delivered.step();
+  point.ended_well = ended_well();
   for (const partition& each : partitions_) {
     const mark at = each.done.at();
     if (each.is_replay) {

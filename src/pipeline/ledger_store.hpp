@@ -117,6 +117,7 @@ class ledger_store {
   void write_changes();
   void forget_changes();
   [[nodiscard]] std::vector<sink_token> sink_tokens();
+  [[nodiscard]] bool ended_well();
   void put_token(std::string_view sink, std::string_view token);
   [[nodiscard]] partition& partition_at(std::uint32_t index);
   [[nodiscard]] bool keeps_row(const settlement& item) const;

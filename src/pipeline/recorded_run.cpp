@@ -26,6 +26,7 @@ task<std::vector<partition_mark>> open_sinks(pipeline_plan& plan, const resume_p
     history.token = point.token_of(each.name, is_alone);
     // Which of several has something, nobody knows: one may never have been sent an item.
     history.has_history = point.has_history && is_alone;
+    history.ended_well = point.ended_well;
     const std::vector<partition_mark> marks = co_await each.to->open(history);
     if (each.to->transactional()) all.insert(all.end(), marks.begin(), marks.end());
   }

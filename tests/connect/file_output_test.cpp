@@ -127,6 +127,21 @@ TEST_F(file_output_test, a_file_that_would_be_too_large_is_followed_by_another) 
             "out.log:1\n2\n3\n");
 }
 
+// A pipeline that takes turns with another on one file, or with a person and an editor.
+TEST_F(file_output_test, what_others_wrote_behind_a_run_that_ended_well_stays) {
+  std::string token;
+  {
+    file_output at = open("out.log");
+    at.append("1\n", true);
+    token = at.token();
+  }
+  folder_.write("out.log", "1\nnot ours\n");
+  options_.all_recorded = true;
+  file_output again = open("out.log", token);
+  again.append("2\n", true);
+  EXPECT_EQ(files(), "out.log:1\nnot ours\n2\n");
+}
+
 TEST_F(file_output_test, every_file_begins_with_the_header) {
   options_.bytes_max = 8;
   file_output at = open("out.csv");

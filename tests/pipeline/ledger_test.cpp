@@ -394,6 +394,18 @@ TEST_F(ledger_test, stores_the_report_of_a_run) {
             "normally|5|stopped|" + done.json() + "\n");
 }
 
+TEST_F(ledger_test, says_whether_all_that_was_written_is_recorded) {
+  EXPECT_FALSE(ledger::open(options())->resume().ended_well);
+  run_through(options(), batch(settled(0)));
+  EXPECT_TRUE(ledger::open(options())->resume().ended_well);
+  run_through(options(), batch(settled(10), settled(20, outcome::returned)));
+  EXPECT_FALSE(ledger::open(options())->resume().ended_well);
+  run_through(options(), batch(settled(20)));
+  EXPECT_TRUE(ledger::open(options())->resume().ended_well);
+  ledger::open(options())->begin_run();  // and is killed
+  EXPECT_FALSE(ledger::open(options())->resume().ended_well);
+}
+
 TEST_F(ledger_test, closes_a_run_without_an_end_as_killed) {
   {
     const auto account = ledger::open(options());

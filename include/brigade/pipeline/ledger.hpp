@@ -87,6 +87,7 @@ struct resume_point {
   std::vector<sink_token> sink_tokens;  ///< of each sink's last batch in this epoch
   std::string source_state;             ///< what `keep` was given last; empty: nothing
   bool has_history = false;             ///< something was delivered in this epoch
+  bool ended_well = false;              ///< the run before came to its end, and returned nothing
 
   /// What that sink wants back; empty: nothing. Ledgers of old hold one token without a name; and
   /// a sink that is alone may have had another name.

@@ -41,6 +41,8 @@ struct sink_resume {
   std::uint64_t epoch = 1;   ///< `--fresh` starts the next
   std::string token;         ///< of the last batch whose outcomes were recorded; empty: none
   bool has_history = false;  ///< the ledger says that something was delivered in this epoch
+  bool ended_well = false;   ///< the run before came to its end, and returned nothing: all that was
+                             ///< written is recorded
 };
 
 class sink {
