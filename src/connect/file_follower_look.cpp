@@ -222,6 +222,7 @@ void file_follower::end_what_is_quiet(const tail_listing& listing) {
     return std::ranges::find(listing.unreadable, folder_of(each.identity.path)) !=
            listing.unreadable.end();
   };
+  std::vector<file*> deleted;
   for (file& each : files_) {
     if (!each.seen && each.was_seen) each.missing_since = now_;
     if (each.gone || each.has_more() || (!each.seen && is_hidden(each))) continue;
@@ -232,11 +233,18 @@ void file_follower::end_what_is_quiet(const tail_listing& listing) {
       each.gone = true;
     } else if (is_missing && (!is_open || quiet >= options_.deleted_quiet)) {
       lose(each, "was deleted");
+    } else if (is_missing) {
+      deleted.push_back(&each);
     } else if (each.seen && each.is_read() && !each.at_base && is_open &&
                quiet >= options_.rotated_quiet) {
       end(each);
       each.handle = file_handle();
     }
+  }
+  if (deleted.size() > options_.open_max) {  // where files come and go this fast, sooner
+    std::ranges::sort(deleted, {}, &file::grown);
+    deleted.resize(deleted.size() - options_.open_max);
+    for (file* each : deleted) lose(*each, "was deleted");
   }
   const auto unread = [](const file& each) { return each.gone && !each.is_read(); };
   if (files_.remove_if(unread) != 0) changed_ = true;

@@ -302,6 +302,17 @@ TEST_F(file_tail_test, finds_new_files_of_a_glob_while_it_runs) {
   EXPECT_EQ(reader.next(), (texts{"bb", "bbb"}));
 }
 
+TEST_F(file_tail_test, keeps_few_open_that_were_deleted) {
+  memory.open_max = 5;
+  tail_reader reader(folder, {"app.log"}, memory);
+  for (int round = 0; round < 60; ++round) {
+    folder.write("app.log", "line " + std::to_string(round) + "\n");
+    EXPECT_EQ(reader.next(1100ms).size(), 1U) << round;
+    remove("app.log");
+    EXPECT_LE(reader.source().partitions().size(), 15U);
+  }
+}
+
 TEST_F(file_tail_test, forgets_what_is_gone_and_finished) {
   tail_reader reader(folder, {"app.log"}, memory);
   for (int round = 0; round < 50; ++round) {
