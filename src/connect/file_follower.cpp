@@ -1,9 +1,8 @@
 #include "connect/file_follower.hpp"
 
-#include "connect/json_text.hpp"
-
 #include <algorithm>
 #include <stdexcept>
+#include <unordered_set>
 
 namespace brigade {
 
@@ -28,7 +27,7 @@ follower_news file_follower::advance(const follower_request& request) {
   if (request.look == follower_look::folders || look_again_) look_into_folders();
   read_next();
   tell_state();
-  news_.more = look_again_ || next_to_read() != nullptr;
+  news_.more = look_again_ || std::ranges::any_of(files_, &file::has_more);
   return std::exchange(news_, follower_news{});
 }
 
@@ -36,7 +35,7 @@ follower_news file_follower::advance(const follower_request& request) {
 // killed: it is forgotten once more.
 void file_follower::load(const std::vector<partition_mark>& resume, const std::string& state) {
   std::vector<file_identity> before_this_run = decode_identities(state);
-  first_start_ = state.empty() || !json_text::member(state, "tail");
+  first_start_ = !is_followed(state);
   std::vector<const partition_mark*> unknown;
   for (const partition_mark& each : resume) {
     if (each.partition.starts_with(options_.name + ":")) unknown.push_back(&each);
@@ -55,6 +54,7 @@ void file_follower::load(const std::vector<partition_mark>& resume, const std::s
     known.identity = std::move(before);
     known.base = known.identity.path;
     known.loaded = true;
+    known.seen = true;  // when the run before ended
     known.grown = now_;
     if (known.identity.token.empty()) continue;
     known.index = free_index();
@@ -95,24 +95,33 @@ std::uint32_t file_follower::free_index() {
 }
 
 // Each in its turn, but what was rotated away before what came after it.
-file_follower::file* file_follower::next_to_read() {
-  std::vector<std::string_view> begun;
-  file* first = nullptr;
+std::vector<file_follower::file*> file_follower::next_to_read() {
+  std::unordered_set<std::string_view> begun;
+  std::vector<file*> all;
   for (file& each : files_) {
-    if (!each.has_more() || std::ranges::find(begun, each.base) != begun.end()) continue;
-    begun.push_back(each.base);
-    if (first == nullptr) first = &each;
-    if (*each.index > read_last_) return &each;
+    if (each.has_more() && begun.insert(each.base).second) all.push_back(&each);
   }
-  return first;
+  std::ranges::sort(all, {}, [&](const file* each) {
+    return std::pair(*each->index <= read_last_, *each->index);
+  });
+  return all;
 }
 
+// Of many small files several at once: each time there is something new of which to be sure before
+// items go on, all that is known of the files is written down.
 void file_follower::read_next() {
-  while (file* from = next_to_read()) {
+  std::size_t bytes = 0;
+  for (file* from : next_to_read()) {
     read_last_ = *from->index;
+    const bool was_open = from->handle.fd() >= 0;
     if (!reopen(*from)) continue;
     read_from(*from);
-    if (news_.next || look_again_) return;
+    if (!was_open && !from->cut) from->handle = file_handle();
+    if (look_again_) return;
+    if (!news_.chunks.empty() && news_.chunks.back().index == read_last_) {
+      bytes += news_.chunks.back().bytes.size();
+    }
+    if (bytes >= options_.chunk_bytes || news_.chunks.size() >= options_.chunks_max) return;
   }
 }
 
@@ -164,7 +173,7 @@ void file_follower::read_from(file& from) {
   from.grown = now_;
   from.ended = false;
   changed_ = true;
-  news_.next = follower_news::chunk{*from.index, std::move(bytes)};
+  news_.chunks.push_back({*from.index, std::move(bytes)});
 }
 
 void file_follower::tell_state() {
@@ -172,8 +181,7 @@ void file_follower::tell_state() {
   std::vector<file_identity> identities;
   identities.reserve(files_.size());
   for (const file& each : files_) identities.push_back(identity_of(each));
-  // Says that what else there is in the folders has been looked at.
-  news_.state = R"({"tail":true,)" + encode_identities(identities).substr(1);
+  news_.state = encode_followed(identities);
   news_.state_first = std::exchange(changed_first_, false);
   changed_ = false;
 }

@@ -24,6 +24,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -35,8 +36,10 @@ struct follower_options {
   std::vector<std::string> paths;  ///< paths and globs, as written
   std::chrono::nanoseconds rotated_quiet = std::chrono::seconds(10);  ///< then it has ended
   std::chrono::nanoseconds deleted_quiet = std::chrono::seconds(60);  ///< then it is closed
+  std::chrono::nanoseconds missing_quiet = std::chrono::seconds(2);   ///< then it was deleted
   std::size_t open_max = 256;  ///< files; more are open only while there is something to read
-  std::size_t chunk_bytes = std::size_t{256} << 10;
+  std::size_t chunk_bytes = std::size_t{256} << 10;  ///< that are read of a file at once
+  std::size_t chunks_max = 256;                      ///< of small files, that are read at once
 };
 
 enum class follower_look : std::uint8_t {
@@ -63,7 +66,7 @@ struct follower_news {
     std::string bytes;
   };
   std::vector<opened_file> opened;
-  std::optional<chunk> next;
+  std::vector<chunk> chunks;         ///< what comes next, in this order; of a file at most one
   std::vector<std::uint32_t> ended;  ///< behind all chunks; more may come of it, as new lines
   std::vector<std::uint32_t> gone;   ///< for good
   std::vector<std::string> notices;  ///< lines for the log
@@ -93,10 +96,12 @@ class file_follower {
     std::optional<std::uint32_t> index;  ///< none: it is not read
     std::uint64_t low = 0;               ///< acknowledged
     std::int64_t changed_ns = 0;
-    std::chrono::nanoseconds grown{};  ///< when it did last
+    std::chrono::nanoseconds grown{};          ///< when it did last
+    std::chrono::nanoseconds missing_since{};  ///< while it is not seen: the first such look
     bool at_base = false;
-    bool seen = false;   ///< in the folders, when they were looked into last
-    bool ended = false;  ///< it was said; until it grows again
+    bool seen = false;      ///< in the folders, when they were looked into last
+    bool was_seen = false;  ///< in the look before that
+    bool ended = false;     ///< it was said; until it grows again
     bool gone = false;
     bool cut = false;     ///< its content is another one now
     bool loaded = false;  ///< from the state, and not found on the disk yet
@@ -119,7 +124,7 @@ class file_follower {
   void load(const std::vector<partition_mark>& resume, const std::string& state);
   void take_in(const follower_request& request);
   void read_next();
-  [[nodiscard]] file* next_to_read();
+  [[nodiscard]] std::vector<file*> next_to_read();
   [[nodiscard]] bool reopen(file& from);
   void read_from(file& from);
   void tell_state();
@@ -134,7 +139,9 @@ class file_follower {
   void look_into_folders();
   void refuse_what_is_no_file();
   /// A file that is known, or one more stranger.
-  void sort(const tail_entry& entry, std::vector<stranger>& strangers);
+  /// False: it is a stranger for whom there is no room in this look.
+  bool sort(const tail_entry& entry, std::size_t strangers_max, std::vector<stranger>& strangers);
+  bool sort_all(const tail_listing& listing, std::vector<stranger>& strangers);
   void find_again(file& known, const tail_entry& entry, std::vector<stranger>& strangers);
   [[nodiscard]] bool is_still(const file& known, const stranger& now) const;
   [[nodiscard]] std::optional<stranger> open_stranger(const tail_entry& entry);
@@ -166,6 +173,7 @@ class file_follower {
   bool changed_ = false;        ///< the state
   bool changed_first_ = false;  ///< in a way that matters before items go on
   bool look_again_ = false;     ///< something was seen that needs a look into the folders
+  std::unordered_map<std::uint64_t, std::vector<file*>> by_inode_;  ///< in a look into the folders
   follower_news news_;
 };
 

@@ -63,11 +63,11 @@ void file_follower::look_into_folders() {
   for (const std::string& problem : listing.problems) notice_once(problem);
   news_.folders = listing.folders;
   for (file& each : files_) {
-    each.seen = false;
+    each.was_seen = std::exchange(each.seen, false);
     each.is_new = false;
   }
   std::vector<stranger> strangers;
-  for (const tail_entry& entry : listing.entries) sort(entry, strangers);
+  const bool is_whole = sort_all(listing, strangers);
   for (file& each : files_) {
     if (each.cut && !each.gone) settle_cut(each, strangers);
   }
@@ -84,12 +84,31 @@ void file_follower::look_into_folders() {
   }
   end_what_is_quiet(listing);
   close_some();
-  looked_ = true;
+  looked_ = looked_ || is_whole;
+  look_again_ = look_again_ || !is_whole;
 }
 
-void file_follower::sort(const tail_entry& entry, std::vector<stranger>& strangers) {
-  for (file& each : files_) {
-    if (each.gone || each.seen || each.identity.inode != entry.inode) continue;
+// Of very many new files some at a time, for each is open in its look. But where content was cut,
+// its copy may be any of them. False: there are more.
+bool file_follower::sort_all(const tail_listing& listing, std::vector<stranger>& strangers) {
+  by_inode_.clear();
+  for (file& each : files_) by_inode_[each.identity.inode].push_back(&each);
+  std::vector<const tail_entry*> later;
+  for (const tail_entry& entry : listing.entries) {
+    if (!sort(entry, options_.open_max, strangers)) later.push_back(&entry);
+  }
+  const bool one_is_cut =
+      std::ranges::any_of(files_, [](const file& each) { return each.cut && !each.gone; });
+  if (!one_is_cut) return later.empty();
+  for (const tail_entry* entry : later) sort(*entry, listing.entries.size(), strangers);
+  return true;
+}
+
+bool file_follower::sort(const tail_entry& entry, std::size_t strangers_max,
+                         std::vector<stranger>& strangers) {
+  for (file* const known : by_inode_[entry.inode]) {
+    file& each = *known;
+    if (each.gone || each.seen) continue;
     if (!each.loaded && each.identity.device != entry.device) continue;
     const bool is_open = each.handle.fd() >= 0;
     if (is_open && each.cut) break;
@@ -97,16 +116,18 @@ void file_follower::sort(const tail_entry& entry, std::vector<stranger>& strange
         each.identity.size == entry.size && each.changed_ns == entry.changed_ns;
     if (!is_open && (each.loaded || !is_as_it_was)) {
       find_again(each, entry, strangers);
-      return;
+      return true;
     }
     if (each.identity.path != entry.path) changed_ = true;
     each.identity.path = entry.path;
     each.base = entry.base;
     each.at_base = entry.at_base;
     each.seen = true;
-    return;
+    return true;
   }
+  if (strangers.size() >= strangers_max) return false;
   if (auto found = open_stranger(entry)) strangers.push_back(*std::move(found));
+  return true;
 }
 
 // One that may have been written, cut, or deleted and its inode given to another.
@@ -194,25 +215,36 @@ void file_follower::take_over(file& known, stranger& now) {
   if (known.is_read()) known.handle = std::move(now.handle);
 }
 
-// What is in a folder that cannot be looked into may be there still.
+// What is in a folder that cannot be looked into may be there still. So may be what was renamed
+// while its folder was looked into: of a chain of renames a look sees some before and some after.
 void file_follower::end_what_is_quiet(const tail_listing& listing) {
   const auto is_hidden = [&](const file& each) {
     return std::ranges::find(listing.unreadable, folder_of(each.identity.path)) !=
            listing.unreadable.end();
   };
+  std::vector<file*> deleted;
   for (file& each : files_) {
+    if (!each.seen && each.was_seen) each.missing_since = now_;
     if (each.gone || each.has_more() || (!each.seen && is_hidden(each))) continue;
     const auto quiet = now_ - each.grown;
     const bool is_open = each.handle.fd() >= 0;
-    if (!each.seen && !each.is_read()) {
+    const bool is_missing = !each.seen && now_ - each.missing_since >= options_.missing_quiet;
+    if (is_missing && !each.is_read()) {
       each.gone = true;
-    } else if (!each.seen && (!is_open || quiet >= options_.deleted_quiet)) {
+    } else if (is_missing && (!is_open || quiet >= options_.deleted_quiet)) {
       lose(each, "was deleted");
+    } else if (is_missing) {
+      deleted.push_back(&each);
     } else if (each.seen && each.is_read() && !each.at_base && is_open &&
                quiet >= options_.rotated_quiet) {
       end(each);
       each.handle = file_handle();
     }
+  }
+  if (deleted.size() > options_.open_max) {  // where files come and go this fast, sooner
+    std::ranges::sort(deleted, {}, &file::grown);
+    deleted.resize(deleted.size() - options_.open_max);
+    for (file* each : deleted) lose(*each, "was deleted");
   }
   const auto unread = [](const file& each) { return each.gone && !each.is_read(); };
   if (files_.remove_if(unread) != 0) changed_ = true;

@@ -274,6 +274,14 @@ std::string encode_identities(const std::vector<file_identity>& files) {
   return text + "]}";
 }
 
+std::string encode_followed(const std::vector<file_identity>& files) {
+  return R"({"tail":true,)" + encode_identities(files).substr(1);
+}
+
+bool is_followed(std::string_view text) {
+  return !text.empty() && json_text::member(text, "tail").has_value();
+}
+
 std::vector<file_identity> decode_identities(std::string_view text) {
   std::vector<file_identity> files;
   if (text.empty()) return files;

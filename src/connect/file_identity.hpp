@@ -80,5 +80,9 @@ class file_trail {
 /// text is anything else.
 [[nodiscard]] std::string encode_identities(const std::vector<file_identity>& files);
 [[nodiscard]] std::vector<file_identity> decode_identities(std::string_view text);
+/// The same, where `mode: tail` has looked at all there was in the folders: what is not among the
+/// files has come since.
+[[nodiscard]] std::string encode_followed(const std::vector<file_identity>& files);
+[[nodiscard]] bool is_followed(std::string_view text);
 
 }  // namespace brigade

@@ -99,8 +99,11 @@ file_source::findings find_files(const file_source_options& options,
                                  const std::string& state) {
   file_source::findings found;
   found.known = decode_identities(state);
-  // What `tail` knows only so as not to read it.
-  std::erase_if(found.known, [](const file_identity& each) { return each.token.empty(); });
+  found.followed = is_followed(state);
+  const auto unread = std::ranges::stable_partition(
+      found.known, [](const file_identity& each) { return !each.token.empty(); });
+  found.unread.assign(unread.begin(), unread.end());
+  found.known.erase(unread.begin(), unread.end());
   for (const std::string& path : all_paths(options)) {
     file_source::input next;
     next.path = path;
@@ -115,6 +118,8 @@ file_source::findings find_files(const file_source_options& options,
     }
     found.inputs.push_back(std::move(next));
   }
+  std::erase_if(found.unread,
+                [&](const file_identity& each) { return is_open(found.inputs, each); });
   return found;
 }
 
@@ -134,6 +139,8 @@ task<> file_source::open(std::vector<partition_mark> resume, std::string state) 
   findings found = co_await std::move(call);
   inputs_ = std::move(found.inputs);
   known_ = std::move(found.known);
+  unread_ = std::move(found.unread);
+  followed_ = found.followed;
   size_total_ = 0;
   for (const std::string& line : found.notices) log_line(line);
   for (const input& each : inputs_) {
@@ -185,7 +192,15 @@ std::optional<std::string> file_source::changed_state(state_kept when) {
     each.trail.put_into(*same);
     same->size = std::max(same->size, each.trail.offset());
   }
-  return encode_identities(known_);
+  return state();
+}
+
+// `tail` may go on from here: what it has seen, it has seen.
+std::string file_source::state() const {
+  if (!followed_) return encode_identities(known_);
+  std::vector<file_identity> all = known_;
+  all.insert(all.end(), unread_.begin(), unread_.end());
+  return encode_followed(all);
 }
 
 void file_source::begin_file() {

@@ -26,7 +26,7 @@ class file_source final : public source {
   explicit file_source(file_source_options options) : options_(std::move(options)) {}
 
   task<> open(std::vector<partition_mark> resume, std::string state) override;
-  [[nodiscard]] std::string state() const override { return encode_identities(known_); }
+  [[nodiscard]] std::string state() const override;
   [[nodiscard]] std::optional<std::string> changed_state(state_kept when) override;
   task<std::vector<source_item>> read(std::size_t items_max) override;
   task<> close() override;
@@ -48,7 +48,9 @@ class file_source final : public source {
   struct findings {
     std::vector<input> inputs;
     std::vector<file_identity> known;
-    std::vector<std::string> notices;  ///< lines for the log
+    std::vector<file_identity> unread;  ///< what `tail` knows only so as not to read it
+    bool followed = false;              ///< in an earlier run, by `tail`
+    std::vector<std::string> notices;   ///< lines for the log
   };
 
  private:
@@ -60,6 +62,8 @@ class file_source final : public source {
   file_source_options options_;
   std::vector<input> inputs_;
   std::vector<file_identity> known_;
+  std::vector<file_identity> unread_;
+  bool followed_ = false;
   bool known_changed_ = false;
   std::vector<std::string> partitions_;
   std::optional<std::uint64_t> size_total_;  ///< nobody knows what will come out of gzip

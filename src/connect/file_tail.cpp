@@ -142,8 +142,10 @@ void file_tail::take_in(follower_news news) {
     if (const auto problem = watch_.watch(news.folders)) log_line(*problem);
   }
   ended_.insert(ended_.end(), news.ended.begin(), news.ended.end());
-  chunk_ = std::move(news.next);
-  if (chunk_) streams_[chunk_->index].lines->feed(chunk_->bytes);
+  for (follower_news::chunk& each : news.chunks) {
+    const follower_news::chunk& kept = chunks_.emplace_back(std::move(each));
+    streams_[kept.index].lines->feed(kept.bytes);
+  }
   for (const std::uint32_t index : news.gone) {
     streams_[index].gone = true;
     forget_if_over(index);
@@ -157,21 +159,20 @@ void file_tail::take_in(follower_news news) {
 }
 
 void file_tail::take_lines(std::vector<source_item>& items, std::size_t items_max) {
-  while (chunk_ && items.size() < items_max) {
-    auto line = streams_[chunk_->index].lines->next();
-    if (line) {
-      add_item(items, chunk_->index, *line);
+  while (!chunks_.empty() && items.size() < items_max) {
+    const std::uint32_t index = chunks_.front().index;
+    if (auto line = streams_[index].lines->next()) {
+      add_item(items, index, *line);
       continue;
     }
-    const std::uint32_t index = chunk_->index;
-    chunk_.reset();
+    chunks_.pop_front();
     forget_if_over(index);
   }
 }
 
 // What has no newline and will not get one.
 void file_tail::take_last_lines(std::vector<source_item>& items, std::size_t items_max) {
-  while (!chunk_ && !ended_.empty() && items.size() < items_max) {
+  while (chunks_.empty() && !ended_.empty() && items.size() < items_max) {
     const std::uint32_t index = ended_.back();
     ended_.pop_back();
     if (auto last = streams_[index].lines->finish()) add_item(items, index, *last);
@@ -201,7 +202,7 @@ void file_tail::acknowledge(std::uint32_t partition, const watermark& at) {
 void file_tail::forget_if_over(std::uint32_t index) {
   stream& from = streams_[index];
   if (!from.gone || from.low < from.given_end) return;
-  if (chunk_ && chunk_->index == index) return;
+  if (std::ranges::find(chunks_, index, &follower_news::chunk::index) != chunks_.end()) return;
   if (std::ranges::find(ended_, index) != ended_.end()) return;
   from.gone = false;  // said once
   over_.push_back(index);

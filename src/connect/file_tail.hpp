@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +68,7 @@ class file_tail final : public source {
   folder_watch watch_;
   std::vector<std::string> partitions_;          ///< without a name: free
   std::vector<stream> streams_;                  ///< by partition
-  std::optional<follower_news::chunk> chunk_;    ///< its lines are being given
+  std::deque<follower_news::chunk> chunks_;      ///< the lines of the first are being given
   std::vector<std::uint32_t> ended_;             ///< with perhaps a line left
   std::vector<std::uint32_t> over_;              ///< the engine is to forget them
   std::vector<std::uint32_t> forgotten_;         ///< it did

@@ -1,6 +1,7 @@
 #include "connect/file_tail.hpp"
 
 #include "connect/components.hpp"
+#include "connect/file_source.hpp"
 #include "connect/tail_reader.hpp"
 #include "connect/temporary_folder.hpp"
 
@@ -247,6 +248,7 @@ TEST_F(file_tail_test, says_how_much_was_lost_before_it_was_read) {
   EXPECT_EQ(reader.next(), texts{"one"});
   remove("app.log");
   reader.kill_and_start();
+  EXPECT_EQ(reader.next(5s), texts{});
   const texts said = reader.said();
   ASSERT_EQ(said.size(), 2U);
   EXPECT_TRUE(said[1].starts_with("lost before it was read: 4 bytes of " + folder / "app.log"))
@@ -300,6 +302,17 @@ TEST_F(file_tail_test, finds_new_files_of_a_glob_while_it_runs) {
   EXPECT_EQ(reader.next(), (texts{"bb", "bbb"}));
 }
 
+TEST_F(file_tail_test, keeps_few_open_that_were_deleted) {
+  memory.open_max = 5;
+  tail_reader reader(folder, {"app.log"}, memory);
+  for (int round = 0; round < 60; ++round) {
+    folder.write("app.log", "line " + std::to_string(round) + "\n");
+    EXPECT_EQ(reader.next(1100ms).size(), 1U) << round;
+    remove("app.log");
+    EXPECT_LE(reader.source().partitions().size(), 15U);
+  }
+}
+
 TEST_F(file_tail_test, forgets_what_is_gone_and_finished) {
   tail_reader reader(folder, {"app.log"}, memory);
   for (int round = 0; round < 50; ++round) {
@@ -313,6 +326,29 @@ TEST_F(file_tail_test, forgets_what_is_gone_and_finished) {
     EXPECT_LE(reader.source().partitions().size(), 4U);
   }
   EXPECT_LT(reader.state().size(), 2000U);
+}
+
+// Of a chain of renames a look may see a file under neither of its names.
+TEST_F(file_tail_test, a_file_that_one_look_misses_is_not_taken_for_deleted) {
+  folder.write("app.log.2", "left alone\n");
+  folder.write("app.log", "one\n");
+  tail_reader reader(folder, {"app.log"}, memory);
+  EXPECT_EQ(reader.next(), texts{"one"});
+  rename("app.log", "app.log.1");
+  folder.write("app.log", "two\n");
+  EXPECT_EQ(reader.next(20s), texts{"two"});
+  for (const bool restarts : {false, true}) {
+    rename("app.log.1", "unseen.1");
+    rename("app.log.2", "unseen.2");
+    if (restarts) reader.kill_and_start();
+    EXPECT_EQ(reader.next(1500ms), texts{});
+    rename("unseen.1", "app.log.1");
+    rename("unseen.2", "app.log.2");
+    EXPECT_EQ(reader.next(), texts{}) << restarts;
+  }
+  remove("app.log.1");
+  reader.next(10s);
+  EXPECT_EQ(reader.kept_marks(), 1U);
 }
 
 TEST_F(file_tail_test, keeps_what_it_knows_of_a_folder_that_is_away) {
@@ -336,6 +372,27 @@ TEST_F(file_tail_test, what_was_read_once_is_followed_on) {
   EXPECT_EQ(reader.next(), texts{"one"});
 }
 
+TEST_F(file_tail_test, what_is_rotated_after_a_run_in_once_is_read) {
+  folder.write("app.log.5", "left alone\n");
+  folder.write("app.log", "one\n");
+  {
+    tail_reader reader(folder, {"app.log"}, memory);
+    EXPECT_EQ(reader.next(), texts{"one"});
+  }
+  file_source_options options;
+  options.name = "main";
+  options.folder = folder.path().string();
+  options.paths = {"app.log"};
+  file_source once(std::move(options));
+  run(once.open(memory.resume(), memory.state));
+  memory.state = once.state();
+  rename("app.log", "app.log.2");
+  folder.write("app.log.1", "two\n");
+  folder.write("app.log", "three\n");
+  tail_reader reader(folder, {"app.log"}, memory);
+  EXPECT_EQ(reader.next(), (texts{"two", "three"}));
+}
+
 TEST_F(file_tail_test, refuses_what_is_no_file) {
   ::mkdir((folder / "sub").c_str(), 0700);
   EXPECT_THROW(tail_reader(folder, {"sub"}, memory), std::runtime_error);
@@ -352,18 +409,22 @@ TEST_F(file_tail_test, does_not_keep_more_files_open_than_it_needs) {
   static_cast<void>(follower.open({}, {}, 0s));
   EXPECT_LE(follower.open_files(), 5U);
   std::size_t read = 0;
+  int kept_first = 0;
   const auto read_all = [&](std::chrono::nanoseconds now) {
     follower_request request;
     request.now = now;
     request.look = follower_look::folders;
     for (bool more = true; more; request.look = follower_look::nowhere) {
       const follower_news news = follower.advance(request);
-      read += news.next ? news.next->bytes.size() : 0;
+      for (const follower_news::chunk& each : news.chunks) read += each.bytes.size();
+      kept_first += news.state_first ? 1 : 0;
+      EXPECT_LE(follower.open_files(), 5U);
       more = news.more;
     }
   };
   read_all(1s);
   EXPECT_EQ(read, 80U);
+  EXPECT_LE(kept_first, 20);  // each time it is all of what is known
   read_all(2s);
   EXPECT_LE(follower.open_files(), 5U);
   for (int i = 0; i < 40; ++i) folder.append(std::to_string(i) + ".log", "y\n");

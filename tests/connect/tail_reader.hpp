@@ -25,6 +25,7 @@ struct kept {
   std::map<std::string, mark> marks;
   std::string state;
   std::chrono::nanoseconds rotated_quiet = std::chrono::seconds(10);
+  std::size_t open_max = 256;
 
   [[nodiscard]] std::vector<partition_mark> resume() const {
     std::vector<partition_mark> all;
@@ -73,6 +74,7 @@ class tail_reader {
     options.follow.folder = folder_.path().string();
     options.follow.paths = paths_;
     options.follow.chunk_bytes = 64;
+    options.follow.open_max = memory_.open_max;
     options.follow.rotated_quiet = memory_.rotated_quiet;
     options.format.what = format;
     options.in_place = true;

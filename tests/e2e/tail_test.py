@@ -239,13 +239,15 @@ class TailTest(brigade_e2e.BrigadeTest):
                 os.replace(log, old)
         self.stop_tail(running)
         running = self.start_tail()
-        time.sleep(0.5)
+        time.sleep(3.5)  # a file that is not there for two seconds was deleted
+        log.write_text('{"n": 60}\n')
+        wait_until(lambda: self.rows() == 61, 20, "line 60")
         self.stop_tail(running)
         (marks,), = query(self.ledger("tail"), "select count(*) from marks")
         (held,), = query(self.folder / "out.db",
                          "select count(*) from _brigade_marks where source <> ''")
         self.assertLess(max(marks, held), 6)
-        self.assert_rows_exactly_once(self.folder / "out.db", "lines", range(60))
+        self.assert_rows_exactly_once(self.folder / "out.db", "lines", range(61))
 
     def test_idle_it_costs_next_to_nothing(self):
         (self.folder / "logs").mkdir()
