@@ -23,7 +23,7 @@ struct file_output_options {
   std::string owner;              ///< whose files these are: the pipeline and the sink
   std::uint64_t bytes_max = 0;    ///< of a file, if more than one batch is in it; 0: no limit
   std::chrono::seconds every{0};  ///< how long a file is written to; 0: as long as its name stays
-  bool all_recorded = false;  ///< what stands behind the recorded length, somebody else wrote
+  bool all_recorded = false;      ///< what stands behind the recorded length, somebody else wrote
   std::function<std::time_t()> now = [] { return std::time(nullptr); };
   /// Throws std::runtime_error when a file that begins so does not go on under this header.
   std::function<void(std::string_view beginning, std::string_view header)> check_header;
