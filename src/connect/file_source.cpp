@@ -98,12 +98,10 @@ file_source::findings find_files(const file_source_options& options,
                                  const std::vector<partition_mark>& resume,
                                  const std::string& state) {
   file_source::findings found;
-  found.known = decode_identities(state);
   found.followed = is_followed(state);
-  const auto unread = std::ranges::stable_partition(
-      found.known, [](const file_identity& each) { return !each.token.empty(); });
-  found.unread.assign(unread.begin(), unread.end());
-  found.known.erase(unread.begin(), unread.end());
+  for (file_identity& each : decode_identities(state)) {
+    (each.token.empty() ? found.unread : found.known).push_back(std::move(each));
+  }
   for (const std::string& path : all_paths(options)) {
     file_source::input next;
     next.path = path;
