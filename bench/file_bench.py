@@ -163,9 +163,11 @@ sink: { file: { path: parsed.ndjson } }
             sys.exit(f"memory: exit {running.returncode}")
         (self.folder / "many.log").unlink()
         tenth = max(rss for read, rss in seen if read <= size / 10)
-        whole = max(rss for _, rss in seen)
+        whole = max(rss for read, rss in seen if read < size)
+        end = max(rss for _, rss in seen)
         print(f"{items} lines: {tenth / 1024:.1f} MiB resident at most in the first tenth, "
-              f"{whole / 1024:.1f} in all, {100 * (whole / tenth - 1):+.1f}%", flush=True)
+              f"{whole / 1024:.1f} up to the last line, {100 * (whole / tenth - 1):+.1f}%; "
+              f"{end / 1024:.1f} with the code that ends a run", flush=True)
 
     @staticmethod
     def bytes_read(process):

@@ -30,8 +30,8 @@ file_bytes::file_bytes(std::shared_ptr<const file_handle> file)
     : file_(std::move(file)), how_(compression_of(file_->read_at(0, magic_bytes))) {}
 
 std::string file_bytes::read_at(std::uint64_t offset, std::size_t bytes_max,
-                                const std::stop_token& stop) {
-  if (!compressed()) return file_->read_at(offset, bytes_max);
+                                const std::stop_token& stop, std::string used) {
+  if (!compressed()) return file_->read_at(offset, bytes_max, std::move(used));
   const std::lock_guard lock(mutex_);
   return inflated(offset, bytes_max, stop);
 }

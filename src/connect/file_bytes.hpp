@@ -49,9 +49,9 @@ class file_bytes {
   /// Up to `bytes_max` bytes at `offset`, as many as there are at once; none: it is the end.
   /// Throws std::runtime_error when the file cannot be read, or, once all that came before was
   /// given, is damaged or cut off; or ends before `offset`. Ends early, with nothing, when asked to
-  /// stop.
+  /// stop. `used`: a buffer to use again.
   [[nodiscard]] std::string read_at(std::uint64_t offset, std::size_t bytes_max,
-                                    const std::stop_token& stop = {});
+                                    const std::stop_token& stop = {}, std::string used = {});
 
  private:
   std::string inflated(std::uint64_t offset, std::size_t bytes_max, const std::stop_token& stop);

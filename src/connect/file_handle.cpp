@@ -53,8 +53,10 @@ file_handle file_handle::open_to_append(const std::string& path) {
   return file;
 }
 
-std::string file_handle::read_at(std::uint64_t offset, std::size_t bytes_max) const {
-  std::string bytes(bytes_max, '\0');
+std::string file_handle::read_at(std::uint64_t offset, std::size_t bytes_max,
+                                 std::string used) const {
+  std::string bytes = std::move(used);
+  bytes.resize(bytes_max);
   std::size_t have = 0;
   while (have < bytes_max) {
     const ssize_t got =

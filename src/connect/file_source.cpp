@@ -122,9 +122,9 @@ file_source::findings find_files(const file_source_options& options,
 }
 
 std::string read_chunk(const std::stop_token& stop, const std::shared_ptr<file_bytes>& file,
-                       const std::string& path, std::uint64_t offset) {
+                       const std::string& path, std::uint64_t offset, std::string used) {
   try {
-    return file->read_at(offset, chunk_bytes, stop);
+    return file->read_at(offset, chunk_bytes, stop, std::move(used));
   } catch (const std::exception& error) {
     throw std::runtime_error("cannot read " + path + ": " + error.what());
   }
@@ -156,7 +156,7 @@ task<std::vector<source_item>> file_source::read(std::size_t items_max) {
     if (!items.empty()) break;
     input& from = inputs_[current_];
     const std::uint64_t offset = splitter_->offset();
-    auto call = to_thread(&read_chunk, from.file, from.path, offset);
+    auto call = to_thread(&read_chunk, from.file, from.path, offset, std::move(chunk_));
     std::string bytes = co_await std::move(call);
     chunk_ = std::move(bytes);
     splitter_->feed(chunk_);
