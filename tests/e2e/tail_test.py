@@ -5,6 +5,7 @@ TAIL_SECONDS says how long a rotation torture lasts (3), BRIGADE_E2E_SEED which 
 import collections
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -221,7 +222,9 @@ class TailTest(brigade_e2e.BrigadeTest):
         print(f"{len(missing)} of {len(writer.lost_by_copying)} lines that were written between "
               "copy and cut were lost", file=sys.stderr, flush=True)
         self.assertEqual(sorted(missing - writer.lost_by_copying)[:9], [])
-        self.assertEqual(twice, 0)
+        # Who is killed and finds the file copied, cut and grown again may take the copy for new.
+        kills = int(re.search(r"(\d+) kills", told)[1])
+        self.assertLessEqual(twice, 2 * kills * writer.written // writer.rotations)
 
     # --- the ends ---
 
