@@ -9,50 +9,43 @@
 namespace brigade {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 // What belongs to a row in the file and not to its length: the mark, and a carriage return.
 constexpr std::uint64_t around_bytes = byte_order_mark.size() + 1;
 constexpr std::size_t npos = std::string_view::npos;
 
 }  // namespace
 
-csv_splitter::csv_splitter(std::uint64_t offset, std::uint64_t row_bytes_max)
-    : row_bytes_max_(row_bytes_max),
-      held_bytes_max_(std::max<std::uint64_t>(row_bytes_max, cut_line_bytes) + around_bytes),
-      offset_(offset),
-      begin_(offset),
-      start_(offset) {}
-
 std::optional<text_line> csv_splitter::next() {
-  while (!chunk_.empty()) {
+  while (!chunk().empty()) {
     const std::size_t newline = row_end();
     if (newline == npos) {
-      hold(chunk_);
-      offset_ += chunk_.size();
-      chunk_ = {};
+      hold_chunk();
       break;
     }
-    const std::string_view piece = chunk_.substr(0, newline);
-    chunk_.remove_prefix(newline + 1);
-    offset_ += newline + 1;
-    if (bytes_ != 0 || piece.size() > held_bytes_max_) hold(piece);
-    auto row = bytes_ != 0 ? complete_held(true) : complete(piece, piece.size(), true);
-    if (row) return row;
+    if (auto row = complete(take_to(newline))) return row;
   }
   return std::nullopt;
 }
 
 std::optional<text_line> csv_splitter::finish() {
-  if (bytes_ == 0) return std::nullopt;
-  return complete_held(false);
+  if (held_bytes() == 0) return std::nullopt;
+  return complete(take_held());
+}
+
+// An empty line is no row.
+std::optional<text_line> csv_splitter::complete(const text_line& row) {
+  place_ = place::field_start;
+  if (row.bytes == 0) return std::nullopt;
+  given(row);
+  return row;
 }
 
 // Walks over the chunk: the newline that ends the row, or nowhere in it.
 std::size_t csv_splitter::row_end() {
   std::size_t at = byte_order_mark_end();
-  std::size_t newline = chunk_.find('\n', at);
-  while (at < chunk_.size()) {
-    const char c = chunk_[at];
+  std::size_t newline = chunk().find('\n', at);
+  while (at < chunk().size()) {
+    const char c = chunk()[at];
     if (place_ == place::field_start) {
       place_ = c == '"' ? place::quoted : place::plain;
       if (c == '"') ++at;
@@ -60,20 +53,20 @@ std::size_t csv_splitter::row_end() {
       place_ = c == '"' ? place::quoted : c == ',' ? place::field_start : place::plain;
       if (place_ != place::plain) ++at;
     } else if (place_ == place::quoted) {
-      const std::size_t quote = chunk_.find('"', at);
+      const std::size_t quote = chunk().find('"', at);
       if (const std::size_t end = given_up(at, quote); end != npos) return end;
       if (quote == npos) return npos;
       place_ = place::behind_quote;
       at = quote + 1;
     } else {
-      if (newline != npos && newline < at) newline = chunk_.find('\n', at);
-      const std::size_t line_end = std::min(newline, chunk_.size());
-      const std::size_t quote = chunk_.substr(0, line_end).find('"', at);
+      if (newline != npos && newline < at) newline = chunk().find('\n', at);
+      const std::size_t line_end = std::min(newline, chunk().size());
+      const std::size_t quote = chunk().substr(0, line_end).find('"', at);
       if (quote == npos) {
-        if (newline == npos && chunk_.back() == ',') place_ = place::field_start;
+        if (newline == npos && chunk().back() == ',') place_ = place::field_start;
         return newline;
       }
-      if (quote > at && chunk_[quote - 1] == ',') place_ = place::quoted;
+      if (quote > at && chunk()[quote - 1] == ',') place_ = place::quoted;
       at = quote + 1;
     }
   }
@@ -82,12 +75,13 @@ std::size_t csv_splitter::row_end() {
 
 // The mark at the beginning of a file stands before the first field, which may be quoted.
 std::size_t csv_splitter::byte_order_mark_end() const {
-  if (start_ != 0 || bytes_ >= byte_order_mark.size() || !byte_order_mark.starts_with(held_)) {
+  if (start() != 0 || held_bytes() >= byte_order_mark.size() ||
+      !byte_order_mark.starts_with(held())) {
     return 0;
   }
   std::size_t at = 0;
-  while (bytes_ + at < byte_order_mark.size() && at < chunk_.size() &&
-         chunk_[at] == byte_order_mark[bytes_ + at]) {
+  while (held_bytes() + at < byte_order_mark.size() && at < chunk().size() &&
+         chunk()[at] == byte_order_mark[held_bytes() + at]) {
     ++at;
   }
   return at;
@@ -95,54 +89,12 @@ std::size_t csv_splitter::byte_order_mark_end() const {
 
 // The first newline in `[from, to)` of the chunk before which the row has become too long.
 std::size_t csv_splitter::given_up(std::size_t from, std::size_t to) const {
-  to = std::min(to, chunk_.size());
-  const std::uint64_t bytes_max = row_bytes_max_ + around_bytes;
-  if (bytes_ + to <= bytes_max) return npos;
-  if (bytes_ <= bytes_max) from = std::max(from, static_cast<std::size_t>(bytes_max + 1 - bytes_));
-  return chunk_.substr(0, to).find('\n', from);
-}
-
-void csv_splitter::hold(std::string_view piece) {
-  if (piece.empty()) return;
-  last_ = piece.back();
-  bytes_ += piece.size();
-  if (bytes_ <= held_bytes_max_) {
-    held_.append(piece);
-    return;
-  }
-  if (held_.size() < cut_line_bytes) held_.append(piece.substr(0, cut_line_bytes - held_.size()));
-  held_.resize(cut_line_bytes);
-}
-
-std::optional<text_line> csv_splitter::complete_held(bool with_newline) {
-  given_ = std::exchange(held_, std::string{});  // and what was given before is freed
-  return complete(given_, std::exchange(bytes_, 0), with_newline);
-}
-
-// `text` is what is here of the row's `bytes`.
-std::optional<text_line> csv_splitter::complete(std::string_view text, std::uint64_t bytes,
-                                                bool with_newline) {
-  place_ = place::field_start;
-  const bool all_here = text.size() == bytes;
-  const char last = all_here && bytes > 0 ? text.back() : last_;
-  text_line row;
-  row.start = std::exchange(start_, offset_);
-  row.begin = begin_;
-  row.end = offset_;
-  if (row.start == 0 && text.starts_with(byte_order_mark)) {
-    text.remove_prefix(byte_order_mark.size());
-    bytes -= byte_order_mark.size();
-  }
-  if (with_newline && bytes > 0 && last == '\r') {
-    --bytes;
-    if (all_here) text.remove_suffix(1);
-  }
-  if (bytes == 0) return std::nullopt;
-  begin_ = offset_;
-  row.bytes = bytes;
-  row.cut = bytes > row_bytes_max_;
-  row.text = row.cut ? text.substr(0, cut_line_bytes) : text;
-  return row;
+  to = std::min(to, chunk().size());
+  const std::uint64_t most = bytes_max() + around_bytes;
+  if (held_bytes() + to <= most) return npos;
+  if (held_bytes() <= most)
+    from = std::max(from, static_cast<std::size_t>(most + 1 - held_bytes()));
+  return chunk().substr(0, to).find('\n', from);
 }
 
 csv_reader::csv_reader(std::uint64_t offset, std::uint64_t row_bytes_max, csv_format format)

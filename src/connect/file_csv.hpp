@@ -21,16 +21,15 @@
 namespace brigade {
 
 /// As line_splitter, for rows; their text is as it stands in the file.
-class csv_splitter {
+class csv_splitter : public piece_splitter {
  public:
-  csv_splitter(std::uint64_t offset, std::uint64_t row_bytes_max);
+  csv_splitter(std::uint64_t offset, std::uint64_t row_bytes_max)
+      : piece_splitter(offset, row_bytes_max) {}
 
-  void feed(std::string_view chunk) { chunk_ = chunk; }
   std::optional<text_line> next();
   std::optional<text_line> finish();
-  [[nodiscard]] std::uint64_t offset() const { return offset_; }
   /// The row that was given last is no item: its bytes belong to the one behind it.
-  void absorb(const text_line& row) { begin_ = row.begin; }
+  void absorb(const text_line& row) { not_given(row); }
 
  private:
   enum class place : std::uint8_t { field_start, plain, quoted, behind_quote };
@@ -38,20 +37,8 @@ class csv_splitter {
   std::size_t row_end();
   std::size_t byte_order_mark_end() const;
   std::size_t given_up(std::size_t from, std::size_t to) const;
-  void hold(std::string_view piece);
-  std::optional<text_line> complete_held(bool with_newline);
-  std::optional<text_line> complete(std::string_view text, std::uint64_t bytes, bool with_newline);
+  std::optional<text_line> complete(const text_line& row);
 
-  std::uint64_t row_bytes_max_;
-  std::uint64_t held_bytes_max_;
-  std::string_view chunk_;
-  std::uint64_t offset_;
-  std::uint64_t begin_;      ///< of the next row to give
-  std::uint64_t start_;      ///< of the row being collected
-  std::string held_;         ///< of a row that goes on in the next chunk
-  std::string given_;        ///< what was held of the row given last
-  std::uint64_t bytes_ = 0;  ///< of the held row, so far
-  char last_ = '\0';
   place place_ = place::field_start;
 };
 

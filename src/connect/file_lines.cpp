@@ -8,8 +8,6 @@
 namespace brigade {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
 std::string size_text(std::uint64_t bytes) {
   constexpr std::uint64_t kib = 1024;
   constexpr std::uint64_t mib = kib * kib;
@@ -34,44 +32,30 @@ decoded_line decode_text(line_format format, std::string_view text) {
 
 }  // namespace
 
-line_splitter::line_splitter(std::uint64_t offset, std::uint64_t line_bytes_max, blank_lines blanks)
-    : line_bytes_max_(line_bytes_max),
-      // One more for a carriage return that may turn out to belong to the line's end.
-      held_bytes_max_(std::max<std::uint64_t>(line_bytes_max + 1, cut_line_bytes)),
-      blanks_(blanks),
+piece_splitter::piece_splitter(std::uint64_t offset, std::uint64_t bytes_max)
+    : bytes_max_(bytes_max),
+      // The mark, and a carriage return that may turn out to belong to the end, are no part of it.
+      held_bytes_max_(std::max<std::uint64_t>(bytes_max, cut_line_bytes) + byte_order_mark.size() +
+                      1),
       offset_(offset),
       begin_(offset),
-      start_(offset) {
-  if (offset == 0) held_bytes_max_ += byte_order_mark.size();
+      start_(offset) {}
+
+void piece_splitter::hold_chunk() {
+  hold(chunk_);
+  offset_ += chunk_.size();
+  chunk_ = {};
 }
 
-void line_splitter::feed(std::string_view chunk) { chunk_ = chunk; }
-
-std::optional<text_line> line_splitter::next() {
-  while (!chunk_.empty()) {
-    const std::size_t newline = chunk_.find('\n');
-    if (newline == std::string_view::npos) {
-      hold(chunk_);
-      offset_ += chunk_.size();
-      chunk_ = {};
-      break;
-    }
-    const std::string_view piece = chunk_.substr(0, newline);
-    chunk_.remove_prefix(newline + 1);
-    offset_ += newline + 1;
-    if (bytes_ != 0 || piece.size() > held_bytes_max_) hold(piece);
-    auto line = bytes_ != 0 ? complete_held(true) : complete(piece, piece.size(), true);
-    if (line) return line;
-  }
-  return std::nullopt;
+text_line piece_splitter::take_to(std::size_t newline) {
+  const std::string_view piece = chunk_.substr(0, newline);
+  chunk_.remove_prefix(newline + 1);
+  offset_ += newline + 1;
+  if (bytes_ != 0 || piece.size() > held_bytes_max_) hold(piece);
+  return bytes_ != 0 ? framed_held(true) : framed(piece, piece.size(), true);
 }
 
-std::optional<text_line> line_splitter::finish() {
-  if (bytes_ == 0) return std::nullopt;
-  return complete_held(false);
-}
-
-void line_splitter::hold(std::string_view piece) {
+void piece_splitter::hold(std::string_view piece) {
   if (piece.empty()) return;
   last_ = piece.back();
   bytes_ += piece.size();
@@ -83,38 +67,61 @@ void line_splitter::hold(std::string_view piece) {
   held_.resize(cut_line_bytes);
 }
 
-std::optional<text_line> line_splitter::complete_held(bool with_newline) {
+text_line piece_splitter::framed_held(bool with_newline) {
   given_ = std::exchange(held_, std::string{});  // and what was given before is freed
-  return complete(given_, std::exchange(bytes_, 0), with_newline);
+  return framed(given_, std::exchange(bytes_, 0), with_newline);
 }
 
-// `text` is what is here of the line's `bytes`.
-std::optional<text_line> line_splitter::complete(std::string_view text, std::uint64_t bytes,
-                                                 bool with_newline) {
+// `text` is what is here of the piece's `bytes`.
+text_line piece_splitter::framed(std::string_view text, std::uint64_t bytes, bool with_newline) {
+  const bool all_here = text.size() == bytes;
+  const char last = all_here && bytes > 0 ? text.back() : last_;
   text_line line;
-  line.text = text;
-  line.bytes = bytes;
   line.start = std::exchange(start_, offset_);
   line.begin = begin_;
   line.end = offset_;
-  const bool all_here = text.size() == bytes;
-  const char last = all_here && bytes > 0 ? text.back() : last_;
-  if (line.start == 0 && line.text.starts_with(byte_order_mark)) {
-    line.text.remove_prefix(byte_order_mark.size());
-    line.bytes -= byte_order_mark.size();
-    if (line.bytes == 0 && !with_newline) return std::nullopt;  // the file holds nothing else
+  if (line.start == 0 && text.starts_with(byte_order_mark)) {
+    text.remove_prefix(byte_order_mark.size());
+    bytes -= byte_order_mark.size();
   }
-  if (with_newline && line.bytes > 0 && last == '\r') {
-    --line.bytes;
-    if (all_here) line.text.remove_suffix(1);
+  if (with_newline && bytes > 0 && last == '\r') {
+    --bytes;
+    if (all_here) text.remove_suffix(1);
   }
-  line.cut = line.bytes > line_bytes_max_;
-  if (line.cut) line.text = line.text.substr(0, cut_line_bytes);
-  if (blanks_ == blank_lines::skip && !line.cut && json_text::trimmed(line.text).empty()) {
-    return std::nullopt;
-  }
-  begin_ = offset_;
+  line.bytes = bytes;
+  line.cut = bytes > bytes_max_;
+  line.text = line.cut ? text.substr(0, cut_line_bytes) : text;
   return line;
+}
+
+line_splitter::line_splitter(std::uint64_t offset, std::uint64_t line_bytes_max, blank_lines blanks)
+    : piece_splitter(offset, line_bytes_max), blanks_(blanks) {}
+
+std::optional<text_line> line_splitter::next() {
+  while (!chunk().empty()) {
+    const std::size_t newline = chunk().find('\n');
+    if (newline == std::string_view::npos) {
+      hold_chunk();
+      break;
+    }
+    const text_line line = take_to(newline);
+    if (is_skipped(line)) continue;
+    given(line);
+    return line;
+  }
+  return std::nullopt;
+}
+
+std::optional<text_line> line_splitter::finish() {
+  if (held_bytes() == 0) return std::nullopt;
+  const text_line line = take_held();
+  if (line.bytes == 0 || is_skipped(line)) return std::nullopt;  // 0: a byte order mark alone
+  given(line);
+  return line;
+}
+
+bool line_splitter::is_skipped(const text_line& line) const {
+  return blanks_ == blank_lines::skip && !line.cut && json_text::trimmed(line.text).empty();
 }
 
 decoded_line decode_line(line_format format, const text_line& line, std::uint64_t line_bytes_max) {
