@@ -15,7 +15,7 @@ import unittest
 
 from life import FULL, brigade_e2e
 from brigade_e2e import query, wait_until
-from small_disk import SmallDisk, can_mount
+from small_disk import SmallDisk, Unmounting, can_mount
 
 LIBRARY = os.environ.get("FAULTS_LIBRARY", "")
 needs_root = unittest.skipUnless(can_mount(), "only root can mount a disk")
@@ -43,7 +43,7 @@ PLACES = {
 REPORT = Place("reports", "reports/report.json")
 
 
-class FaultsTest(brigade_e2e.BrigadeTest):
+class FaultsTest(Unmounting, brigade_e2e.BrigadeTest):
     COUNT = 500
 
     def begin(self, place, bytes_each=200, **sink):
@@ -74,15 +74,6 @@ class FaultsTest(brigade_e2e.BrigadeTest):
             return sorted(n for n, in query(self.folder / "out" / "out.db", "select n from t"))
         text = "".join(path.read_text() for path in (self.folder / "out").glob("*.ndjson"))
         return sorted(json.loads(line)["n"] for line in text.splitlines())
-
-    def clean_up(self):
-        for running in self.started:
-            if running.is_running():
-                running.kill()
-        for path in self.folder.iterdir():
-            if os.path.ismount(path):
-                subprocess.run(["umount", str(path)], check=True)
-        super().clean_up()
 
     def judge(self):
         """Each item has its one outcome, in the ledger, in the sink and among the letters."""

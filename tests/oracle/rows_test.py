@@ -15,14 +15,14 @@ from pathlib import Path
 
 from life import FULL, brigade_e2e
 from brigade_e2e import PATIENCE, numbers, python, query, wait_until
-from small_disk import SmallDisk, can_mount
+from small_disk import SmallDisk, Unmounting, can_mount
 
 HERE = Path(__file__).resolve().parent
 needs_a_disk = unittest.skipUnless(can_mount(), "only root can mount a small disk")
 WATCHDOG_AFTER = 4  # seconds behind the deadline of a stop
 
 
-class RowsTest(brigade_e2e.BrigadeTest):
+class RowsTest(Unmounting, brigade_e2e.BrigadeTest):
     def pipeline(self, count=0, **keys):
         """numbers.ndjson into out/out.ndjson, and what is said otherwise."""
         if count:
@@ -44,15 +44,6 @@ class RowsTest(brigade_e2e.BrigadeTest):
 
     def small_disk(self, name, left):
         return SmallDisk(self.folder / name, left)
-
-    def clean_up(self):
-        for running in self.started:
-            if running.is_running():
-                running.kill()
-        for path in self.folder.iterdir():
-            if os.path.ismount(path):
-                subprocess.run(["umount", str(path)], check=True)
-        super().clean_up()
 
     def written(self):
         path = self.folder / "out" / "out.ndjson"

@@ -9,6 +9,19 @@ def can_mount():
     return os.geteuid() == 0 and shutil.which("mount") is not None
 
 
+class Unmounting:
+    """Of a BrigadeTest: ends what it started, and what it mounted in its folder."""
+
+    def clean_up(self):
+        for running in self.started:
+            if running.is_running():
+                running.kill()
+        for path in self.folder.iterdir():
+            if os.path.ismount(path):
+                subprocess.run(["umount", str(path)], check=True)
+        super().clean_up()
+
+
 class SmallDisk:
     """Puts a folder, with what is in it, on a disk of which so many bytes are left."""
 
