@@ -84,6 +84,9 @@ void pipeline_reader::read(const yaml_node& root) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
+  if (config_.ledger.mode == ledger_mode::full) {
+    config_.source.context.ledger = config_.ledger_path();
+  }
   if (reader_.problem_count() == 0) {
     check_ways(config_, false);
     check_files_apart();

@@ -1,8 +1,10 @@
+#include "connect/http_source_component.hpp"
+
 #include <brigade/connect/http.hpp>
 #include <brigade/pipeline/registry.hpp>
 
 namespace brigade {
 
-void register_http(registry&) {}
+void register_http(registry& to) { to.add(http_source_component()); }
 
 }  // namespace brigade
