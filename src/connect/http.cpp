@@ -1,10 +1,13 @@
-#include "connect/http_source_component.hpp"
+#include "connect/http_components.hpp"
 
 #include <brigade/connect/http.hpp>
-#include <brigade/pipeline/registry.hpp>
 
 namespace brigade {
 
-void register_http(registry& to) { to.add(http_source_component()); }
+void register_http(registry& to) {
+  to.add(http::source_component());
+  to.add(http::stage_component());
+  to.add(http::sink_component());
+}
 
 }  // namespace brigade

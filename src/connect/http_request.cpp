@@ -2,7 +2,6 @@
 
 #include <brigade/connect/record.hpp>
 
-#include <boost/asio/buffer.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>

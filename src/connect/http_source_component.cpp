@@ -1,8 +1,5 @@
-#include "connect/http_source_component.hpp"
-
+#include "connect/http_components.hpp"
 #include "connect/http_source.hpp"
-
-#include <brigade/pipeline/registry.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -145,14 +142,14 @@ std::vector<field_spec> fields() {
 
 }  // namespace
 
-component http_source_component() {
-  component http;
-  http.kind = component_kind::source;
-  http.name = "http";
-  http.doc = "Takes what is posted to it, and answers when the outcomes are durable.";
-  http.fields = fields();
-  http.make_source = make_source;
-  return http;
+component http::source_component() {
+  component made;
+  made.kind = component_kind::source;
+  made.name = "http";
+  made.doc = "Takes what is posted to it, and answers when the outcomes are durable.";
+  made.fields = fields();
+  made.make_source = make_source;
+  return made;
 }
 
 }  // namespace brigade
