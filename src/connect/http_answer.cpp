@@ -32,7 +32,10 @@ std::optional<std::time_t> date_of(std::string_view text) {
       copy.c_str(), "%*3[A-Za-z], %2d %3s %4d %2d:%2d:%2d GMT%n",  // NOLINT(cert-err34-c)
       &when.tm_mday, month.data(), &when.tm_year, &when.tm_hour, &when.tm_min, &when.tm_sec, &end);
   const std::size_t at = months.find(month.data());
-  if (read != 6 || static_cast<std::size_t>(end) != copy.size() || at % 3 != 0) return {};
+  if (read != 6 || static_cast<std::size_t>(end) != copy.size() || at == std::string_view::npos ||
+      at % 3 != 0) {
+    return {};
+  }
   when.tm_mon = static_cast<int>(at / 3);
   when.tm_year -= 1900;
   return ::timegm(&when);

@@ -84,8 +84,13 @@ task<> delivery::send_scout() {
   indices one(1, left[far_.scout++ % left.size()]);
   const std::size_t scout = one.front();
   co_await send_together(std::move(one));
-  if (!has_worked_ && items_[scout].unclear && down_.empty()) {
-    down_ = items_[scout].unclear->error;
+  item_state& sent = items_[scout];
+  if (has_worked_ || !sent.unclear || far_.opinion.blames(batch_[scout].key)) co_return;
+  if (far_.opinion.takes_turns(loop::current().now())) {
+    sent.now = kind::failed;
+    sent.why = std::exchange(sent.unclear, std::nullopt);
+  } else {
+    down_ = sent.unclear->error;
   }
 }
 
@@ -140,7 +145,7 @@ task<bool> delivery::attempt(indices& these) {
     const answer got = co_await far_.to->send(far_.settings.url.where(), asking);
     co_return understand(got, these);
   } catch (const unreachable& none) {
-    down_ = none.what();
+    be_away(none.what());
     co_return false;
   } catch (const broken& torn) {
     const failure why(verdict::retryable, torn.what());
@@ -206,7 +211,7 @@ bool delivery::understand(const answer& got, const indices& these) {
       return false;
     case meaning::throttled:
       rest(got.retry_after.value_or(rest_usual), text);
-      down_ = text;
+      be_away(text);
       return false;
     case meaning::unclear:
       if (got.retry_after) rest(*got.retry_after, text);
@@ -231,7 +236,7 @@ void delivery::take_statuses(const answer& got, const std::vector<item_status>& 
     if (what == meaning::refused) failed(these[i], failure(verdict::permanent, text));
     if (what == meaning::throttled) {
       rest(got.retry_after.value_or(rest_usual), text);
-      down_ = text;
+      be_away(text);
     }
     if (what == meaning::unclear) {
       unclear(these[i], failure(verdict::retryable, text, got.retry_after));
@@ -268,6 +273,11 @@ void delivery::unclear(std::size_t item, failure why) {
   far_.opinion.failed(batch_[item].key, loop::current().now());
 }
 
+void delivery::be_away(const std::string& why) {
+  down_ = why;
+  is_away_ = true;
+}
+
 void delivery::rest(milliseconds time, const std::string& why) {
   far_.rest_reason = why;
   far_.not_before = loop::current().now() + time;
@@ -276,12 +286,12 @@ void delivery::rest(milliseconds time, const std::string& why) {
 void delivery::works() {
   has_worked_ = true;
   far_.in_doubt = false;
-  far_.opinion.works();
+  far_.opinion.works(loop::current().now());
 }
 
 write_result delivery::finish() {
   judge& opinion = far_.opinion;
-  const bool takes_turns = down_.empty() && opinion.takes_turns(loop::current().now());
+  const bool takes_turns = !is_away_ && opinion.takes_turns(loop::current().now());
   std::string held = down_;
   bool any_waits = false;
   for (std::size_t i = 0; i < items_.size(); ++i) {
@@ -299,6 +309,7 @@ write_result delivery::finish() {
     far_.in_doubt = !has_worked_;
     throw sink_down(held);
   }
+  far_.in_doubt = false;
   write_result result;
   result.failures.resize(items_.size());
   for (std::size_t i = 0; i < items_.size(); ++i) result.failures[i] = std::move(items_[i].why);

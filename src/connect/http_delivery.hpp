@@ -76,6 +76,7 @@ class delivery {
   void delivered(std::size_t item);
   void failed(std::size_t item, failure why);
   void unclear(std::size_t item, failure why);
+  void be_away(const std::string& why);
   void rest(milliseconds time, const std::string& why);
   void works();
   [[nodiscard]] write_result finish();
@@ -84,6 +85,7 @@ class delivery {
   std::span<const sink_item> batch_;
   std::vector<item_state> items_;
   std::size_t next_ = 0;     ///< of those sent one by one
+  bool is_away_ = false;     ///< there is nobody, or nobody has time: whatever the items are
   std::string down_;         ///< why nothing more is sent
   bool has_worked_ = false;  ///< in this delivery
 };

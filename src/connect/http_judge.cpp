@@ -2,8 +2,9 @@
 
 namespace brigade::http {
 
-void judge::works() {
+void judge::works(time_point now) {
   ++successes_;
+  last_success_ = now;
   without_success_.clear();
 }
 
@@ -26,7 +27,9 @@ bool judge::blames(std::string_view key) const {
 }
 
 bool judge::takes_turns(time_point now) {
-  if (without_success_.empty() || is_outage() || now - since_ < patience) return false;
+  if (without_success_.empty() || is_outage()) return false;
+  const bool worked_just_before = last_success_ + just_before > since_;
+  if (now - since_ < (worked_just_before ? patience_short : patience)) return false;
   since_ = now;
   return true;
 }

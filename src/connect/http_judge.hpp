@@ -2,8 +2,9 @@
 ///
 /// An item that was failed is to blame when the far side works for others since. Five different
 /// items without one that went well between are the far side's outage: nobody is blamed, however
-/// long it takes. With fewer, nothing can be told; then the far side gets a minute, and then other
-/// items a chance, so that one bad item cannot hold up all.
+/// long it takes. With fewer, nothing can be told; then the far side gets a minute (or five
+/// seconds, when it worked just before), and then other items a chance, so that one bad item cannot
+/// hold up all.
 ///
 /// Pure; times are given. Thread safety: none.
 #pragma once
@@ -22,9 +23,11 @@ class judge {
   using time_point = std::chrono::steady_clock::time_point;
   static constexpr std::size_t different_items = 5;
   static constexpr std::chrono::seconds patience{60};
+  static constexpr std::chrono::seconds patience_short{5};
+  static constexpr std::chrono::seconds just_before{10};
 
   /// The far side did what it was asked, or refused an item for the item's own sake.
-  void works();
+  void works(time_point now);
   /// It did neither, for this item.
   void failed(std::string_view key, time_point now);
   /// What became of the item is known now.
@@ -34,7 +37,7 @@ class judge {
   [[nodiscard]] bool is_outage() const { return without_success_.size() >= different_items; }
   /// Of an item that `failed`: others went well since, so it is to blame.
   [[nodiscard]] bool blames(std::string_view key) const;
-  /// Those that failed have to make room for others now; the next minute begins.
+  /// Those that failed have to make room for others now; the next wait begins.
   [[nodiscard]] bool takes_turns(time_point now);
 
  private:
@@ -45,6 +48,7 @@ class judge {
   std::map<std::string, std::uint64_t, std::less<>> suspects_;
   std::set<std::string, std::less<>> without_success_;
   time_point since_;  ///< the first of `without_success_`
+  time_point last_success_ = time_point::min();
 };
 
 }  // namespace brigade::http
