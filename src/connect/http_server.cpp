@@ -1,5 +1,7 @@
 #include "connect/http_server.hpp"
 
+#include "connect/http_reply.hpp"
+
 #include <brigade/async/asio.hpp>
 #include <brigade/async/event.hpp>
 #include <brigade/async/group.hpp>
@@ -10,13 +12,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/status.hpp>
 #include <fcntl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <list>
 #include <stdexcept>
 #include <utility>
@@ -41,7 +41,6 @@ constexpr auto last_answers_within = 2s;
 constexpr auto accept_again_after = 100ms;
 constexpr int waiting_connections_max = 4096;
 constexpr rlim_t own_descriptors = 256;  ///< of everything but connections
-constexpr std::string_view try_again = "Retry-After: 1\r\n";
 
 // Child processes have no business with it.
 void keep_to_ourselves(int descriptor) { ::fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
@@ -59,48 +58,6 @@ void allow_descriptors(std::size_t connections) {
 std::string shown(const tcp::endpoint& where) {
   const std::string ip = where.address().to_string();
   return (where.address().is_v6() ? "[" + ip + "]" : ip) + ":" + std::to_string(where.port());
-}
-
-/// As HTTP writes it; made once a second.
-const std::string& date_now() {
-  thread_local std::time_t made_at = 0;
-  thread_local std::string text;
-  const std::time_t now = std::time(nullptr);
-  if (now != made_at) {
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    std::array<char, 64> line{};
-    const std::size_t size =
-        std::strftime(line.data(), line.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-    text.assign(line.data(), size);
-    made_at = now;
-  }
-  return text;
-}
-
-struct manners {
-  bool keep_alive = false;
-  bool is_http_10 = false;
-  bool head_only = false;
-};
-
-std::string response_of(const http_answer& answer, std::string_view headers, const manners& how) {
-  const auto reason =
-      boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(answer.status));
-  std::string text;
-  text.reserve(256 + answer.body.size());
-  text += "HTTP/1.1 " + std::to_string(answer.status) + " ";
-  text.append(reason.data(), reason.size());
-  text += "\r\nServer: brigade\r\nDate: " + date_now();
-  text += "\r\nContent-Type: application/json\r\nContent-Length: ";
-  text += std::to_string(answer.body.size() + 1) + "\r\n";
-  if (answer.try_later) text += try_again;
-  text += headers;
-  if (!how.keep_alive) text += "Connection: close\r\n";
-  if (how.keep_alive && how.is_http_10) text += "Connection: keep-alive\r\n";
-  text += "\r\n";
-  if (!how.head_only) text += answer.body + "\n";
-  return text;
 }
 
 /// Bytes that were read and not used yet.
@@ -135,24 +92,6 @@ class read_ahead {
 };
 
 }  // namespace
-
-std::optional<http_address> parse_http_address(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == text.npos) return std::nullopt;
-  std::string_view ip = text.substr(0, colon);
-  const std::string_view digits = text.substr(colon + 1);
-  const bool is_number = !digits.empty() && digits.size() <= 5 &&
-                         digits.find_first_not_of("0123456789") == digits.npos;
-  if (!is_number) return std::nullopt;
-  const int port = std::stoi(std::string(digits));
-  const bool bracketed = ip.size() > 2 && ip.front() == '[' && ip.back() == ']';
-  if (bracketed) ip = ip.substr(1, ip.size() - 2);
-  if (ip == "localhost") ip = "127.0.0.1";
-  error_code failed;
-  const asio::ip::address address = asio::ip::make_address(std::string(ip), failed);
-  if (failed || port > 65535 || address.is_v6() != bracketed) return std::nullopt;
-  return http_address{address.to_string(), static_cast<std::uint16_t>(port), address.is_loopback()};
-}
 
 class http_server::implementation : public std::enable_shared_from_this<implementation> {
  public:
@@ -424,7 +363,7 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
   template <class Stream>
   task<bool> answer(Stream& stream, http_request_reader& reader,
                     std::optional<http_answer> problem) {
-    manners how;
+    http_manners how;
     how.head_only = reader.is_head();
     http_answer said;
     std::string headers;
@@ -441,7 +380,7 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
       said = co_await std::move(posting);
       how.keep_alive = how.keep_alive && !closing_ && !desk_->is_stopping();
     }
-    const std::string text = response_of(said, headers, how);
+    const std::string text = http_reply(said, headers, how);
     auto writing = write(stream, text);
     auto limited = timeout(options_.request_timeout, std::move(writing));
     co_await std::move(limited);

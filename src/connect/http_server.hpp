@@ -27,14 +27,6 @@ struct http_server_options {
   std::optional<tls::server_files> tls = {};
 };
 
-/// What `listen` says: an IP address and a port.
-struct http_address {
-  std::string ip;
-  std::uint16_t port = 0;
-  bool is_loopback = false;
-};
-[[nodiscard]] std::optional<http_address> parse_http_address(std::string_view text);
-
 class http_server {
  public:
   /// Listens, and answers from the next turn of the loop on. Throws std::runtime_error when it

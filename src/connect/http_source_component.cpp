@@ -1,4 +1,5 @@
 #include "connect/http_components.hpp"
+#include "connect/http_reply.hpp"
 #include "connect/http_source.hpp"
 
 #include <algorithm>
