@@ -20,6 +20,7 @@ using boost::system::error_code;
 
 constexpr std::size_t key_bytes_max = 255;
 constexpr std::size_t reserved_max = std::size_t{64} << 10;  // more only for bytes that came
+constexpr std::string_view last_chunk = "0\r\n\r\n";
 constexpr std::string_view blanks = " \t";
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
@@ -233,6 +234,9 @@ std::size_t http_request_reader::feed(std::string_view bytes) {
   const std::string_view rest = bytes.substr(used);
   if (rest.empty() || (state_ == state::nothing_yet && rest == "\r")) return used;
   if (state_ == state::nothing_yet) state_ = state::header;
+  // The parser asserts that much once it has seen the last chunk's size; less is never the rest.
+  const bool is_chunked = state_ == state::body && parser_->is_chunked;
+  if (is_chunked && rest.size() < last_chunk.size()) return used;
   error_code failed;
   used += parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), failed);
   if (state_ == state::refused) return used;
