@@ -194,7 +194,7 @@ bool http_desk::is_full(const posting& newcomer) const {
   if (queue_.empty()) return false;
   return queued_items_ + newcomer.open > options_.backlog ||
          queued_bytes_ + newcomer.bytes > queued_bytes_max ||
-         loop::current().now() - moved_ > patience;
+         (!somebody_takes_ && loop::current().now() - moved_ > patience);
 }
 
 void http_desk::admit(const posting_ptr& what) {
@@ -272,6 +272,12 @@ void http_desk::withdraw(const posting_ptr& what) {
 }
 
 task<std::vector<source_item>> http_desk::take(std::size_t items_max) {
+  struct presence {
+    explicit presence(bool& flag_) : flag(flag_) { flag = true; }
+    ~presence() { flag = false; }
+    bool& flag;
+  };
+  const presence here(somebody_takes_);
   while (queue_.empty()) {
     arrived_.clear();
     co_await arrived_.wait();

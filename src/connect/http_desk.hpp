@@ -112,6 +112,7 @@ class http_desk {
   std::unordered_map<std::string, posting_ptr> keys_;
   std::deque<posting_ptr> ended_;  ///< those of them that are over, oldest first
   std::size_t ended_items_ = 0;
+  bool somebody_takes_ = false;  ///< is about to
   bool stopping_ = false;
 };
 
