@@ -196,8 +196,8 @@ TEST(http_components, refuse_what_makes_no_sense) {
   EXPECT_EQ(refusal(sink, {{"token", text("a\nb")}}).find("a\nb"), std::string::npos);
   EXPECT_EQ(refusal(sink, {{"ca", text("ca.pem")}}),
             "ca: is of no use with http://; write https://");
-  EXPECT_EQ(refusal(sink, {{"key", text("k.pem")}}, "https://a/"),
-            "key: there is no 'certificate' that it could be of");
+  EXPECT_EQ(refusal(sink, {{"client_key", text("k.pem")}}, "https://a/"),
+            "client_key: there is no 'client_certificate' that it could be of");
   EXPECT_EQ(refusal(sink, {{"in_flight", std::int64_t{0}}}),
             "in_flight: in_flight is 0; it must be from 1 to 1000");
   EXPECT_EQ(refusal(sink, {{"format", text("ndjson")}}, "http://a/{id}").find("url: a request of"),

@@ -211,7 +211,7 @@ class TlsTest(HttpSink):
         self.own.make("host")
         self.own.make("client", names="DNS:me")
         self.serve("host", client_ca="ca.pem")
-        self.run_against(0, ca="ca.pem", certificate="client.pem", key="client.key")
+        self.run_against(0, ca="ca.pem", client_certificate="client.pem", client_key="client.key")
         self.assertEqual(len(self.server.noted(200)), 20)
         result = self.run_against(3, ca="ca.pem")  # nginx takes that for a bad request
         self.assertIn("No required SSL certificate was sent", result.err)
@@ -223,8 +223,8 @@ class TlsTest(HttpSink):
         self.write("text.pem", "nothing")
         for fields, why in (({"ca": "none.pem"}, "none.pem: No such file or directory"),
                             ({"ca": "text.pem"}, "text.pem: has no certificate"),
-                            ({"ca": "ca.pem", "certificate": "host.pem", "key": "ca.key"},
-                             "ca.key: is not the key of")):
+                            ({"ca": "ca.pem", "client_certificate": "host.pem",
+                              "client_key": "ca.key"}, "ca.key: is not the key of")):
             result = self.run_against(1, **fields)
             self.assertIn(f"TLS: {self.folder}/{why}", result.err)
 
