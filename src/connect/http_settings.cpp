@@ -129,6 +129,7 @@ std::vector<field_spec> client_fields(std::vector<std::string> methods) {
   result.push_back(field("token", field_type::text, "",
                          "Sent as Authorization: Bearer; keep it out of the file with ${VAR}.",
                          "secret"));
+  result.back().secret = true;
   result.push_back(field("idempotency_header", field_type::text, "Idempotency-Key",
                          "The header that has the item's key, the same in every attempt, so that "
                          "the far side can tell a repetition; '' for none.",

@@ -397,6 +397,13 @@ sink:
         self.assert_exit(result, 78)
         self.assertNotIn("s3cret", result.out + result.err)
 
+    def test_a_picture_shows_no_token(self):
+        self.pipeline("https://a.example/", token="s3cret")
+        result = self.brigade("graph", "pipeline.yaml")
+        self.assert_exit(result, 0)
+        self.assertIn("token: ***", result.out)
+        self.assertNotIn("s3cret", result.out)
+
 
 if __name__ == "__main__":
     brigade_e2e.main()
