@@ -131,6 +131,12 @@ void warn_of_stage(const stage_config& stage, const warner& warn) {
                              "skip a 'key' it has done before",
                              use.context.name));
   }
+  if (use.what->name == "http") {
+    warn(use.at, fmt::format("the server that stage '{}' asks may be asked again for an item after "
+                             "a failure, a timeout or a kill: where that would do something twice, "
+                             "it must know the Idempotency-Key",
+                             use.context.name));
+  }
   const bool has_else = std::ranges::any_of(
       stage.branches, [](const branch_config& branch) { return !branch.when.has_value(); });
   if (is_route(*use.what) && !has_else) {
@@ -153,6 +159,11 @@ void warn_of_sink(const sink_config& config, const warner& warn) {
     warn(sink.at,
          "sink 'stdout' writes each item at least once: after a kill, the last ones may "
          "be written again");
+  }
+  if (sink.what->name == "http") {
+    warn(sink.at,
+         "sink 'http' sends each item at least once: after a failure, a timeout or a kill it may "
+         "send one again, which the server can tell by its Idempotency-Key");
   }
   if (repeats_rows(sink)) {
     warn(sink.at,

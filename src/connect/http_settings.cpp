@@ -84,10 +84,10 @@ std::optional<tls::client_files> read_files(const settings& values,
     to = (context.folder / values.text(name)).lexically_normal().string();
   };
   read("ca", files.ca);
-  read("certificate", files.certificate);
-  read("key", files.key);
+  read("client_certificate", files.certificate);
+  read("client_key", files.key);
   if (!files.key.empty() && files.certificate.empty()) {
-    throw config_error("key", "there is no 'certificate' that it could be of");
+    throw config_error("client_key", "there is no 'client_certificate' that it could be of");
   }
   if (!is_tls) return std::nullopt;
   return files;
@@ -129,6 +129,7 @@ std::vector<field_spec> client_fields(std::vector<std::string> methods) {
   result.push_back(field("token", field_type::text, "",
                          "Sent as Authorization: Bearer; keep it out of the file with ${VAR}.",
                          "secret"));
+  result.back().secret = true;
   result.push_back(field("idempotency_header", field_type::text, "Idempotency-Key",
                          "The header that has the item's key, the same in every attempt, so that "
                          "the far side can tell a repetition; '' for none.",
@@ -136,10 +137,10 @@ std::vector<field_spec> client_fields(std::vector<std::string> methods) {
   result.push_back(field("ca", field_type::text, "",
                          "PEM file of the authorities to trust, instead of the system's.",
                          "ca.pem"));
-  result.push_back(field("certificate", field_type::text, "",
+  result.push_back(field("client_certificate", field_type::text, "",
                          "PEM file of the certificate to show, its chain behind it.",
                          "client.pem"));
-  result.push_back(field("key", field_type::text, "",
+  result.push_back(field("client_key", field_type::text, "",
                          "PEM file of the certificate's key, where it is not in the same file.",
                          "client.key"));
   result.push_back(field("connect_timeout", field_type::duration, "10s",

@@ -169,6 +169,21 @@ TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
   EXPECT_EQ(out_.str().find("warning"), std::string::npos);
 }
 
+TEST_F(check, warns_that_a_server_may_be_asked_twice) {
+  known_ = all_components();
+  const std::string file = write("orders.yaml",
+                                 "source: { file: orders.yaml }\n"
+                                 "stages: [ { http: 'https://a.example/' } ]\n"
+                                 "sink: { http: 'https://b.example/' }\n");
+  EXPECT_EQ(run(file), 0);
+  EXPECT_NE(out_.str().find(file + ":2:13: warning: the server that stage 'http' asks may be asked "
+                                   "again"),
+            std::string::npos)
+      << out_.str();
+  EXPECT_NE(out_.str().find(file + ":3:9: warning: sink 'http' sends each item at least once"),
+            std::string::npos);
+}
+
 TEST_F(check, names_programs_that_are_not_there_unless_offline) {
   const std::string file = write("orders.yaml",
                                  "source: { stdin: {} }\n"
