@@ -5,6 +5,7 @@
 #include <brigade/connect/exec.hpp>
 #include <brigade/connect/file.hpp>
 #include <brigade/connect/generate.hpp>
+#include <brigade/connect/http.hpp>
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/parse.hpp>
 #include <brigade/connect/sqlite.hpp>
@@ -17,6 +18,7 @@ const registry& all_components() {
     register_file(made);
     register_generate(made);
     register_exec(made);
+    register_http(made);
     register_jq(made);
     register_forks(made);
     register_parse(made);

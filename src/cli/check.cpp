@@ -131,6 +131,12 @@ void warn_of_stage(const stage_config& stage, const warner& warn) {
                              "skip a 'key' it has done before",
                              use.context.name));
   }
+  if (use.what->name == "http") {
+    warn(use.at, fmt::format("the server that stage '{}' asks may be asked again for an item after "
+                             "a failure, a timeout or a kill: where that would do something twice, "
+                             "it must know the Idempotency-Key",
+                             use.context.name));
+  }
   const bool has_else = std::ranges::any_of(
       stage.branches, [](const branch_config& branch) { return !branch.when.has_value(); });
   if (is_route(*use.what) && !has_else) {
@@ -153,6 +159,11 @@ void warn_of_sink(const sink_config& config, const warner& warn) {
     warn(sink.at,
          "sink 'stdout' writes each item at least once: after a kill, the last ones may "
          "be written again");
+  }
+  if (sink.what->name == "http") {
+    warn(sink.at,
+         "sink 'http' sends each item at least once: after a failure, a timeout or a kill it may "
+         "send one again, which the server can tell by its Idempotency-Key");
   }
   if (repeats_rows(sink)) {
     warn(sink.at,
@@ -179,6 +190,48 @@ void warn_of_tail(const pipeline_config& config, const warner& warn) {
   }
 }
 
+bool is_posted_to(const pipeline_config& config) { return config.source.what->name == "http"; }
+
+bool is_loopback(std::string_view listen) {
+  return listen.starts_with("127.") || listen.starts_with("localhost:") ||
+         listen.starts_with("[::1]:");
+}
+
+/// Whoever posts may send again what was not answered: where that is not enough.
+void warn_of_http(const pipeline_config& config, const warner& warn) {
+  if (!is_posted_to(config)) return;
+  const component_use& source = config.source;
+  const std::string& name = source.context.name;
+  const std::string& listen = source.values.text("listen");
+  const auto place = source.places.find("listen");
+  const position listen_at = place == source.places.end() ? source.at : place->second;
+  if (!is_loopback(listen) && !source.values.has("token") && !source.values.has("tls_client_ca")) {
+    warn(listen_at,
+         fmt::format("anybody who reaches {} can post to source '{}': give it a 'token', "
+                     "or listen on 127.0.0.1",
+                     listen, name));
+  }
+  if (!is_loopback(listen) && !source.values.has("tls_certificate")) {
+    warn(listen_at, fmt::format("what is posted to source '{}', and its token, can be read on the "
+                                "way: give it a 'tls_certificate', or put a TLS proxy in front",
+                                name));
+  }
+  if (config.ledger.mode != ledger_mode::full) {
+    warn(source.at, fmt::format("this ledger keeps no row for each item: a request that is sent "
+                                "again to source '{}' under its Idempotency-Key after a restart is "
+                                "done again; 'ledger: full' tells it what became of it",
+                                name));
+  }
+  const auto warn_of_rows = [&](const sink_config& sink) {
+    if (!repeats_rows(sink.use)) return;
+    warn(sink.use.at,
+         fmt::format("a request that is sent again after a kill may be written again to sink '{}': "
+                     "it needs an Idempotency-Key, and here a 'key' or 'dedupe: true'",
+                     sink.use.what->name));
+  };
+  walk(config, [](const stage_config&) {}, warn_of_rows);
+}
+
 /// What has no account of its own, because it was made of a batch.
 void warn_behind_batches(const chain_config& chain, bool is_batched, const warner& warn) {
   for (const stage_config& stage : chain.stages) {
@@ -201,12 +254,13 @@ std::vector<std::string> warnings_of(const pipeline_config& config, const pipeli
   const warner warn = [&](position at, const std::string& text) {
     warnings.push_back(fmt::format("{}: warning: {}", config.where(at), text));
   };
-  if (!parts.source->replayable()) {
+  if (!parts.source->replayable() && !is_posted_to(config)) {
     warn(config.source.at, fmt::format("what source '{}' gave cannot be asked for again: items in "
                                        "flight when the process is killed are lost",
                                        config.source.what->name));
   }
   warn_of_tail(config, warn);
+  warn_of_http(config, warn);
   if (config.threads > 1 && !uses_threads(config, parts)) {
     warn(config.threads_at,
          fmt::format("'threads: {}' helps no stage here: it spreads the workers of 'jq', 'filter' "

@@ -16,8 +16,10 @@ namespace {
 
 constexpr std::size_t value_bytes_max = 60;
 
-/// A field as the file gives it. Of a mapping only the keys are shown: `env` may hold secrets.
+/// A field as the file gives it, unless it is a secret. Of a mapping only the keys are shown: `env`
+/// may hold secrets.
 std::string value_text(const settings& values, const field_spec& field) {
+  if (field.secret) return "***";
   switch (field.type) {
     case field_type::branches:
       return {};  // they have boxes of their own

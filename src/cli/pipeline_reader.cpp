@@ -53,6 +53,12 @@ ledger_mode default_ledger_mode(std::string_view source) {
   return is_plain ? ledger_mode::failures : ledger_mode::full;
 }
 
+/// Where somebody waits for each item's outcome, a batch waits hardly for company.
+std::optional<milliseconds> default_batch_age(const component* source) {
+  if (source == nullptr || source->name != "http") return std::nullopt;
+  return milliseconds(2);
+}
+
 std::string_view kind_example(component_kind kind) {
   switch (kind) {
     case component_kind::source:
@@ -84,6 +90,9 @@ void pipeline_reader::read(const yaml_node& root) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
+  if (config_.ledger.mode == ledger_mode::full) {
+    config_.source.context.ledger = config_.ledger_path();
+  }
   if (reader_.problem_count() == 0) {
     check_ways(config_, false);
     check_files_apart();
@@ -200,6 +209,7 @@ void pipeline_reader::read_stage(const found_stage& found, chain_config& chain) 
 void pipeline_reader::read_sink(const part& found, sink_config& sink) {
   sink.use = start_use(found, take_name(found));
   sink.policy.attempt_timeout = found.what->timeout_default;
+  if (const auto age = default_batch_age(config_.source.what)) sink.policy.batch_age_max = *age;
   read_sink_policy(reader_, *found.node, found.owner, sink.policy);
   sink.use.context.attempt_timeout = sink.policy.attempt_timeout;
   read_settings(reader_, *found.entry, found.owner, sink.use);

@@ -1,5 +1,7 @@
 /// A command with `{field}` in it, filled in from an item. Pure.
 #pragma once
+#include "connect/field_template.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,13 +20,7 @@ class command_template {
   [[nodiscard]] bool has_fields() const { return !fields_.empty(); }
 
  private:
-  struct piece {
-    bool is_field;
-    std::string text;  ///< as it is, or a field's name
-  };
-  static std::vector<piece> split(const std::string& argument);
-
-  std::vector<std::vector<piece>> arguments_;
+  std::vector<std::vector<template_piece>> arguments_;
   std::vector<std::string> fields_;
 };
 

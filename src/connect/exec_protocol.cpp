@@ -1,5 +1,6 @@
 #include "connect/exec_protocol.hpp"
 
+#include "connect/field_template.hpp"
 #include "connect/json_text.hpp"
 
 #include <brigade/connect/record.hpp>
@@ -108,12 +109,6 @@ std::variant<answer, rubbish> decode_answer(std::string_view line) {
   result.value = members.ok;
   if (members.ok.empty()) result.error = failure_of(members.error, members.retry, members.fatal);
   return result;
-}
-
-std::string plain_text(std::string_view json_value) {
-  if (json_value.empty() || json_value.front() != '"') return std::string(json_value);
-  std::string storage;
-  return std::string(json_text::unquoted(json_value, storage));
 }
 
 std::string indented_line(std::string_view text, std::size_t bytes_max) {

@@ -41,9 +41,6 @@ struct rubbish {
 
 [[nodiscard]] std::variant<answer, rubbish> decode_answer(std::string_view line);
 
-/// The text of a JSON string, and any other value as it is.
-[[nodiscard]] std::string plain_text(std::string_view json_value);
-
 /// At most `bytes_max` bytes of `text` as one printable line, cut between characters, without the
 /// blanks at its ends.
 [[nodiscard]] std::string one_line(std::string_view text, std::size_t bytes_max);

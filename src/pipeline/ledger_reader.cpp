@@ -116,6 +116,7 @@ struct ledger_reader::state {
 
   std::filesystem::path file;
   database rows;
+  std::optional<statement> row_of_id;
 };
 
 ledger_reader::ledger_reader(const std::filesystem::path& ledger)
@@ -253,6 +254,17 @@ item_history ledger_reader::history(std::string_view id) const {
     all.include_settled = true;
     result.letters = dead_letters(all);
     return result;
+  });
+}
+
+bool ledger_reader::has_row(std::string_view id) const {
+  return state_->reading([&] {
+    std::optional<statement>& row = state_->row_of_id;
+    if (!row) row.emplace(state_->rows.prepare("SELECT 1 FROM item_rows WHERE id = ? LIMIT 1"));
+    row->bind_all(id);
+    const bool found = row->step();
+    row->reset();
+    return found;
   });
 }
 

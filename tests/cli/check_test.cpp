@@ -128,6 +128,27 @@ TEST_F(check, keeps_dead_letters_out_of_the_files_of_others) {
   EXPECT_EQ(refusal("'in*.ndjson'", "dead.ndjson"), "");
 }
 
+TEST_F(check, warns_of_what_posting_again_does_not_make_good) {
+  known_ = all_components();
+  const auto of = [&](const std::string& source, const std::string& rest) {
+    EXPECT_EQ(run(write("orders.yaml", "source: { http: " + source + " }\n" + rest + "\n")), 0);
+    return out_.str();
+  };
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  const std::string keyed = "sink: { sqlite: { file: a.db, table: t, dedupe: true } }";
+  EXPECT_FALSE(has(of("127.0.0.1:8080", keyed), "warning"));
+  const std::string open = of("{ listen: '0.0.0.0:8080' }", keyed);
+  EXPECT_TRUE(has(open, ":1:27: warning: anybody who reaches 0.0.0.0:8080 can post")) << open;
+  EXPECT_TRUE(has(open, ":1:27: warning: what is posted to source 'http', and its token")) << open;
+  const std::string safe = "{ listen: '0.0.0.0:8080', token: t, tls_certificate: server.pem }";
+  EXPECT_FALSE(has(of(safe, keyed), "warning"));
+  EXPECT_TRUE(has(of("127.0.0.1:8080", keyed + "\nledger: failures"), "under its Idempotency-Key"));
+  EXPECT_TRUE(has(of("127.0.0.1:8080", "sink: { sqlite: { file: a.db, table: t } }"),
+                  "needs an Idempotency-Key, and here a 'key' or 'dedupe: true'"));
+}
+
 TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
   const std::string file = write("orders.yaml",
                                  "source: { stdin: {} }\n"
@@ -146,6 +167,21 @@ TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {
                                   "sink: { sqlite: { file: a.db, table: t, key: id } }\n");
   EXPECT_EQ(run(keyed), 0);
   EXPECT_EQ(out_.str().find("warning"), std::string::npos);
+}
+
+TEST_F(check, warns_that_a_server_may_be_asked_twice) {
+  known_ = all_components();
+  const std::string file = write("orders.yaml",
+                                 "source: { file: orders.yaml }\n"
+                                 "stages: [ { http: 'https://a.example/' } ]\n"
+                                 "sink: { http: 'https://b.example/' }\n");
+  EXPECT_EQ(run(file), 0);
+  EXPECT_NE(out_.str().find(file + ":2:13: warning: the server that stage 'http' asks may be asked "
+                                   "again"),
+            std::string::npos)
+      << out_.str();
+  EXPECT_NE(out_.str().find(file + ":3:9: warning: sink 'http' sends each item at least once"),
+            std::string::npos);
 }
 
 TEST_F(check, names_programs_that_are_not_there_unless_offline) {

@@ -1,5 +1,6 @@
 #include "cli/pipeline_config.hpp"
 
+#include "cli/all_components.hpp"
 #include "cli/fake_components.hpp"
 
 #include <gtest/gtest.h>
@@ -76,6 +77,22 @@ sink:
 ledger: { mode: full, keep: 30d, max: 1GiB }
 stop_timeout: 10s
 )";
+
+TEST(pipeline_config, where_somebody_waits_for_outcomes_batches_hardly_wait) {
+  const auto read_all = [](const std::string& text) {
+    return read_pipeline(file(text), all_components());
+  };
+  const std::string posted = "source: { http: 127.0.0.1:8080 }\n";
+  const pipeline_config config = read_all(posted + "sink: { stdout: {} }\n");
+  EXPECT_EQ(config.sink.policy.batch_age_max, 2ms);
+  EXPECT_EQ(config.ledger.mode, ledger_mode::full);
+  EXPECT_EQ(config.source.context.ledger, config.ledger_path());
+  const pipeline_config told =
+      read_all(posted + "sink: { stdout: {}, batch: { within: 1s } }\nledger: failures\n");
+  EXPECT_EQ(told.sink.policy.batch_age_max, 1s);
+  EXPECT_TRUE(told.source.context.ledger.empty());
+  EXPECT_EQ(read("source: { stdin: {} }\nsink: { null: {} }\n").sink.policy.batch_age_max, 50ms);
+}
 
 TEST(pipeline_config, reads_what_belongs_to_the_whole_run) {
   const pipeline_config config = read(whole_file);

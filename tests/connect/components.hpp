@@ -23,6 +23,14 @@ inline settings settings_for(const component& entry,
       case field_type::bytes:
         result.set(field.name, std::int64_t{1} << 20);
         break;
+      case field_type::integer:
+        result.set(field.name, std::int64_t{std::stoll(field.fallback)});
+        break;
+      case field_type::duration:
+        result.set(field.name,
+                   std::chrono::milliseconds(std::stoll(field.fallback) *
+                                             (field.fallback.ends_with("ms") ? 1 : 1000)));
+        break;
       case field_type::text_list:
       case field_type::text_or_list:
         result.set(field.name, std::vector<std::string>{field.fallback});

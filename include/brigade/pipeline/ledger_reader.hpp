@@ -110,6 +110,8 @@ class ledger_reader {
   [[nodiscard]] report run_report(std::optional<std::uint64_t> run = std::nullopt) const;
   /// By position id, a child's too, or by business id.
   [[nodiscard]] item_history history(std::string_view id) const;
+  /// Whether an outcome was recorded for exactly this position id: quick, where most are new.
+  [[nodiscard]] bool has_row(std::string_view id) const;
   /// Oldest first, without payloads.
   [[nodiscard]] std::vector<letter_row> dead_letters(const letter_filter& filter) const;
   /// By its number, with payloads.

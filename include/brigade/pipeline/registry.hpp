@@ -23,6 +23,9 @@ struct component_context {
   std::filesystem::path folder;  ///< relative paths are relative to it: the pipeline file's
   std::chrono::milliseconds attempt_timeout{0};       ///< the stage's `timeout`
   std::size_t line_bytes_max = std::size_t{1} << 20;  ///< the source's `max_line`
+  /// Of a source: the pipeline's ledger, where it keeps a row for each item; else empty. It is
+  /// there once the source is open.
+  std::filesystem::path ledger = {};
 };
 
 struct component {
