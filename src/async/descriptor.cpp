@@ -56,8 +56,7 @@ struct readiness {
 
 class readiness_wait final : public detail::waiter {
  public:
-  readiness_wait(descriptor::implementation& target, readiness_kind kind,
-                 std::source_location from)
+  readiness_wait(descriptor::implementation& target, readiness_kind kind, std::source_location from)
       : waiter(from), target_(target), kind_(kind) {}
   ~readiness_wait() {
     let_go();

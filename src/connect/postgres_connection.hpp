@@ -51,8 +51,8 @@ enum class error_kind : std::uint8_t {
   lost,      ///< the connection is gone: open another, and begin the transaction again
   outage,    ///< the server cannot do it now: starting, read-only, full, too many connections,
              ///< a timeout or an administrator ended it
-  conflict,  ///< of transactions (serialization, deadlock, lock not available): roll back and do the
-             ///< whole of it again
+  conflict,  ///< of transactions (serialization, deadlock, lock not available): roll back and do
+             ///< the whole of it again
   row,       ///< the data's fault: a constraint, a value out of range, a trigger that refused
   denied,    ///< not allowed: a privilege, a policy, the password
   missing,   ///< no such table, column, function, database
@@ -88,8 +88,7 @@ class parameter {
   /// NULL. `type` is an OID of pg_type; 0: the server infers it.
   explicit parameter(std::nullopt_t /*null*/, unsigned type = 0) : type_(type) {}
   /// A value as text, without NUL bytes, as the type's input function reads it.
-  explicit parameter(std::string text, unsigned type = 0)
-      : value_(std::move(text)), type_(type) {}
+  explicit parameter(std::string text, unsigned type = 0) : value_(std::move(text)), type_(type) {}
   /// A value in the type's binary form.
   static parameter binary(std::string bytes, unsigned type = 0) {
     parameter made(std::move(bytes), type);
@@ -152,7 +151,7 @@ struct connect_options {
   /// `host=... dbname=...` or `postgresql://...`; what it lacks comes from libpq's environment
   /// (PGHOST, PGPASSFILE, ...).
   std::string conninfo;
-  std::string application_name = "brigade";  ///< unless `conninfo` has one
+  std::string application_name = "brigade";           ///< unless `conninfo` has one
   std::chrono::milliseconds connect_timeout{10'000};  ///< unless `conninfo` has one
 };
 
