@@ -29,6 +29,7 @@ class desk {
 struct cursor_rows {
   std::vector<row> rows;   ///< ascending
   bool held_back = false;  ///< there are rows that must not be given yet: look again soon
+  std::string by;          ///< who holds them back, for people; empty: only time does
 };
 
 class cursor_desk : public desk {
@@ -47,7 +48,7 @@ class claim_desk : public desk {
   /// The largest number there is of this holder; 0: none.
   virtual task<std::uint64_t> last_number() = 0;
   /// Claims rows that are nobody's: behind those of the last claim, or from the start. They are
-  /// numbered from `first` on, without gaps.
+  /// numbered from `first` on.
   virtual task<std::vector<row>> claim(std::uint64_t first, std::size_t rows_max,
                                        bool from_start) = 0;
   /// Writes outcomes. What is somebody else's by now stays as it is; gives how many these were.
