@@ -16,11 +16,12 @@ field_spec text_field(std::string name, std::string doc, std::string example) {
                     .example = std::move(example)};
 }
 
-field_spec duration_field(std::string name, std::string fallback, std::string doc) {
+field_spec duration_field(std::string name, std::string doc, std::string example) {
   return field_spec{.name = std::move(name),
                     .type = field_type::duration,
-                    .fallback = std::move(fallback),
-                    .doc = std::move(doc)};
+                    .fallback = {},
+                    .doc = std::move(doc),
+                    .example = std::move(example)};
 }
 
 std::string optional_text(const settings& given, const std::string& field) {
@@ -91,11 +92,11 @@ std::vector<field_spec> table_fields(const std::string& poll_doc) {
                  .example = "[id, total]"},
       text_field("where", "SQL that a row must meet.", "status = 'new'"),
       text_field("order", "With by: claim, SQL by which rows are taken; the id.", "priority DESC"),
-      duration_field("poll", {}, poll_doc),
-      duration_field("lease", {},
-                     "With by: claim, how long the rows of one who is gone stay his; 30s."),
-      duration_field("lag", {},
-                     "With by: cursor, how long a smaller id may come after a larger one; 0s.")};
+      duration_field("poll", poll_doc, "5s"),
+      duration_field("lease", "With by: claim, how long rows stay with one who is gone; 30s.",
+                     "2m"),
+      duration_field(
+          "lag", "With by: cursor, how long a smaller id may come after a larger one; 0s.", "10s")};
 }
 
 table_options table_options_of(const settings& given, const component_context& context) {

@@ -1,0 +1,209 @@
+#include "connect/postgres_source_session.hpp"
+
+#include "connect/json_text.hpp"
+
+#include <brigade/connect/record.hpp>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+namespace brigade::postgres {
+namespace {
+
+constexpr int names_shown = 8;
+
+// Values of these types are written by the server as JSON that is sound: no escape in them was
+// written by a user.
+constexpr std::array<unsigned, 22> sound_types = {16,   17,   18,   19,   20,   21,   23,   25,
+                                                  26,   700,  701,  1042, 1043, 1082, 1083, 1114,
+                                                  1184, 1186, 1266, 1700, 2950, 3802};
+
+std::vector<parameter> texts(std::vector<std::string> values) {
+  std::vector<parameter> made;
+  for (std::string& each : values) made.emplace_back(std::move(each));
+  return made;
+}
+
+std::string where_is(const source_place& place) {
+  return "PostgreSQL at " + conninfo_label(place.conninfo);
+}
+
+// Times say the same whoever asks.
+constexpr const char* session_settings = "SET TimeZone = 'UTC'";
+
+}  // namespace
+
+void source_session::tell(const error& failed) const {
+  const std::string text = where_is(place_) + ": " + failed.what();
+  switch (failed.kind()) {
+    case error_kind::lost:
+    case error_kind::outage:
+    case error_kind::conflict:
+      throw rows::outage(text);
+    default:
+      throw std::runtime_error(text);
+  }
+}
+
+task<> source_session::connect() {
+  if (base_ && base_->is_open()) co_return;
+  listening_ = false;
+  base_.reset();
+  connect_options where(place_.conninfo);
+  where.application_name = "brigade " + place_.options.pipeline;
+  auto opening = connection::open(std::move(where));
+  base_.emplace(co_await std::move(opening));
+  auto setting = base_->query(session_settings);
+  co_await std::move(setting);
+}
+
+template <class Ask>
+auto source_session::ask(Ask work) -> decltype(work(std::declval<connection&>())) {
+  auto guard = co_await turn_.lock();
+  std::optional<error> failed;
+  try {
+    co_await connect();
+    auto answer = work(*base_);
+    co_return co_await std::move(answer);
+  } catch (const error& why) {
+    failed.emplace(why);
+  }
+  if (failed->kind() == error_kind::lost && base_) base_->close();
+  tell(*failed);
+}
+
+task<result> source_session::query(std::string sql, std::vector<parameter> parameters) {
+  auto work = [&](connection& base) { return base.query(std::move(sql), std::move(parameters)); };
+  co_return co_await ask(work);
+}
+
+task<std::vector<result>> source_session::together(std::vector<statement> statements) {
+  auto work = [&](connection& base) { return base.pipeline(statements); };
+  co_return co_await ask(work);
+}
+
+task<bool> source_session::listen() {
+  auto work = [&](connection& base) -> task<bool> {
+    if (listening_) co_return true;
+    co_await base.listen(place_.notify);
+    listening_ = true;
+    co_return false;
+  };
+  co_return co_await ask(work);
+}
+
+task<> source_session::heard() {
+  auto work = [&](connection& base) -> task<int> {
+    co_await base.next_notification();
+    while (base.take_notification()) {
+    }
+    co_return 0;
+  };
+  co_await ask(work);
+}
+
+task<> source_table::learn(source_session& over, const source_place& place) {
+  const rows::table_options& options = place.options;
+  key = options.id;
+  if (options.table.empty()) {
+    source = "(" + options.query + ") AS o";
+  } else {
+    co_await find_table(over, place);
+    if (key.empty()) key = co_await primary_key(over);
+  }
+  id = "o." + quoted_name(key);
+  std::string chosen;
+  for (const std::string& column : options.columns) {
+    chosen += (chosen.empty() ? "o." : ", o.") + quoted_name(column);
+  }
+  item = chosen.empty() ? "row_to_json(o)"
+                        : "(SELECT row_to_json(x) FROM (SELECT " + chosen + ") AS x)";
+  if (!options.where.empty()) condition = " AND (" + options.where + ")";
+  co_await learn_columns(over, place);
+}
+
+task<> source_table::find_table(source_session& over, const source_place& place) {
+  const std::string& written = place.options.table;
+  const std::size_t dot = written.find('.');
+  const bool has_schema = dot != std::string::npos;
+  const std::string name = has_schema ? written.substr(dot + 1) : written;
+  source = has_schema ? quoted_name(written.substr(0, dot)) + "." + quoted_name(name)
+                      : quoted_name(name);
+  auto asking = over.query(
+      "SELECT c.oid, n.nspname, c.relkind IN ('r', 'p') FROM pg_class c JOIN pg_namespace n "
+      "ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)",
+      texts({source}));
+  const result found = co_await std::move(asking);
+  if (found.rows() == 1) {
+    schema = found.text(0, 1);
+    if (found.text(0, 2) == "t") oid = found.integer(0, 0);
+    source = quoted_name(schema) + "." + quoted_name(name) + " AS o";
+    co_return;
+  }
+  auto listing = over.query(
+      "SELECT string_agg(name, ', ') FROM (SELECT CASE WHEN pg_table_is_visible(c.oid) THEN "
+      "relname::text ELSE nspname || '.' || relname END AS name FROM pg_class c JOIN pg_namespace "
+      "n ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'v', 'm') AND nspname NOT IN "
+      "('pg_catalog', 'information_schema') AND relname NOT LIKE '\\_brigade\\_%' ORDER BY "
+      "lower(relname) <> lower($1), 1 LIMIT " +
+          std::to_string(names_shown) + ") AS some",
+      texts({name}));
+  const result others = co_await std::move(listing);
+  throw std::runtime_error(where_is(place) + ": there is no table '" + written + "'; " +
+                           (others.is_null(0, 0) ? "there is none at all"
+                                                 : "there are: " + std::string(others.text(0, 0))));
+}
+
+task<std::string> source_table::primary_key(source_session& over) const {
+  std::vector<parameter> which = texts({std::to_string(oid)});
+  auto asking = over.query(
+      "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY "
+      "(indkey) WHERE indrelid = $1::oid AND indisprimary",
+      std::move(which));
+  const result found = co_await std::move(asking);
+  if (found.rows() == 1) co_return std::string(found.text(0, 0));
+  throw std::runtime_error(source.substr(0, source.size() - 5) +
+                           " has no primary key of one column; say with 'id' which column tells "
+                           "its rows apart");
+}
+
+// Also the first use of every name that the options have.
+task<> source_table::learn_columns(source_session& over, const source_place& place) {
+  std::string chosen;
+  for (const std::string& column : place.options.columns) chosen += ", o." + quoted_name(column);
+  const std::string& order = place.options.order;
+  auto asking = over.query("SELECT " + id + (chosen.empty() ? ", o.*" : chosen) + " FROM " +
+                           source + " WHERE true" + condition +
+                           (order.empty() ? "" : " ORDER BY " + order) + " LIMIT 0");
+  const result columns = co_await std::move(asking);
+  id_type_oid = columns.type(0);
+  for (std::size_t at = 1; at < columns.columns(); ++at) {
+    const bool sound = std::ranges::find(sound_types, columns.type(at)) != sound_types.end();
+    must_check_ = must_check_ || !sound;
+  }
+  auto more = over.query(
+      "SELECT format_type($1::oid, NULL), current_setting('server_encoding') = 'SQL_ASCII'",
+      texts({std::to_string(id_type_oid)}));
+  const result named = co_await std::move(more);
+  id_type = named.text(0, 0);
+  must_check_ = must_check_ || named.text(0, 1) == "t";
+}
+
+rows::row source_table::read(const result& from, std::size_t row, std::size_t item_at,
+                             std::uint64_t number, std::string id_text) const {
+  const std::string_view text = from.text(row, item_at);
+  if (!must_check_) return rows::row(number, std::move(id_text), record::json(text));
+  const auto problem = json_text::check(text);
+  if (problem) {
+    rows::row bad(number, std::move(id_text), record::line(text));
+    bad.undecodable = "not JSON: " + problem->why + " at byte " + std::to_string(problem->at);
+    return bad;
+  }
+  // A column of type json keeps its newlines; outside of its strings JSON does not mind.
+  std::string line(text);
+  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return rows::row(number, std::move(id_text), record::json(line));
+}
+
+}  // namespace brigade::postgres
