@@ -245,10 +245,11 @@ std::string quoted_name(std::string_view name) {
   return quoted + '"';
 }
 
+// A backslash means itself or not, as the session has it; behind an E it never does.
 std::string quoted_literal(std::string_view text) {
-  std::string quoted = "'";
+  std::string quoted = text.find('\\') == std::string_view::npos ? "'" : "E'";
   for (const char c : text) {
-    if (c == '\'') quoted.push_back('\'');
+    if (c == '\'' || c == '\\') quoted.push_back(c);
     quoted.push_back(c);
   }
   return quoted + '\'';
