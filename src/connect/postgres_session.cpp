@@ -4,6 +4,7 @@
 #include <brigade/async/timeout.hpp>
 
 #include <charconv>
+#include <cstdint>
 #include <stdexcept>
 
 namespace brigade::postgres {
@@ -11,10 +12,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A server that is about to answer, or a session that is about to end, is waited for so long.
-constexpr int patience = 100;
 constexpr std::chrono::milliseconds patience_step{100};
+// How often the lock is asked for behind a loss, before it is an outage.
 constexpr int patience_again = 30;
+
+// A server that is about to answer, or a session that is about to end, is waited for as long as a
+// connection.
+std::int64_t steps_of(const connect_options& where) {
+  return connect_limit(where).value_or(where.connect_timeout) / patience_step;
+}
 
 // Another kind of sink may have been here before; its token says nothing.
 std::uint64_t recorded(std::string_view token) {
@@ -65,12 +71,12 @@ task<std::vector<partition_mark>> writer::open(const sink_resume& resume) {
 }
 
 task<connection> writer::connect_first() {
-  for (int tries = 0;; ++tries) {
+  for (std::int64_t left = steps_of(options_.where);; --left) {
     try {
       auto attempt = connection::open(options_.where);
       co_return co_await std::move(attempt);
     } catch (const error& why) {
-      if (!is_starting(why) || tries == patience) throw;
+      if (!is_starting(why) || left <= 0) throw;
     }
     co_await sleep_for(patience_step);
   }
@@ -78,7 +84,7 @@ task<connection> writer::connect_first() {
 
 // Who was killed a moment ago may still have its session.
 task<> writer::wait_for_lock(connection& base) {
-  for (int tries = 0; tries < patience; ++tries) {
+  for (std::int64_t left = steps_of(options_.where); left > 0; --left) {
     const bool is_ours = co_await marks_->lock(base);
     if (is_ours) co_return;
     co_await sleep_for(patience_step);
