@@ -7,7 +7,9 @@
 #include <brigade/connect/generate.hpp>
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/parse.hpp>
+#if BRIGADE_HAS_POSTGRES
 #include <brigade/connect/postgres.hpp>
+#endif
 #include <brigade/connect/sqlite.hpp>
 
 namespace brigade::cli {
@@ -21,8 +23,10 @@ const registry& all_components() {
     register_jq(made);
     register_forks(made);
     register_parse(made);
-    register_postgres(made);
     register_sqlite(made);
+#if BRIGADE_HAS_POSTGRES
+    register_postgres(made);
+#endif
     return made;
   }();
   return components;

@@ -53,16 +53,16 @@ words named(const PQconninfoOption* list) {
 // What libpq quotes of a text it cannot read may be the password.
 std::string without_quoted(std::string_view message) {
   std::string rest;
-  bool inside = false;
-  for (const char c : message) {
-    if (c == '"') {
-      rest += inside ? "\"" : "\"...";
-      inside = !inside;
-    } else if (!inside) {
-      rest.push_back(c);
-    }
+  for (;;) {
+    const std::size_t opens = message.find('"');
+    const std::size_t closes = message.find('"', opens + 1);
+    rest += message.substr(0, opens);
+    if (opens == std::string_view::npos) return rest;
+    const std::string_view quoted = message.substr(opens, closes - opens);
+    rest += quoted == "\"=" ? "\"=\"" : "\"...\"";
+    if (closes == std::string_view::npos) return rest;
+    message.remove_prefix(closes + 1);
   }
-  return rest;
 }
 
 /// The words of a connection string, or why there are none.
@@ -92,17 +92,6 @@ words wanted_words(const connect_options& options) {
     asked.found.emplace("fallback_application_name", options.application_name);
   }
   return asked.found;
-}
-
-std::optional<std::chrono::nanoseconds> limit_of(const words& asked,
-                                                 const connect_options& options) {
-  const auto given = asked.find("connect_timeout");
-  if (given == asked.end()) return options.connect_timeout;
-  int seconds = 0;
-  const std::string& text = given->second;
-  std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (seconds <= 0) return std::nullopt;
-  return std::chrono::seconds(seconds);
 }
 
 void drop_notice(void* /*context*/, const PGresult* /*notice*/) {}
@@ -180,7 +169,7 @@ descriptor watched_socket(PGconn* connection) {
 
 task<connection> connection::open(connect_options options) {
   words asked = wanted_words(options);
-  const auto limit = limit_of(asked, options);
+  const auto limit = connect_limit(options);
   std::optional<connection> made;
   auto whole = [&]() -> task<> {
     handle established = co_await establish(std::move(asked));
@@ -216,6 +205,17 @@ task<connection> connection::open_patiently(connect_options options,
   }
 }
 
+std::optional<std::chrono::nanoseconds> connect_limit(const connect_options& options) {
+  const parsed asked = parse(options.conninfo);
+  const auto given = asked.found.find("connect_timeout");
+  if (given == asked.found.end()) return options.connect_timeout;
+  int seconds = 0;
+  const std::string& text = given->second;
+  std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (seconds <= 0) return std::nullopt;
+  return std::chrono::seconds(seconds);
+}
+
 std::optional<std::string> conninfo_problem(const std::string& conninfo) {
   return parse(conninfo).problem;
 }
@@ -245,10 +245,11 @@ std::string quoted_name(std::string_view name) {
   return quoted + '"';
 }
 
+// A backslash means itself or not, as the session has it; behind an E it never does.
 std::string quoted_literal(std::string_view text) {
-  std::string quoted = "'";
+  std::string quoted = text.find('\\') == std::string_view::npos ? "'" : "E'";
   for (const char c : text) {
-    if (c == '\'') quoted.push_back('\'');
+    if (c == '\'' || c == '\\') quoted.push_back(c);
     quoted.push_back(c);
   }
   return quoted + '\'';

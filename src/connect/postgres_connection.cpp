@@ -9,6 +9,7 @@
 namespace brigade::postgres {
 namespace {
 
+constexpr std::size_t prepared_max = 200;  // the server keeps each as long as the connection lives
 constexpr std::size_t copy_piece = std::size_t{64} << 10;
 
 struct clears {
@@ -284,6 +285,12 @@ task<std::vector<result>> connection::pipeline(std::span<const statement> statem
     const parameter_arrays given(each.parameters);
     const std::string key = key_of(each);
     const auto known = at.prepared.find(key);
+    if (known == at.prepared.end() && at.prepared.size() + fresh.size() >= prepared_max) {
+      talk.check(PQsendQueryParams(at.pq.get(), each.sql.c_str(), given.count(), given.types(),
+                                   given.values(), given.lengths(), given.formats(), 0));
+      answers.emplace_back();
+      continue;
+    }
     std::string name = known != at.prepared.end() ? known->second : fresh[key];
     if (name.empty()) {
       name = "b" + std::to_string(at.prepared.size() + fresh.size());

@@ -161,6 +161,10 @@ struct connect_options {
 /// Where it leads, for people: `127.0.0.1:5432/shop`.
 [[nodiscard]] std::string conninfo_label(const std::string& conninfo);
 
+/// How long connecting may take: `connect_timeout` of the string (0: for ever, no value), or of the
+/// options.
+[[nodiscard]] std::optional<std::chrono::nanoseconds> connect_limit(const connect_options& options);
+
 class connection {
  public:
   /// Completes:  connected and ready: UTF-8, dates as ISO, notices dropped.

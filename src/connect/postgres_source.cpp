@@ -4,23 +4,21 @@
 #include "connect/postgres_source_cursor.hpp"
 #include "connect/rows_source.hpp"
 
-#include <brigade/pipeline/registry.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
 
-namespace brigade {
+namespace brigade::postgres {
 namespace {
 
 // When it is told of news, it looks all the same, seldom.
 constexpr std::chrono::seconds poll_with_notify{30};
 
 std::unique_ptr<source> make_source(const settings& given, const component_context& context) {
-  postgres::source_place place;
+  source_place place;
   place.conninfo = given.text("connection");
-  if (const auto problem = postgres::conninfo_problem(place.conninfo)) {
+  if (const auto problem = conninfo_problem(place.conninfo)) {
     throw config_error("connection", *problem);
   }
   place.options = rows::table_options_of(given, context);
@@ -34,15 +32,15 @@ std::unique_ptr<source> make_source(const settings& given, const component_conte
   }
   place.options.poll = std::min(place.options.poll, place.options.lease);
   rows::desk_makers makers;
-  makers.cursor = [place] { return std::make_unique<postgres::cursor_desk>(place); };
-  makers.claim = [place] { return std::make_unique<postgres::claim_desk>(place); };
+  makers.cursor = [place] { return std::make_unique<cursor_desk>(place); };
+  makers.claim = [place] { return std::make_unique<claim_desk>(place); };
   return std::make_unique<rows::rows_source>(place.options, place.options.fingerprint("postgres"),
                                              std::move(makers));
 }
 
 }  // namespace
 
-void register_postgres_source(registry& to) {
+component source_component() {
   component postgres;
   postgres.kind = component_kind::source;
   postgres.name = "postgres";
@@ -65,7 +63,7 @@ void register_postgres_source(registry& to) {
                  .doc = "With mode: tail, a channel (LISTEN) on which a trigger tells of new rows.",
                  .example = "orders"});
   postgres.make_source = make_source;
-  to.add(std::move(postgres));
+  return postgres;
 }
 
-}  // namespace brigade
+}  // namespace brigade::postgres

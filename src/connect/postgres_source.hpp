@@ -1,10 +1,9 @@
 /// The source `postgres`.
 #pragma once
+#include <brigade/pipeline/registry.hpp>
 
-namespace brigade {
+namespace brigade::postgres {
 
-class registry;
+[[nodiscard]] component source_component();
 
-void register_postgres_source(registry& to);
-
-}  // namespace brigade
+}  // namespace brigade::postgres

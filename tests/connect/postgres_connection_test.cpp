@@ -273,7 +273,7 @@ TEST(postgres_connection, knows_what_is_to_be_done_about_an_sqlstate) {
 
 TEST(postgres_connection, quotes_names_and_texts) {
   EXPECT_EQ(postgres::quoted_name("a\"b"), "\"a\"\"b\"");
-  EXPECT_EQ(postgres::quoted_literal("it's \\"), "'it''s \\'");
+  EXPECT_EQ(postgres::quoted_literal("it's \\"), "E'it''s \\\\'");
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ class postgres_server {
 
   /// What psql would print of a query: columns divided by `,`, rows ended by `;`.
   std::string ask(const std::string& sql) const;
+  /// What it has logged; statements among it behind `ALTER SYSTEM SET log_statement = 'all'`.
+  [[nodiscard]] std::string log() const { return folder_.read("log"); }
 
  private:
   temporary_folder folder_;
