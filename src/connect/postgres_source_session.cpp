@@ -147,7 +147,7 @@ task<> source_table::find_table(source_session& over, const source_place& place)
       "n ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'v', 'm') AND nspname NOT IN "
       "('pg_catalog', 'information_schema') AND relname NOT LIKE '\\_brigade\\_%' ORDER BY "
       "lower(relname) <> lower($1), 1 LIMIT " +
-          std::to_string(names_shown) + ") AS some",
+          std::to_string(names_shown) + ") AS a_few",
       texts({name}));
   const result others = co_await std::move(listing);
   throw std::runtime_error(where_is(place) + ": there is no table '" + written + "'; " +
