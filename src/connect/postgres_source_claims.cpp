@@ -100,8 +100,8 @@ task<std::vector<rows::row>> claim_desk::take_over(std::string holder) {
   const result& mine = answers.back();
   std::vector<rows::row> found;
   for (std::size_t n = 0; n < mine.rows(); ++n) {
-    found.push_back(table_.read(mine, n, 2, static_cast<std::uint64_t>(mine.integer(n, 0)),
-                                std::string(mine.text(n, 1))));
+    found.push_back(table_.read_item(mine, n, 2, static_cast<std::uint64_t>(mine.integer(n, 0)),
+                                     std::string(mine.text(n, 1))));
   }
   co_return found;
 }
@@ -151,8 +151,8 @@ task<std::vector<rows::row>> claim_desk::claim(std::uint64_t first, std::size_t 
   std::vector<rows::row> claimed;
   for (std::size_t n = 0; n < answer.rows() && !answer.is_null(n, 0); ++n) {
     last_key_ = answer.text(n, 1);
-    claimed.push_back(
-        table_.read(answer, n, 2, static_cast<std::uint64_t>(answer.integer(n, 0)), last_key_));
+    claimed.push_back(table_.read_item(
+        answer, n, 2, static_cast<std::uint64_t>(answer.integer(n, 0)), last_key_));
   }
   co_return claimed;
 }

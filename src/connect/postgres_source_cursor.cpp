@@ -125,7 +125,7 @@ task<std::string> cursor_desk::writers_left() {
 }
 
 task<rows::cursor_rows> cursor_desk::read(std::uint64_t low, std::size_t rows_max) {
-  auto asking = session_.query("SELECT " + table_.id + ", " + table_.item + " FROM " +
+  auto asking = session_.query("SELECT " + table_.id + ", " + table_.columns + " FROM " +
                                    table_.source + " WHERE " + table_.id + " >= $1::int8 AND " +
                                    table_.id + " <= $2::int8" + table_.condition + " ORDER BY " +
                                    table_.id + " LIMIT " + std::to_string(rows_max),
@@ -139,7 +139,7 @@ task<rows::cursor_rows> cursor_desk::read(std::uint64_t low, std::size_t rows_ma
       throw std::runtime_error("two rows have the id " + std::to_string(id) +
                                ": a cursor needs ids without repetitions");
     }
-    found.rows.push_back(table_.read(answer, n, 1, id, {}));
+    found.rows.push_back(table_.read_columns(answer, n, 1, id));
   }
   co_return found;
 }

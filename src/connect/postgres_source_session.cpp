@@ -13,11 +13,19 @@ namespace {
 
 constexpr int names_shown = 8;
 
-// Values of these types are written by the server as JSON that is sound: no escape in them was
-// written by a user.
-constexpr std::array<unsigned, 22> sound_types = {16,   17,   18,   19,   20,   21,   23,   25,
-                                                  26,   700,  701,  1042, 1043, 1082, 1083, 1114,
-                                                  1184, 1186, 1266, 1700, 2950, 3802};
+constexpr std::array<unsigned, 6> number_types = {20, 21, 23, 700, 701, 1700};
+constexpr unsigned boolean_type = 16;
+constexpr unsigned jsonb_type = 3802;
+// What row_to_json writes as a string with the very text.
+constexpr std::array<unsigned, 12> text_types = {17,   18,   19,   25,   26,   1042,
+                                                 1043, 1082, 1083, 1186, 1266, 2950};
+// What it writes as a string, otherwise.
+constexpr std::array<unsigned, 2> stamp_types = {1114, 1184};
+
+template <std::size_t n>
+bool is_in(const std::array<unsigned, n>& types, unsigned type) {
+  return std::ranges::find(types, type) != types.end();
+}
 
 std::vector<parameter> texts(std::vector<std::string> values) {
   std::vector<parameter> made;
@@ -114,8 +122,8 @@ task<> source_table::learn(source_session& over, const source_place& place) {
   }
   id = "o." + quoted_name(key);
   std::string chosen;
-  for (const std::string& column : options.columns) {
-    chosen += (chosen.empty() ? "o." : ", o.") + quoted_name(column);
+  for (const std::string& name : options.columns) {
+    chosen += (chosen.empty() ? "o." : ", o.") + quoted_name(name);
   }
   item = chosen.empty() ? "row_to_json(o)"
                         : "(SELECT row_to_json(x) FROM (SELECT " + chosen + ") AS x)";
@@ -171,17 +179,14 @@ task<std::string> source_table::primary_key(source_session& over) const {
 // Also the first use of every name that the options have.
 task<> source_table::learn_columns(source_session& over, const source_place& place) {
   std::string chosen;
-  for (const std::string& column : place.options.columns) chosen += ", o." + quoted_name(column);
+  for (const std::string& name : place.options.columns) chosen += ", o." + quoted_name(name);
   const std::string& order = place.options.order;
   auto asking = over.query("SELECT " + id + (chosen.empty() ? ", o.*" : chosen) + " FROM " +
                            source + " WHERE true" + condition +
                            (order.empty() ? "" : " ORDER BY " + order) + " LIMIT 0");
-  const result columns = co_await std::move(asking);
-  id_type_oid = columns.type(0);
-  for (std::size_t at = 1; at < columns.columns(); ++at) {
-    const bool sound = std::ranges::find(sound_types, columns.type(at)) != sound_types.end();
-    must_check_ = must_check_ || !sound;
-  }
+  const result found = co_await std::move(asking);
+  id_type_oid = found.type(0);
+  for (std::size_t at = 1; at < found.columns(); ++at) add_column(found.name(at), found.type(at));
   auto more = over.query(
       "SELECT format_type($1::oid, NULL), current_setting('server_encoding') = 'SQL_ASCII'",
       texts({std::to_string(id_type_oid)}));
@@ -190,18 +195,60 @@ task<> source_table::learn_columns(source_session& over, const source_place& pla
   must_check_ = must_check_ || named.text(0, 1) == "t";
 }
 
-rows::row source_table::read(const result& from, std::size_t row, std::size_t item_at,
-                             std::uint64_t number, std::string id_text) const {
-  const std::string_view text = from.text(row, item_at);
-  if (!must_check_) return rows::row(number, std::move(id_text), record::json(text));
-  const auto problem = json_text::check(text);
-  if (problem) {
-    rows::row bad(number, std::move(id_text), record::line(text));
+void source_table::add_column(std::string_view name, unsigned type) {
+  column next{json_quoted(name) + ":", kind::json};
+  std::string value = "o." + quoted_name(name);
+  if (is_in(number_types, type)) {
+    next.what = kind::number;
+  } else if (type == boolean_type) {
+    next.what = kind::boolean;
+  } else if (is_in(text_types, type)) {
+    next.what = kind::text;
+  } else if (type != jsonb_type) {
+    value = "to_json(" + value + ")";
+    must_check_ = must_check_ || !is_in(stamp_types, type);
+  }
+  columns += (columns.empty() ? "" : ", ") + value;
+  columns_.push_back(std::move(next));
+}
+
+rows::row source_table::read_columns(const result& from, std::size_t row, std::size_t first,
+                                     std::uint64_t number) {
+  json_ = "{";
+  for (std::size_t n = 0; n < columns_.size(); ++n) {
+    if (n > 0) json_.push_back(',');
+    json_ += columns_[n].key;
+    const std::string_view text = from.text(row, first + n);
+    if (from.is_null(row, first + n)) {
+      json_ += "null";
+    } else if (columns_[n].what == kind::boolean) {
+      json_ += text == "t" ? "true" : "false";
+    } else if (columns_[n].what == kind::text ||
+               (columns_[n].what == kind::number && text.back() > '9')) {
+      append_json_quoted(json_, text);  // NaN, Infinity: the last of them is a letter
+    } else {
+      json_ += text;
+    }
+  }
+  json_.push_back('}');
+  return made_of(json_, number, {});
+}
+
+rows::row source_table::read_item(const result& from, std::size_t row, std::size_t item_at,
+                                  std::uint64_t number, std::string id_text) const {
+  return made_of(from.text(row, item_at), number, std::move(id_text));
+}
+
+rows::row source_table::made_of(std::string_view json, std::uint64_t number,
+                                std::string id_text) const {
+  if (!must_check_) return rows::row(number, std::move(id_text), record::json(json));
+  if (const auto problem = json_text::check(json)) {
+    rows::row bad(number, std::move(id_text), record::line(json));
     bad.undecodable = "not JSON: " + problem->why + " at byte " + std::to_string(problem->at);
     return bad;
   }
   // A column of type json keeps its newlines; outside of its strings JSON does not mind.
-  std::string line(text);
+  std::string line(json);
   std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return rows::row(number, std::move(id_text), record::json(line));
 }

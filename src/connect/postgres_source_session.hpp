@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -63,22 +64,37 @@ class source_table {
   std::string id;
   std::string id_type;
   unsigned id_type_oid = 0;
-  /// The item as JSON.
+  /// The item as one value, JSON.
   std::string item;
+  /// Its columns, of which `read_columns` makes that JSON: several times cheaper for the server.
+  std::string columns;
   /// ` AND (...)`, or nothing.
   std::string condition;
   /// Its OID; 0: a view or a query, which reads who knows what.
   std::int64_t oid = 0;
   std::string schema;
 
-  /// A row of a result, its item in column `item_at`.
-  [[nodiscard]] rows::row read(const result& from, std::size_t row, std::size_t item_at,
-                               std::uint64_t number, std::string id_text) const;
+  /// A row of a result, with `item` in column `item_at`.
+  [[nodiscard]] rows::row read_item(const result& from, std::size_t row, std::size_t item_at,
+                                    std::uint64_t number, std::string id_text) const;
+  /// A row of a result, with `columns` from column `first` on. The same as `read_item`.
+  [[nodiscard]] rows::row read_columns(const result& from, std::size_t row, std::size_t first,
+                                       std::uint64_t number);
 
  private:
+  enum class kind : std::uint8_t { number, boolean, text, json };
+  struct column {
+    std::string key;  ///< `"name":`
+    kind what;
+  };
+  void add_column(std::string_view name, unsigned type);
+  [[nodiscard]] rows::row made_of(std::string_view json, std::uint64_t number,
+                                  std::string id_text) const;
   task<> find_table(source_session& over, const source_place& place);
   task<std::string> primary_key(source_session& over) const;
   task<> learn_columns(source_session& over, const source_place& place);
+  std::vector<column> columns_;
+  std::string json_;
   bool must_check_ = false;  ///< what the server calls JSON may be none to us
 };
 

@@ -26,6 +26,7 @@ constexpr std::size_t cursor_batch = 4096;
 constexpr int whole_look_part = 10;
 constexpr std::chrono::milliseconds held_back_pause = 20ms;
 constexpr std::chrono::seconds last_words_within{5};
+constexpr std::chrono::seconds said_when_held_for{10};
 
 /// Asks again until the database can answer.
 class patience {
@@ -94,6 +95,7 @@ class cursor_work {
         continue;
       }
       if (!found.held_back && !options_.tail) break;
+      note_hold(found);
       auto news = [&] { return desk_.wait(found.held_back ? held_back_pause : options_.poll); };
       co_await patiently(news);
     }
@@ -102,9 +104,21 @@ class cursor_work {
   void look() { wanted_.set(); }
 
  private:
+  /// Says once who keeps it waiting, when that is long.
+  void note_hold(const cursor_rows& found) {
+    if (found.by.empty()) held_since_.reset();
+    if (found.by.empty()) return;
+    if (!held_since_) held_since_ = clock::now();
+    if (clock::now() - *held_since_ < said_when_held_for || std::exchange(hold_said_, true)) return;
+    between_.say("source '" + options_.source + "': rows wait for a transaction that has written " +
+                 "to the table, or may yet, and is still open: process " + found.by);
+  }
+
   exchange& between_;
   const table_options& options_;
   cursor_desk& desk_;
+  std::optional<clock::time_point> held_since_;
+  bool hold_said_ = false;
   outage_book book_;
   std::uint64_t low_;
   event wanted_{"wanted"};
