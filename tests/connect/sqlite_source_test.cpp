@@ -85,8 +85,11 @@ class sqlite_source : public ::testing::Test {
   }
   /// `begin id json;` of each item that is read; `max` at most.
   static std::string read(source& from, std::size_t max = 100) {
+    std::vector<source_item> items;
+    auto reads = [&]() -> task<> { items = co_await from.read(max); };
+    run(reads());
     std::string text;
-    for (const source_item& each : run(from.read(max))) {
+    for (const source_item& each : items) {
       text += std::to_string(each.begin) + " " + each.id.value_or("") + " " +
               std::string(each.value.get<record>().raw());
       if (each.undecodable) text += " !" + *each.undecodable;
