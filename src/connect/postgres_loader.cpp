@@ -51,7 +51,8 @@ task<> loader::send() {
 }
 
 bool loader::blames_rows(const error& why) const {
-  return why.kind() == error_kind::row && why.statement() >= statements_before_;
+  const bool is_policy = why.kind() == error_kind::denied && into_.has_policies();
+  return (why.kind() == error_kind::row || is_policy) && why.statement() >= statements_before_;
 }
 bool loader::came_behind(const error& why) const { return why.statement() >= statements_with_; }
 

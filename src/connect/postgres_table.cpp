@@ -79,7 +79,7 @@ task<> table::load(connection& base) {
   std::vector<parameter> name(1, parameter(sql_name()));
   const result found = co_await base.query(
       "SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.typname, b.typcategory, "
-      "a.atthasdef OR a.attidentity <> '', c.relkind, a.attgenerated <> '' FROM pg_class c "
+      "a.atthasdef OR a.attidentity <> '', c.relkind, c.relrowsecurity FROM pg_class c "
       "LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
       "LEFT JOIN pg_type t ON t.oid = a.atttypid "
       "LEFT JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END "
@@ -95,6 +95,7 @@ task<> table::load(connection& base) {
       throw std::runtime_error(label() + " is a view, or something else that is not a table");
     }
     if (found.is_null(i, 0)) throw std::runtime_error("the table " + label() + " has no columns");
+    has_policies_ = found.text(i, 6) == "t";
     column each;
     each.name = found.text(i, 0);
     each.type = found.text(i, 1);

@@ -61,6 +61,8 @@ class table {
   /// Changes whenever the columns do.
   [[nodiscard]] unsigned version() const { return version_; }
   [[nodiscard]] std::optional<std::size_t> find(std::string_view name) const;
+  /// Row-level security: a row may be refused as if nobody may insert there.
+  [[nodiscard]] bool has_policies() const { return has_policies_; }
   [[nodiscard]] const table_options& options() const { return options_; }
 
  private:
@@ -81,6 +83,7 @@ class table {
 
   table_options options_;
   std::vector<column> columns_;
+  bool has_policies_ = false;
   unsigned version_ = 0;
   std::vector<std::string> last_names_;                  ///< the fields of the row resolved last,
   std::vector<std::optional<std::size_t>> last_places_;  ///< and their columns

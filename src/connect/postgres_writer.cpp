@@ -127,6 +127,7 @@ std::optional<std::string> writer::prepare(placed_row& to, const record& value) 
 }
 
 std::optional<std::string> writer::problem_of(const placed_row& of) const {
+  if (of.values.empty() && options_.dedupe) return "it has none of the table's columns";
   for (const auto& [index, value] : of.values) {
     if (auto why = value_problem(*value, table_.columns()[index].form)) return why;
   }

@@ -260,5 +260,32 @@ TEST(postgres_sink, fails_the_same_rows_as_one_by_one_would) {
   });
 }
 
+TEST(postgres_sink, fails_the_row_that_a_policy_refuses) {
+  const postgres_server server;
+  server.ask(
+      "CREATE ROLE weak LOGIN; GRANT CREATE ON SCHEMA public TO weak; CREATE TABLE t (a int); "
+      "ALTER "
+      "TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY small ON t WITH CHECK (a < 5); GRANT "
+      "INSERT "
+      "ON t TO weak");
+  with_sink(server.conninfo() + " user=weak", {{"method", std::string("insert")}},
+            [](sink& at) -> task<> {
+              EXPECT_EQ(co_await put(at, numbered(6)),
+                        "5: new row violates row-level security policy for table \"t\";");
+              EXPECT_EQ(co_await put(at, numbered(5)), "");
+            });
+  EXPECT_EQ(server.ask("SELECT count(*) FROM t"), "5;");
+}
+
+TEST(postgres_sink, fills_a_row_without_fields_with_defaults) {
+  const postgres_server server;
+  server.ask("CREATE TABLE t (a int DEFAULT 5, b serial)");
+  with_sink(server, {}, [](sink& at) -> task<> {
+    const std::vector<std::string> texts = {"{}", R"({"a":1})", "{}"};
+    EXPECT_EQ(co_await put(at, texts), "");
+  });
+  EXPECT_EQ(server.ask("SELECT a FROM t ORDER BY a"), "1;5;5;");
+}
+
 }  // namespace
 }  // namespace brigade
