@@ -51,8 +51,8 @@ task<> exchange::opened() {
   for (;;) {
     {
       const std::lock_guard lock(mutex_);
-      if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
-      if (opened_) co_return;
+      if (opened_) co_return;  // what failed since, `take` says
+      if (error_) std::rethrow_exception(error_);
     }
     co_await here_.wait();
   }

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -51,12 +52,9 @@ class sqlite_source : public ::testing::Test {
     register_sqlite(known);
     const component& entry = *known.find(component_kind::source, "sqlite");
     fields all = {{"file", std::string("in.db")}, {"by", by}};
-    bool has_query = false;
-    for (auto& each : given) {
-      has_query = has_query || each.first == "query";
-      all.push_back(std::move(each));
-    }
-    if (!has_query) all.emplace_back("table", std::string("orders"));
+    const auto is_query = [](const auto& each) { return each.first == "query"; };
+    if (std::ranges::none_of(given, is_query)) all.emplace_back("table", std::string("orders"));
+    for (auto& each : given) all.push_back(std::move(each));
     return entry.make_source(test::settings_for(entry, std::move(all)),
                              test::context_in(folder_.path()));
   }

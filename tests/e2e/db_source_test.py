@@ -41,7 +41,8 @@ class Tables(brigade_e2e.BrigadeTest):
                                   "group by 1")) if ledger.exists() else {}
 
     def settled(self):
-        return int(self.rows("select count(*) from _brigade_claims where outcome is not null")[0][0])
+        return int(self.rows("select count(*) from _brigade_claims where outcome is not null")
+                   [0][0])
 
     def fill(self, count):
         self.execute("create table orders(id integer primary key, total integer)")
@@ -131,6 +132,22 @@ class Claims:
             self.assert_exit(each.wait(30), 0)
         self.assertEqual(sorted(log.read_text().split()), ["1", "2", "3", "4"])
 
+    def test_a_loop_that_is_busy_for_longer_than_the_lease_keeps_its_rows(self):
+        """Guards: the lease's own thread; jq holds the loop of the run."""
+        self.fill(2)
+        spin = {"jq": ". as $row | reduce range(0; 12000000) as $n (0; . + 1) | $row"}
+        source = {"lease": "1s"}
+        busy = self.start("run", self.claiming(0, stages=[spin], source=source))
+        wait_until(lambda: self.claimed() == 2, 20, "the rows to be claimed")
+        other = self.start("run", self.claiming(1, source={**source, "mode": "tail"}))
+        result = busy.wait(60)
+        self.assert_exit(result, 0)
+        other.signal(signal.SIGTERM)
+        self.assert_exit(other.wait(20), 0)
+        self.assertGreater(result.seconds, 2, "the loop was not busy for long enough")
+        self.assertEqual(len(self.outcomes(0)), 2)
+        self.assertEqual(len(self.outcomes(1)), 0)
+
     def test_a_stop_gives_rows_back_at_once(self):
         self.fill(300)
         slow = {"exec": python(self.write("slow.py", SLOW.format(0.2)))}
@@ -146,12 +163,19 @@ class Claims:
         stage = {"jq": "if .id == 3 then error(\"bad row\") else . end"}
         result, _ = self.run_pipeline(self.claiming(0, stages=[stage]), expect=3)
         self.assertEqual(self.rows("select id, outcome, stage, error from _brigade_claims where "
-                                   "outcome <> 'delivered'"), [("3", "dead_lettered", "jq", "bad row")])
+                                   "outcome <> 'delivered'"),
+                         [("3", "dead_lettered", "jq", "bad row")])
         result, report = self.run_pipeline(self.claiming(0, stages=[stage]), expect=0)
         self.assertEqual(report["taken"], 0)
         self.execute("delete from _brigade_claims where outcome = 'dead_lettered'")
         result, report = self.run_pipeline(self.claiming(0), expect=0)
         self.assertEqual(report["taken"], 1)
+
+    def claimed(self):
+        try:
+            return int(self.rows("select count(*) from _brigade_claims")[0][0])
+        except (sqlite3.Error, TypeError, ValueError, IndexError):
+            return 0  # there is no such table yet
 
     def settled_or_0(self):
         try:
@@ -418,6 +442,7 @@ class PostgresCursor(PostgresTables):
         self.execute("create table blocks(id serial primary key)")
         self.execute("alter sequence blocks_id_seq cache 10")
         self.execute("create role reader login password 's3cret'")
+        self.execute("grant usage on schema public to reader")
         self.execute("grant select on orders to reader")
         reader = self.server.conninfo().replace("user=postgres", "user=reader password=s3cret")
         self.assertIn("there is no table 'order'; there are: blocks, orders",

@@ -1,6 +1,7 @@
 """Real servers for the tests: each on a free port of loopback, in a temporary folder of its own,
 ended by its process id. A server whose package is missing fails the test.
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -48,7 +49,8 @@ class Psql:
     def close(self):
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # of a question that it did not take
+            self.process.stdin.close()
         self.process.stdout.close()
 
 
