@@ -91,23 +91,26 @@ task<std::vector<result>> source_session::together(std::vector<statement> statem
   co_return co_await ask(work);
 }
 
+task<bool> source_session::listen_over(connection& base) {
+  if (listening_) co_return true;
+  co_await base.listen(place_.notify);
+  listening_ = true;
+  co_return false;
+}
+
 task<bool> source_session::listen() {
-  auto work = [&](connection& base) -> task<bool> {
-    if (listening_) co_return true;
-    co_await base.listen(place_.notify);
-    listening_ = true;
-    co_return false;
-  };
+  auto work = [&](connection& base) { return listen_over(base); };
   co_return co_await ask(work);
 }
 
+task<notification> source_session::hear_over(connection& base) {
+  notification last = co_await base.next_notification();
+  while (auto more = base.take_notification()) last = *std::move(more);
+  co_return last;
+}
+
 task<> source_session::heard() {
-  auto work = [&](connection& base) -> task<int> {
-    co_await base.next_notification();
-    while (base.take_notification()) {
-    }
-    co_return 0;
-  };
+  auto work = [&](connection& base) { return hear_over(base); };
   co_await ask(work);
 }
 

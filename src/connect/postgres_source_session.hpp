@@ -43,6 +43,8 @@ class source_session {
   template <class Ask>
   auto ask(Ask work) -> decltype(work(std::declval<connection&>()));
   task<> connect();
+  task<bool> listen_over(connection& base);
+  static task<notification> hear_over(connection& base);
   [[noreturn]] void tell(const error& failed) const;
 
   const source_place& place_;

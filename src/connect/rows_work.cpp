@@ -267,19 +267,25 @@ class claim_work {
   event settled_{"settled"};
 };
 
+/// Tells `work` of news until the source wants no more.
+template <class Work>
+task<> attend(exchange& between, Work& work, task_group& tasks) {
+  while (!between.stopping()) {
+    work.look();
+    co_await between.news();
+  }
+  tasks.cancel();
+}
+
 /// Runs tasks until the source wants no more.
 template <class Work, class Start>
 task<> until_stopped(exchange& between, Work& work, Start start) {
   std::exception_ptr failed;
   try {
     task_group tasks("tasks of a table");
-    auto body = [&](task_group& group) -> task<> {
+    auto body = [&](task_group& group) {
       start(group);
-      while (!between.stopping()) {
-        work.look();
-        co_await between.news();
-      }
-      group.cancel();
+      return attend(between, work, group);
     };
     co_await tasks.run(body);
   } catch (const std::exception&) {

@@ -119,6 +119,7 @@ class Claims:
         self.assert_rows_exactly_once(self.folder / "out.db", "rows", range(1, 21), "id")
 
     def test_a_handler_that_takes_longer_than_the_lease_keeps_its_row(self):
+        """Guards: the renewal."""
         self.fill(4)
         log = self.folder / "handled"
         handler = self.write("slow.py", "import sys,json,time\nfor line in sys.stdin:\n"
@@ -127,9 +128,13 @@ class Claims:
                              " print(json.dumps({'id': r['id'], 'ok': r['item']}), flush=True)\n")
         stage = {"exec": python(handler), "workers": 2}
         keys = {"stages": [stage], "source": {"lease": "1s"}}
-        both = [self.start("run", self.claiming(number, **keys)) for number in range(2)]
-        for each in both:
-            self.assert_exit(each.wait(30), 0)
+        first = self.start("run", self.claiming(0, **keys))
+        wait_until(lambda: self.claimed() == 4, 20, "the rows to be claimed")
+        other = self.start("run", self.claiming(1, **{**keys, "source": {
+            "lease": "1s", "mode": "tail"}}))
+        self.assert_exit(first.wait(30), 0)
+        other.signal(signal.SIGTERM)
+        self.assert_exit(other.wait(20), 0)
         self.assertEqual(sorted(log.read_text().split()), ["1", "2", "3", "4"])
 
     def test_a_loop_that_is_busy_for_longer_than_the_lease_keeps_its_rows(self):
