@@ -73,7 +73,7 @@ class Bench:
         for left in self.folder.glob("rows.ledger.db*"):
             left.unlink()
         (self.folder / "rows.yaml").write_text(json.dumps({
-            "name": "rows", "state": ".",
+            "name": "rows", "state": ".", "window": {"items": 8 * self.batch},
             "source": {"file": {"path": "rows.ndjson", "format": "ndjson"}},
             "sink": {"postgres": {"connection": self.server.conninfo(), "table": "rows", **options},
                      "batch": {"count": self.batch}}}))

@@ -167,28 +167,33 @@ descriptor watched_socket(PGconn* connection) {
   }
 }
 
+namespace {
+
+task<> set_up(connection& made) {
+  try {
+    co_await made.query(session_settings);
+  } catch (const error& refused) {
+    if (refused.kind() == error_kind::lost) throw;  // else something between that knows no such
+  }
+}
+
+}  // namespace
+
 task<connection> connection::open(connect_options options) {
   words asked = wanted_words(options);
   const auto limit = connect_limit(options);
-  std::optional<connection> made;
-  auto whole = [&]() -> task<> {
-    handle established = co_await establish(std::move(asked));
-    made.emplace(connection(std::make_unique<implementation>(std::move(established))));
-    try {
-      co_await made->query(session_settings);
-    } catch (const error& refused) {
-      if (refused.kind() == error_kind::lost) throw;  // else something between that knows no such
-    }
-  };
   try {
-    auto inside = whole();
-    co_await timeout(limit, std::move(inside));
+    auto connecting = establish(std::move(asked));
+    handle established = co_await timeout(limit, std::move(connecting));
+    connection made(std::make_unique<implementation>(std::move(established)));
+    auto setting_up = set_up(made);
+    co_await timeout(limit, std::move(setting_up));
+    co_return made;
   } catch (const timed_out&) {
     throw error(error_kind::outage, {},
                 conninfo_label(options.conninfo) + " did not answer in " +
                     std::to_string(std::chrono::ceil<std::chrono::seconds>(*limit).count()) + " s");
   }
-  co_return *std::move(made);
 }
 
 task<connection> connection::open_patiently(connect_options options,

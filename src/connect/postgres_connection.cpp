@@ -190,14 +190,16 @@ task<std::shared_ptr<PGresult>> answer(connection::implementation& from, exchang
   }
 }
 
-/// Sends the input of a COPY in pieces, so that little of it stands twice in memory.
-task<> send_rows(connection::implementation& to, const exchange& talk, std::string_view rows) {
-  while (!rows.empty()) {
-    const std::string_view piece = rows.substr(0, copy_piece);
+/// Sends the input of a COPY; `piece` is its beginning.
+task<> send_rows(connection::implementation& to, const exchange& talk, std::string& piece,
+                 const std::function<void(std::string&)>& more, bool* all_sent) {
+  while (!piece.empty()) {
     talk.check(PQputCopyData(to.pq.get(), piece.data(), static_cast<int>(piece.size())));
-    rows.remove_prefix(piece.size());
     co_await to.flush();
+    piece.clear();
+    more(piece);
   }
+  if (all_sent != nullptr) *all_sent = true;
   talk.check(PQputCopyEnd(to.pq.get(), nullptr));
   co_await to.flush();
 }
@@ -253,16 +255,29 @@ task<std::vector<result>> connection::script(std::string sql) {
 }
 
 task<std::vector<result>> connection::copy_in(std::string sql, std::string_view rows) {
+  std::function<void(std::string&)> pieces = [&rows](std::string& piece) {
+    piece = rows.substr(0, copy_piece);
+    rows.remove_prefix(piece.size());
+  };
+  auto whole = copy_in(std::move(sql), std::move(pieces));
+  co_return co_await std::move(whole);
+}
+
+task<std::vector<result>> connection::copy_in(std::string sql,
+                                              std::function<void(std::string&)> more,
+                                              bool* all_sent) {
   implementation& at = *impl_;
   exchange talk(at);
   talk.check(PQsendQuery(at.pq.get(), sql.c_str()));
   co_await at.flush();
   raw_results raw;
+  std::string piece;
+  more(piece);
   for (;;) {
     auto result = co_await at.next();
     if (result == nullptr) break;  // it failed before the COPY, or there was none
     if (PQresultStatus(result.get()) == PGRES_COPY_IN) {
-      co_await send_rows(at, talk, rows);
+      co_await send_rows(at, talk, piece, more, all_sent);
     } else if (is_success(result.get())) {
       raw.push_back(std::move(result));
     } else {

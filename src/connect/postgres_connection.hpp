@@ -198,6 +198,11 @@ class connection {
   /// `COPY ... FROM STDIN`, behind other statements if need be (as in `script`), with `rows` as its
   /// input, which stays valid until it completes. Gives a result each, the COPY's last.
   task<std::vector<result>> copy_in(std::string sql, std::string_view rows);
+  /// The same with its input in pieces, made while the server reads the one before: `more` puts the
+  /// next into an empty string, and leaves it empty at the end. `all_sent` is set when what is sent
+  /// next makes the server go on behind the COPY.
+  task<std::vector<result>> copy_in(std::string sql, std::function<void(std::string&)> more,
+                                    bool* all_sent = nullptr);
 
   /// Begins to hear of a channel; `channel` is a name, not SQL.
   task<> listen(const std::string& channel);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <unordered_map>
 #include <utility>
@@ -10,6 +11,7 @@ namespace brigade::postgres {
 namespace {
 
 constexpr const char* stage_name = "pg_temp._brigade_rows";
+constexpr std::size_t copy_piece = std::size_t{64} << 10;
 constexpr std::size_t parameters_max = 60'000;  // the protocol's limit is 65,535
 // How many rows a statement has: of few sizes, for each of them is prepared.
 constexpr std::array<std::size_t, 3> rows_a_statement = {64, 8, 1};
@@ -55,6 +57,7 @@ bool loader::blames_rows(const error& why) const {
   return (why.kind() == error_kind::row || is_policy) && why.statement() >= statements_before_;
 }
 bool loader::came_behind(const error& why) const { return why.statement() >= statements_with_; }
+bool loader::came_far_behind(const error& why) const { return why.statement() > statements_with_; }
 
 // Where rows replace others, what a row does not have stays as it is; else it is NULL, unless the
 // column has a default. Rows of one key go one behind the other: the second of each in a statement
@@ -101,6 +104,7 @@ std::vector<loader::unit> loader::units_of(std::span<const row_to_load> rows) co
 
 task<> loader::load(std::span<const row_to_load> rows, std::string_view behind) {
   const std::vector<unit> units = units_of(rows);
+  all_sent_ = false;
   for (std::size_t i = 0; i < units.size(); ++i) {
     const std::string_view end = i + 1 == units.size() ? behind : std::string_view();
     if (units[i].columns.empty()) {
@@ -148,34 +152,29 @@ std::string loader::sql_from_stage(const unit& one, std::uint64_t from) const {
          " JOIN fresh ON fresh.key = r._brigade_key" + end;
 }
 
-void loader::append_copy_rows(std::string& to, const unit& one) {
-  const bool is_staged = stages_rows();
-  std::string storage;
-  for (const row_to_load* each : one.rows) {
-    if (is_staged) {
-      to += std::to_string(staged_++) + "\t";
-      append_copy_field(to, each->key);
-      to.push_back('\t');
-    }
-    std::size_t at = 0;
-    bool first = true;
-    for (const std::size_t index : one.columns) {
-      if (!std::exchange(first, false)) to.push_back('\t');
-      const cell* const value = value_at(*each->row, index, at);
-      if (value == nullptr) {
-        to += "\\N";
-      } else {
-        append_copy_field(to, value_for(*value, into_.columns()[index].form, storage));
-      }
-    }
-    to.push_back('\n');
+void loader::append_copy_row(std::string& to, const unit& one, const row_to_load& from) {
+  if (stages_rows()) {
+    to += std::to_string(staged_++) + "\t";
+    append_copy_field(to, from.key);
+    to.push_back('\t');
   }
+  std::string storage;
+  std::size_t at = 0;
+  bool first = true;
+  for (const std::size_t index : one.columns) {
+    if (!std::exchange(first, false)) to.push_back('\t');
+    const cell* const value = value_at(*from.row, index, at);
+    if (value == nullptr) {
+      to += "\\N";
+    } else {
+      append_copy_field(to, value_for(*value, into_.columns()[index].form, storage));
+    }
+  }
+  to.push_back('\n');
 }
 
 task<> loader::copy(const unit& one, std::string_view behind) {
   const std::uint64_t from = staged_;
-  std::string rows;
-  append_copy_rows(rows, one);
   statements_before_ = queued_.size();
   std::string sql = joined(std::exchange(queued_, {}));
   if (stages_rows()) {
@@ -187,7 +186,16 @@ task<> loader::copy(const unit& one, std::string_view behind) {
     statements_with_ = statements_before_ + 1;
   }
   sql += behind;
-  co_await base_.copy_in(std::move(sql), rows);
+  std::size_t next = 0;
+  std::function<void(std::string&)> more = [&](std::string& piece) {
+    for (; next < one.rows.size() && piece.size() < copy_piece; ++next) {
+      append_copy_row(piece, one, *one.rows[next]);
+    }
+  };
+  bool* const all_sent = behind.empty() ? nullptr : &all_sent_;
+  auto whole = base_.copy_in(std::move(sql), std::move(more), all_sent);
+  const std::vector<result> all = co_await std::move(whole);
+  last_command_ = all.back().command();
 }
 
 std::string loader::sql_to_insert(const unit& one, std::size_t rows) const {
@@ -257,7 +265,9 @@ task<> loader::insert_defaults(std::size_t rows, std::string_view behind) {
   }
   statements_with_ = statements_before_ + rows;
   sql += behind;
-  co_await base_.script(std::move(sql));
+  all_sent_ = !behind.empty();
+  const std::vector<result> all = co_await base_.script(std::move(sql));
+  last_command_ = all.back().command();
 }
 
 }  // namespace brigade::postgres

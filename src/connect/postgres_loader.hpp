@@ -45,12 +45,17 @@ class loader {
   void queue(std::string_view sql);
   /// Sends what is queued. Throws postgres::error.
   task<> send();
-  /// Loads them; `behind` is sent with the last, if there is something.
+  /// Loads them; `behind`, statements divided by `;`, is sent with the last, if there is something.
   /// Throws postgres::error; `blames_rows` says whether one of them is the reason.
   task<> load(std::span<const row_to_load> rows, std::string_view behind);
   [[nodiscard]] bool blames_rows(const error& why) const;
-  /// Whether that came of what was sent behind the rows.
+  /// Whether that came of the first statement that was sent behind the rows, or of another there.
   [[nodiscard]] bool came_behind(const error& why) const;
+  [[nodiscard]] bool came_far_behind(const error& why) const;
+  /// Whether what is behind the rows may have been done, should the answer be missing.
+  [[nodiscard]] bool has_sent_all() const { return all_sent_; }
+  /// Of what was sent last, the end.
+  [[nodiscard]] const std::string& last_command() const { return last_command_; }
 
  private:
   struct unit {
@@ -66,13 +71,15 @@ class loader {
   [[nodiscard]] std::string on_conflict(const unit& one) const;
   [[nodiscard]] std::string sql_from_stage(const unit& one, std::uint64_t from) const;
   [[nodiscard]] std::string sql_to_insert(const unit& one, std::size_t rows) const;
-  void append_copy_rows(std::string& to, const unit& one);
+  void append_copy_row(std::string& to, const unit& one, const row_to_load& from);
 
   connection& base_;
   const table& into_;
   const loader_options& options_;
   std::vector<std::string> queued_;
-  std::uint64_t staged_ = 0;           ///< numbers the rows of the temporary table
+  std::uint64_t staged_ = 0;  ///< numbers the rows of the temporary table
+  bool all_sent_ = false;
+  std::string last_command_;
   std::size_t statements_before_ = 0;  ///< of what was sent last, in front of the rows
   std::size_t statements_with_ = 0;    ///< the rows themselves included
 };

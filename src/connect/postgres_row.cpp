@@ -25,6 +25,8 @@ std::optional<std::string> name_problem(std::string_view name) {
   return std::nullopt;
 }
 
+bool is_escaped(char c) { return c == '\n' || c == '\r' || c == '\t'; }
+
 // `{1,NULL,"a \"b\"",{2}}`, as array_in reads it.
 void append_array(std::string& to, std::string_view json) {
   to.push_back('{');
@@ -122,16 +124,17 @@ void append_copy_field(std::string& to, std::optional<std::string_view> value) {
     to += "\\N";
     return;
   }
-  std::string_view rest = *value;
-  for (;;) {
-    const std::size_t at = rest.find_first_of("\\\n\r\t");
-    to += rest.substr(0, at);
-    if (at == std::string_view::npos) return;
+  const std::string_view text = *value;
+  std::size_t done = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c != '\\' && (static_cast<unsigned char>(c) > '\r' || !is_escaped(c))) continue;
+    to.append(text, done, at - done);
     to.push_back('\\');
-    const char c = rest[at];
     to.push_back(c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : '\\');
-    rest.remove_prefix(at + 1);
+    done = at + 1;
   }
+  to.append(text, done, text.size() - done);
 }
 
 }  // namespace brigade::postgres

@@ -1,11 +1,12 @@
 #include "connect/postgres_writer.hpp"
 
 #include <brigade/async/cancel.hpp>
+#include <brigade/async/error.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/log.hpp>
 
 #include <algorithm>
-#include <numeric>
+#include <exception>
 #include <unordered_set>
 
 namespace brigade::postgres {
@@ -15,6 +16,7 @@ using namespace std::chrono_literals;
 
 // Nobody may cut off a COMMIT: what it came to must be known.
 constexpr std::chrono::hours commit_shield{24};
+const std::string check_constraints = "SET CONSTRAINTS ALL IMMEDIATE;";
 constexpr int conflicts_max = 20;
 constexpr std::chrono::milliseconds conflict_pause{5};
 // When more than one row in so many is bad, they are tried one by one.
@@ -169,7 +171,7 @@ task<writer::failures> writer::write_once(std::span<const sink_item> items, cons
     const reasons found = co_await find_bad_rows(with, rows);
     for (std::size_t i = 0; i < found.size(); ++i) why[from[i]] = found[i];
     if (std::ranges::none_of(why, is_bad)) {
-      auto end = commit_shielded("SET CONSTRAINTS ALL IMMEDIATE;", next);
+      auto end = commit_shielded(check_constraints, next);
       co_await std::move(end);
       co_return result;
     }
@@ -186,9 +188,9 @@ task<writer::failures> writer::write_once(std::span<const sink_item> items, cons
 // Nothing: all is committed. Else why not, where a row is to blame.
 task<std::optional<error>> writer::try_all(loader& with, std::span<const row_to_load> rows,
                                            const mark_rows& next) {
-  std::optional<error> failed;
   with.queue("BEGIN");
   with.queue("SAVEPOINT all_rows");
+  if (!rows.empty() && options_.copies) co_return co_await try_in_one(with, rows, next);
   try {
     if (rows.empty()) {
       co_await with.send();
@@ -197,17 +199,47 @@ task<std::optional<error>> writer::try_all(loader& with, std::span<const row_to_
     }
   } catch (const error& why) {
     if (!with.blames_rows(why)) throw;
-    failed.emplace(why);
+    co_return why;
   }
-  if (failed) co_return failed;
   try {
-    auto end = commit_shielded("SET CONSTRAINTS ALL IMMEDIATE;", next);
+    auto end = commit_shielded(check_constraints, next);
     co_await std::move(end);
   } catch (const error& why) {
     if (why.kind() != error_kind::row || why.statement() != 0) throw;
-    failed.emplace(why);
+    co_return why;
   }
-  co_return failed;
+  co_return std::nullopt;
+}
+
+// The COMMIT is sent with the rows, so from the last of them on it must be found out what came of
+// it, also when the wait is cancelled.
+task<std::optional<error>> writer::try_in_one(loader& with, std::span<const row_to_load> rows,
+                                              const mark_rows& next) {
+  const std::string end = check_constraints + marks_->change(known_, next) + "COMMIT";
+  std::exception_ptr interrupted;
+  try {
+    co_await with.load(rows, end);
+  } catch (const error& why) {
+    if (with.blames_rows(why) && !with.came_far_behind(why)) co_return why;
+    if (why.kind() != error_kind::lost || !with.has_sent_all()) throw;
+    interrupted = std::current_exception();
+  } catch (const cancelled&) {
+    if (!with.has_sent_all()) throw;
+    interrupted = std::current_exception();
+  }
+  if (interrupted) {
+    uncertain_ = next;
+    auto asks = was_committed(next);
+    auto out_of_reach = shielded(commit_shield, std::move(asks));
+    const bool was_done = co_await std::move(out_of_reach);
+    if (!was_done) std::rethrow_exception(interrupted);
+    co_return std::nullopt;
+  }
+  if (with.last_command() != "COMMIT") {
+    throw error(error_kind::other, {}, "the transaction was rolled back");
+  }
+  known_ = next;
+  co_return std::nullopt;
 }
 
 // --- the bad ones ---

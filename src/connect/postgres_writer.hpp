@@ -70,6 +70,8 @@ class writer {
   task<failures> write_once(std::span<const sink_item> items, const mark_rows& next);
   task<std::optional<error>> try_all(loader& with, std::span<const row_to_load> rows,
                                      const mark_rows& next);
+  task<std::optional<error>> try_in_one(loader& with, std::span<const row_to_load> rows,
+                                        const mark_rows& next);
   task<reasons> find_bad_rows(loader& with, std::span<const row_to_load> rows);
   task<> narrow(search& in, std::size_t from, std::size_t to);
   task<bool> fits(search& in, std::size_t from, std::size_t to);

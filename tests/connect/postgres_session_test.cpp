@@ -249,6 +249,21 @@ TEST(postgres_session, cut_off_in_a_write_leaves_nothing_of_it) {
   EXPECT_EQ(server.ask("SELECT count(*) FROM t"), "1;");
 }
 
+TEST(postgres_session, cut_off_in_a_commit_finds_out_what_came_of_it_first) {
+  const postgres_server server;
+  with_sink(server, {}, [&](sink& at) -> task<> {
+    EXPECT_EQ(co_await put(at, one_row), "");
+    postgres::connect_options where(server.conninfo());
+    postgres::connection locks = co_await postgres::connection::open(where);
+    co_await locks.script("BEGIN; LOCK TABLE _brigade_marks IN EXCLUSIVE MODE");
+    auto writes = [&]() -> task<> { EXPECT_EQ(co_await put(at, one_row), ""); };
+    EXPECT_THROW(co_await timeout(100ms, writes()), timed_out);  // and it was not committed
+    co_await locks.script("COMMIT");
+    EXPECT_EQ(co_await put(at, one_row), "");
+  });
+  EXPECT_EQ(server.ask("SELECT count(*) FROM t"), "2;");
+}
+
 TEST(postgres_session, refuses_settings_that_make_no_sense) {
   const auto why = [](const std::string& name, const std::string& value) {
     return test::config_error_of([&] {
