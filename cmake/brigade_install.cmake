@@ -26,6 +26,7 @@ brigade_foreign(PkgConfig::PCRE2 PCRE2 REQUIRES libpcre2-8)
 brigade_foreign(PkgConfig::INFLATE INFLATE REQUIRES zlib libzstd)
 brigade_foreign(PkgConfig::PROMETHEUS PROMETHEUS REQUIRES prometheus-cpp-core)
 brigade_foreign(OpenSSL::SSL OpenSSL CMAKE 3.0 REQUIRES openssl)
+brigade_foreign(PkgConfig::LIBPQ LIBPQ REQUIRES libpq)
 brigade_foreign(jq::jq jq LIBS -ljq)
 
 # What the library is linked with, as users meet it: `ours` by component, `foreign` by target.

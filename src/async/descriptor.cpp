@@ -37,16 +37,26 @@ namespace {
 
 class readiness_wait;
 
-// Shared with the completion handler, which may run after the waiter has gone.
+/// What a wait is for.
+struct readiness_kind {
+  bool input = false;
+  bool room = false;
+};
+
+// Shared with the completion handlers, which may run after the waiter has gone.
 struct readiness {
   readiness_wait* waiting = nullptr;
-  asio::cancellation_signal stop;
+  asio::cancellation_signal stop_input;
+  asio::cancellation_signal stop_room;
+  void stop() {
+    stop_input.emit(asio::cancellation_type::total);
+    stop_room.emit(asio::cancellation_type::total);
+  }
 };
 
 class readiness_wait final : public detail::waiter {
  public:
-  readiness_wait(descriptor::implementation& target, asio::posix::descriptor_base::wait_type kind,
-                 std::source_location from)
+  readiness_wait(descriptor::implementation& target, readiness_kind kind, std::source_location from)
       : waiter(from), target_(target), kind_(kind) {}
   ~readiness_wait() {
     let_go();
@@ -61,13 +71,8 @@ class readiness_wait final : public detail::waiter {
     ++target_.waiting;
     background_ = task_->background();
     task_->owner().outside_wait_begins(background_);
-    ++target_.world.operations;
-    auto handler = [shared = shared_, &world = target_.world](boost::system::error_code) {
-      --world.operations;
-      if (shared->waiting != nullptr) shared->waiting->arrived();
-    };
-    target_.stream.async_wait(
-        kind_, asio::bind_cancellation_slot(shared_->stop.slot(), std::move(handler)));
+    if (kind_.input) begin(asio::posix::descriptor_base::wait_read, shared_->stop_input);
+    if (kind_.room) begin(asio::posix::descriptor_base::wait_write, shared_->stop_room);
   }
   void await_resume() { end_wait(); }
   bool cancel() noexcept override {
@@ -75,15 +80,25 @@ class readiness_wait final : public detail::waiter {
     return waiter::cancel();
   }
   [[nodiscard]] std::string describe() const override {
-    const bool reads = kind_ == asio::posix::descriptor_base::wait_read;
-    return (reads ? "input from descriptor " : "room in descriptor ") +
-           std::to_string(target_.stream.native_handle());
+    const char* const what = !kind_.room    ? "input from"
+                             : !kind_.input ? "room in"
+                                            : "input from or room in";
+    return what + (" descriptor " + std::to_string(target_.stream.native_handle()));
   }
   [[nodiscard]] bool outside() const override { return true; }
 
  private:
+  void begin(asio::posix::descriptor_base::wait_type kind, asio::cancellation_signal& stop) {
+    ++target_.world.operations;
+    auto handler = [shared = shared_, &world = target_.world](boost::system::error_code) {
+      --world.operations;
+      if (shared->waiting != nullptr) shared->waiting->arrived();
+    };
+    target_.stream.async_wait(kind, asio::bind_cancellation_slot(stop.slot(), std::move(handler)));
+  }
   void arrived() {
     detach();
+    if (kind_.input && kind_.room) shared_->stop();
     wake(detail::wait_state::granted);
   }
   void detach() noexcept {
@@ -94,13 +109,17 @@ class readiness_wait final : public detail::waiter {
   void let_go() noexcept {
     if (!shared_ || shared_->waiting == nullptr) return;
     detach();
-    shared_->stop.emit(asio::cancellation_type::total);
+    shared_->stop();
   }
   descriptor::implementation& target_;
-  asio::posix::descriptor_base::wait_type kind_;
+  readiness_kind kind_;
   std::shared_ptr<readiness> shared_;
   bool background_ = false;
 };
+
+constexpr readiness_kind for_input{.input = true, .room = false};
+constexpr readiness_kind for_room{.input = false, .room = true};
+constexpr readiness_kind for_either{.input = true, .room = true};
 
 bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
@@ -159,7 +178,7 @@ task<std::size_t> descriptor::read_some(std::span<char> buffer, std::source_loca
   co_await turn_for_others(where);
   for (;;) {
     if (const std::optional<std::size_t> count = read_now(buffer)) co_return *count;
-    readiness_wait wait(*impl_, asio::posix::descriptor_base::wait_read, where);
+    readiness_wait wait(*impl_, for_input, where);
     co_await wait;
   }
 }
@@ -171,13 +190,23 @@ task<std::size_t> descriptor::write_some(std::string_view bytes, std::source_loc
     if (count >= 0) co_return static_cast<std::size_t>(count);
     if (errno == EINTR) continue;
     if (!would_block()) throw std::system_error(errno, std::generic_category(), "write");
-    readiness_wait wait(*impl_, asio::posix::descriptor_base::wait_write, where);
+    readiness_wait wait(*impl_, for_room, where);
     co_await wait;
   }
 }
 
 task<> descriptor::wait_readable(std::source_location where) {
-  readiness_wait wait(*impl_, asio::posix::descriptor_base::wait_read, where);
+  readiness_wait wait(*impl_, for_input, where);
+  co_await wait;
+}
+
+task<> descriptor::wait_writable(std::source_location where) {
+  readiness_wait wait(*impl_, for_room, where);
+  co_await wait;
+}
+
+task<> descriptor::wait_either(std::source_location where) {
+  readiness_wait wait(*impl_, for_either, where);
   co_await wait;
 }
 

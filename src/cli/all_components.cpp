@@ -8,6 +8,9 @@
 #include <brigade/connect/http.hpp>
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/parse.hpp>
+#if BRIGADE_HAS_POSTGRES
+#include <brigade/connect/postgres.hpp>
+#endif
 #include <brigade/connect/sqlite.hpp>
 
 namespace brigade::cli {
@@ -23,6 +26,9 @@ const registry& all_components() {
     register_forks(made);
     register_parse(made);
     register_sqlite(made);
+#if BRIGADE_HAS_POSTGRES
+    register_postgres(made);
+#endif
     return made;
   }();
   return components;

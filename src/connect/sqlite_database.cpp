@@ -126,6 +126,10 @@ std::string statement::text(int column) const {
   return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
 }
 
+bool statement::is_null(int column) const {
+  return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
 void database::closes::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
 
 database::database(const std::string& path, std::chrono::milliseconds busy_timeout) {

@@ -50,6 +50,8 @@ class statement {
 
   [[nodiscard]] std::int64_t integer(int column) const;
   [[nodiscard]] std::string text(int column) const;
+  [[nodiscard]] bool is_null(int column) const;
+  [[nodiscard]] sqlite3_stmt* handle() const { return statement_.get(); }
 
  private:
   struct closes {

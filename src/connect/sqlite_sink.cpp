@@ -1,4 +1,5 @@
 #include "connect/guarded.hpp"
+#include "connect/sqlite_source.hpp"
 #include "connect/sqlite_writer.hpp"
 
 #include <brigade/connect/sqlite.hpp>
@@ -185,6 +186,7 @@ void register_sqlite(registry& to) {
                  .doc = "Whether an item whose key was written before is not written again."}};
   sqlite.make_sink = make_sink;
   to.add(std::move(sqlite));
+  register_sqlite_source(to);
 }
 
 }  // namespace brigade

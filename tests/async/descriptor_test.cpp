@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -98,6 +99,36 @@ TEST(descriptor, reading_in_small_pieces_what_is_always_there_leaves_the_others_
   };
   run(main());
   ::close(ends[1]);
+}
+
+TEST(descriptor, waits_for_room_and_for_whichever_comes_first) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  auto main = [&]() -> task<> {
+    descriptor near(ends[0]);
+    descriptor far(ends[1]);
+    co_await near.wait_writable();
+    co_await near.wait_either();  // there is room
+    const std::string much(1 << 16, 'x');
+    while (::send(near.fd(), much.data(), much.size(), MSG_DONTWAIT) > 0) {
+    }
+    EXPECT_THROW(co_await timeout(0s, near.wait_either()), timed_out);
+    EXPECT_THROW(co_await timeout(0s, near.wait_writable()), timed_out);
+    auto waits = [&]() -> task<> { co_await near.wait_either(); };
+    const auto waiting = spawn(std::ref(waits));
+    co_await yield();
+    co_await far.write_some("a word");  // no room, but something to read
+    co_await waiting;
+    std::array<char, 16> buffer{};
+    EXPECT_EQ(co_await near.read_some(buffer), 6U);
+    const auto again = spawn(std::ref(waits));
+    co_await yield();
+    std::string swallowed(1 << 20, ' ');
+    while (far.read_now(swallowed)) {
+    }
+    co_await again;
+  };
+  run(main());
 }
 
 TEST(descriptor, a_regular_file_is_refused_and_stays_open) {

@@ -40,6 +40,11 @@ class descriptor {
                                std::source_location where = std::source_location::current());
   /// Completes when reading would not block. Cancelled: throws `cancelled`.
   task<> wait_readable(std::source_location where = std::source_location::current());
+  /// Completes when writing would not block, or would fail. Cancelled: throws `cancelled`.
+  task<> wait_writable(std::source_location where = std::source_location::current());
+  /// Completes when reading or writing would not block: for a peer that reads no more before its
+  /// own words were read. Cancelled: throws `cancelled`.
+  task<> wait_either(std::source_location where = std::source_location::current());
 
   [[nodiscard]] int fd() const;
   [[nodiscard]] bool is_open() const;

@@ -1,5 +1,6 @@
-/// SQLite: the sink `sqlite`, exactly once.
+/// SQLite: the sink `sqlite`, exactly once, and the source `sqlite`.
 ///
+/// The sink:
 /// A row an item, from its top-level fields: numbers, texts, true and false as 1 and 0, null, and
 /// nested values as JSON text. The table is made with the types of the first batch, and columns are
 /// added as they appear; after that SQLite's own rules of affinity say how a value is stored. Names
@@ -12,13 +13,19 @@
 ///
 /// An item that its row cannot be made of, or that breaks a constraint, fails for good. A database
 /// that is locked for more than 5 s, full or unreachable is an outage.
+///
+/// The source, `by: cursor`, reads a table in the order of an integer id, behind the last it gave;
+/// the id is the position. `by: claim` shares a table with others who claim: who has which row, and
+/// what became of it, is in `_brigade_claims`, in the same database; the position is the claim's
+/// number, the position id has the row's key. A row may be held as long as its holder lives: the
+/// lease is renewed by a thread of its own. Outages are waited out, in `mode: once` for 5 minutes.
 #pragma once
 
 namespace brigade {
 
 class registry;
 
-/// Adds the sink `sqlite`.
+/// Adds the sink and the source `sqlite`.
 void register_sqlite(registry& to);
 
 }  // namespace brigade

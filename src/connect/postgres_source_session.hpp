@@ -1,0 +1,103 @@
+/// A connection of a source, opened again when it was lost, and the table that is read over it.
+///
+/// Errors are told as a source tells them: rows::outage where the server cannot be asked now, else
+/// std::runtime_error, each with where it was. After either, the next question may be asked.
+#pragma once
+#include "connect/postgres_connection.hpp"
+#include "connect/rows_options.hpp"
+
+#include <brigade/async/mutex.hpp>
+#include <brigade/async/task.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace brigade::postgres {
+
+struct source_place {
+  std::string conninfo;
+  std::string notify;  ///< a channel; empty: none
+  rows::table_options options;
+};
+
+/// Thread safety: one loop, any of its tasks: questions take turns.
+class source_session {
+ public:
+  explicit source_session(const source_place& place) : place_(place) {}
+
+  task<result> query(std::string sql, std::vector<parameter> parameters = {});
+  /// In one transaction.
+  task<std::vector<result>> together(std::vector<statement> statements);
+  /// Hears of a channel from now on. True: it did so before, and nothing was missed.
+  task<bool> listen();
+  /// Completes when one was heard of since the last call.
+  task<> heard();
+
+ private:
+  template <class Ask>
+  auto ask(Ask work) -> decltype(work(std::declval<connection&>()));
+  task<> connect();
+  task<bool> listen_over(connection& base);
+  static task<notification> hear_over(connection& base);
+  [[noreturn]] void tell(const error& failed) const;
+
+  const source_place& place_;
+  mutex turn_{"connection"};
+  std::optional<connection> base_;
+  bool listening_ = false;
+};
+
+/// What is read, as SQL.
+class source_table {
+ public:
+  /// Finds out about it. Throws std::runtime_error for the user.
+  task<> learn(source_session& over, const source_place& place);
+
+  /// What stands behind FROM, under the name `o`.
+  std::string source;
+  std::string key;  ///< the name of the column that tells rows apart
+  /// The same as `o."id"`, and its type's name.
+  std::string id;
+  std::string id_type;
+  unsigned id_type_oid = 0;
+  /// The item as one value, JSON.
+  std::string item;
+  /// Its columns, of which `read_columns` makes that JSON: several times cheaper for the server.
+  std::string columns;
+  /// ` AND (...)`, or nothing.
+  std::string condition;
+  /// Its OID; 0: a view or a query, which reads who knows what.
+  std::int64_t oid = 0;
+  std::string schema;
+
+  /// A row of a result, with `item` in column `item_at`.
+  [[nodiscard]] rows::row read_item(const result& from, std::size_t row, std::size_t item_at,
+                                    std::uint64_t number, std::string id_text) const;
+  /// A row of a result, with `columns` from column `first` on. The same as `read_item`.
+  [[nodiscard]] rows::row read_columns(const result& from, std::size_t row, std::size_t first,
+                                       std::uint64_t number);
+
+ private:
+  enum class kind : std::uint8_t { number, boolean, text, json };
+  struct column {
+    std::string key;  ///< `"name":`
+    kind what;
+  };
+  void add_column(std::string_view name, unsigned type);
+  [[nodiscard]] rows::row made_of(std::string_view json, std::uint64_t number,
+                                  std::string id_text) const;
+  task<> find_table(source_session& over, const source_place& place);
+  task<std::string> primary_key(source_session& over) const;
+  task<> learn_columns(source_session& over, const source_place& place);
+  std::vector<column> columns_;
+  std::string json_;
+  bool must_check_ = false;  ///< what the server calls JSON may be none to us
+};
+
+}  // namespace brigade::postgres

@@ -1,0 +1,47 @@
+/// The work of a source's own thread: fetching rows, writing outcomes, renewing the lease.
+#pragma once
+#include "connect/rows_desk.hpp"
+#include "connect/rows_exchange.hpp"
+
+#include <brigade/pipeline/mark.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace brigade::rows {
+
+/// What is said of outages, and how long they are waited out.
+class outage_book {
+ public:
+  /// `endless`: for ever; else for 5 minutes.
+  explicit outage_book(exchange& to, std::string label, bool endless)
+      : to_(to), label_(std::move(label)), endless_(endless) {}
+  /// Says so at the second failure in a row. Throws std::runtime_error when it has lasted too long.
+  void failed(const std::string& why);
+  void worked();
+
+ private:
+  exchange& to_;
+  std::string label_;
+  bool endless_;
+  std::optional<std::chrono::steady_clock::time_point> since_;
+  bool said_ = false;
+  int failures_ = 0;
+};
+
+struct work_options {
+  table_options table;
+  mark done;           ///< of before
+  std::string holder;  ///< of claims
+};
+
+/// Completes when it was asked to stop, or failed, and has said so. Throws nothing else.
+task<> work_with_cursor(std::shared_ptr<exchange> between, work_options options,
+                        std::unique_ptr<cursor_desk> desk);
+task<> work_with_claims(std::shared_ptr<exchange> between, work_options options,
+                        std::unique_ptr<claim_desk> desk);
+
+}  // namespace brigade::rows

@@ -1,0 +1,260 @@
+// The desks of a source of PostgreSQL, at a real server.
+#include "connect/postgres_connection.hpp"
+#include "connect/postgres_server.hpp"
+#include "connect/postgres_source_claims.hpp"
+#include "connect/postgres_source_cursor.hpp"
+
+#include <brigade/async/loop.hpp>
+#include <brigade/async/timeout.hpp>
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace brigade {
+namespace {
+
+using namespace std::chrono_literals;
+using postgres::connection;
+
+class postgres_source : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { server_ = new test::postgres_server; }
+  static void TearDownTestSuite() { delete server_; }
+  void SetUp() override {
+    ask("DROP SCHEMA public CASCADE");
+    ask("CREATE SCHEMA public");
+    ask("CREATE TABLE orders(id serial PRIMARY KEY, total numeric)");
+  }
+  static std::string ask(const std::string& sql) { return server_->ask(sql); }
+  static postgres::source_place place(rows::reading by = rows::reading::cursor) {
+    postgres::source_place made;
+    made.conninfo = server_->conninfo();
+    made.options.pipeline = "test";
+    made.options.source = "main";
+    made.options.table = "orders";
+    made.options.by = by;
+    return made;
+  }
+  static task<connection> connect() {
+    postgres::connect_options where(server_->conninfo());
+    auto opening = connection::open(std::move(where));
+    co_return co_await std::move(opening);
+  }
+  static std::string numbers(const std::vector<rows::row>& found) {
+    std::string text;
+    for (const rows::row& each : found) text += std::to_string(each.number) + ";";
+    return text;
+  }
+  static std::string keys(const std::vector<rows::row>& found) {
+    std::string text;
+    for (const rows::row& each : found) text += each.id + ";";
+    return text;
+  }
+  /// What there is once nothing is held back any more.
+  static task<std::string> all_behind(postgres::cursor_desk& desk, std::uint64_t low) {
+    for (;;) {
+      const rows::cursor_rows found = co_await desk.next(low, 100);
+      if (!found.rows.empty() || !found.held_back) co_return numbers(found.rows);
+      co_await desk.wait(5ms);
+    }
+  }
+  static test::postgres_server* server_;
+};
+test::postgres_server* postgres_source::server_ = nullptr;
+
+// Guards: the fence. Each of these transactions has drawn a smaller id than one that is seen.
+TEST_F(postgres_source, a_cursor_does_not_pass_an_id_that_may_still_come) {
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk desk(place());
+    co_await desk.open();
+    connection late = co_await connect();
+    co_await late.query("BEGIN");
+    co_await late.query("INSERT INTO orders(total) VALUES (1)");
+    ask("INSERT INTO orders(total) VALUES (2)");
+    rows::cursor_rows found = co_await desk.next(0, 100);
+    EXPECT_TRUE(found.rows.empty());
+    EXPECT_TRUE(found.held_back);
+    EXPECT_EQ(found.by, std::to_string(late.backend_pid()));
+    // One that began later than what is seen has nothing to do with it.
+    connection later = co_await connect();
+    co_await later.query("BEGIN");
+    co_await later.query("INSERT INTO orders(total) VALUES (3)");
+    co_await late.query("COMMIT");
+    const std::string first = co_await all_behind(desk, 0);
+    EXPECT_EQ(first, "1;2;");
+    co_await later.query("ROLLBACK");
+    ask("INSERT INTO orders(total) VALUES (4)");
+    const std::string second = co_await all_behind(desk, 3);
+    EXPECT_EQ(second, "4;");
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, whoever_only_reads_holds_nobody_up) {
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk desk(place());
+    co_await desk.open();
+    connection reader = co_await connect();
+    co_await reader.query("BEGIN ISOLATION LEVEL SERIALIZABLE");
+    co_await reader.query("SELECT count(*) FROM orders");
+    connection elsewhere = co_await connect();
+    co_await elsewhere.query("CREATE TABLE other(id int)");
+    co_await elsewhere.query("BEGIN");
+    co_await elsewhere.query("INSERT INTO other VALUES (1)");
+    ask("INSERT INTO orders(total) VALUES (1)");
+    const rows::cursor_rows found = co_await desk.next(0, 100);
+    EXPECT_EQ(numbers(found.rows), "1;");
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, who_writes_to_a_part_or_to_the_whole_holds_up_both) {
+  ask("DROP TABLE orders");
+  ask("CREATE TABLE orders(id serial, at int) PARTITION BY RANGE (at)");
+  ask("CREATE TABLE orders_low PARTITION OF orders FOR VALUES FROM (0) TO (10)");
+  ask("CREATE TABLE orders_high PARTITION OF orders FOR VALUES FROM (10) TO (20)");
+  auto main = [&]() -> task<> {
+    for (const char* const read : {"orders", "orders_high"}) {
+      for (const char* const written : {"orders", "orders_low"}) {
+        postgres::source_place where = place();
+        where.options.table = read;
+        where.options.id = "id";
+        postgres::cursor_desk desk(where);
+        co_await desk.open();
+        connection late = co_await connect();
+        co_await late.query("BEGIN");
+        co_await late.query(std::string("INSERT INTO ") + written + "(at) VALUES (1)");
+        ask("INSERT INTO orders(at) VALUES (11)");
+        const rows::cursor_rows found = co_await desk.next(0, 100);
+        EXPECT_TRUE(found.held_back) << read << " while " << written << " is written";
+        co_await late.query("ROLLBACK");
+      }
+    }
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, those_who_claim_at_once_share_the_rows) {
+  ask("INSERT INTO orders(total) SELECT i FROM generate_series(1, 300) i");
+  auto main = [&]() -> task<> {
+    postgres::claim_desk left(place(rows::reading::claim));
+    postgres::claim_desk right(place(rows::reading::claim));
+    co_await left.open();
+    co_await right.open();
+    co_await left.take_over("left");
+    co_await right.take_over("right");
+    std::set<std::string> seen;
+    std::size_t count = 0;
+    for (std::uint64_t next = 1; next < 300; next += 20) {
+      for (postgres::claim_desk* const each : {&left, &right}) {
+        const std::vector<rows::row> mine = co_await each->claim(next, 20, false);
+        for (const rows::row& one : mine) seen.insert(one.id);
+        count += mine.size();
+      }
+    }
+    EXPECT_EQ(count, 300U);
+    EXPECT_EQ(seen.size(), 300U);
+  };
+  run(main());
+}
+
+// What a row's own transaction holds is not waited for.
+TEST_F(postgres_source, a_row_that_somebody_changes_is_left_for_later) {
+  ask("INSERT INTO orders(total) VALUES (1), (2)");
+  auto main = [&]() -> task<> {
+    postgres::claim_desk desk(place(rows::reading::claim));
+    co_await desk.open();
+    co_await desk.take_over("me");
+    connection busy = co_await connect();
+    co_await busy.query("BEGIN");
+    co_await busy.query("UPDATE orders SET total = 5 WHERE id = 1");
+    const std::vector<rows::row> first = co_await desk.claim(1, 10, true);
+    EXPECT_EQ(keys(first), "2;");
+    co_await busy.query("COMMIT");
+    const std::vector<rows::row> second = co_await desk.claim(2, 10, true);
+    EXPECT_EQ(keys(second), "1;");
+  };
+  run(main());
+}
+
+// Guards: the run's number; a claim of before could come to be behind the look at what there is.
+TEST_F(postgres_source, a_claim_whose_answer_was_lost_is_found) {
+  ask("INSERT INTO orders(total) VALUES (1), (2), (3)");
+  auto main = [&]() -> task<> {
+    postgres::claim_desk before(place(rows::reading::claim));
+    co_await before.open();
+    co_await before.take_over("me");
+    const std::vector<rows::row> lost = co_await before.claim(1, 2, true);
+    EXPECT_EQ(keys(lost), "1;2;");
+    postgres::claim_desk now(place(rows::reading::claim));
+    co_await now.open();
+    const std::vector<rows::row> found = co_await now.take_over("me");
+    EXPECT_EQ(keys(found), "1;2;");
+    bool refused = false;
+    try {
+      co_await before.claim(3, 1, false);
+    } catch (const std::runtime_error&) {
+      refused = true;
+    }
+    EXPECT_TRUE(refused);
+    const std::vector<rows::row> rest = co_await now.claim(3, 5, true);
+    EXPECT_EQ(keys(rest), "3;");
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, an_outcome_of_one_who_lost_the_row_changes_nothing) {
+  ask("INSERT INTO orders(total) VALUES (1), (2)");
+  auto main = [&]() -> task<> {
+    postgres::claim_desk slow(place(rows::reading::claim));
+    postgres::claim_desk quick(place(rows::reading::claim));
+    co_await slow.open();
+    co_await quick.open();
+    co_await slow.take_over("slow");
+    co_await quick.take_over("quick");
+    co_await slow.claim(1, 1, true);
+    ask("UPDATE _brigade_holders SET leased_until = now() WHERE holder = 'slow'");
+    co_await quick.claim(1, 1, true);
+    std::vector<rows::settled_row> done;
+    done.emplace_back(1, "filtered");
+    const std::size_t of_quick = co_await quick.settle(done);
+    done.front().result = "delivered";
+    const std::size_t of_slow = co_await slow.settle(done);
+    EXPECT_EQ(of_quick, 0U);
+    EXPECT_EQ(of_slow, 1U);
+    EXPECT_EQ(ask("SELECT id, outcome, holder FROM _brigade_claims"), "1,filtered,quick;");
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, what_is_given_back_is_free_at_once) {
+  ask("INSERT INTO orders(total) VALUES (1), (2)");
+  auto main = [&]() -> task<> {
+    postgres::claim_desk first(place(rows::reading::claim));
+    postgres::claim_desk second(place(rows::reading::claim));
+    co_await first.open();
+    co_await second.open();
+    co_await first.take_over("first");
+    co_await second.take_over("second");
+    co_await first.claim(1, 2, true);
+    std::vector<rows::settled_row> done;
+    done.emplace_back(1, "delivered", "out", "");
+    done.emplace_back(2, "returned");
+    co_await first.settle(done);
+    const std::vector<rows::row> returned = co_await second.claim(1, 5, true);
+    EXPECT_EQ(keys(returned), "2;");
+    co_await second.release();
+    co_await first.take_over("first");
+    const std::vector<rows::row> released = co_await first.claim(3, 5, true);
+    EXPECT_EQ(keys(released), "2;");
+  };
+  run(main());
+}
+
+}  // namespace
+}  // namespace brigade
