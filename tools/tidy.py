@@ -29,7 +29,7 @@ MAY_INCLUDE = {
 }
 # 7 s to compile, so not for every user: one bridge, and what no user includes.
 ASIO_ALLOWED = ("src/async/", "include/brigade/async/asio.hpp", "src/connect/admin_http.cpp")
-CONNECTORS = ("file", "exec", "jq", "parse", "sqlite", "admin")
+CONNECTORS = ("file", "exec", "jq", "parse", "sqlite", "socket", "admin")
 
 # One noun, many places: include/brigade/<layer>/<noun>.hpp has tests/<layer>/<noun>_test.cpp.
 # These are tested elsewhere, and this says where.

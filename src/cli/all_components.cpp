@@ -7,6 +7,7 @@
 #include <brigade/connect/generate.hpp>
 #include <brigade/connect/jq.hpp>
 #include <brigade/connect/parse.hpp>
+#include <brigade/connect/socket.hpp>
 #include <brigade/connect/sqlite.hpp>
 
 namespace brigade::cli {
@@ -20,6 +21,7 @@ const registry& all_components() {
     register_jq(made);
     register_forks(made);
     register_parse(made);
+    register_socket(made);
     register_sqlite(made);
     return made;
   }();
