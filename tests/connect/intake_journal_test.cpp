@@ -404,6 +404,57 @@ TEST_F(intake, closed_while_the_disk_is_full_says_what_was_lost) {
   run(body());
 }
 
+// Guard taken out: with `synchronous = NORMAL` in intake_store.cpp this fails.
+TEST_F(intake, nothing_is_told_before_it_is_synced) {
+  const failing_vfs disk;
+  const auto body = [&]() -> task<> {
+    const auto journal = co_await started(options());
+    for (int n = 0; n < 20; ++n) {
+      co_await add(*journal, std::string(1000, 'x'));
+      EXPECT_FALSE(failing_vfs::has_unsynced());
+    }
+    co_await journal->close();
+  };
+  run(body());
+}
+
+// As a cut of the power in the middle of a write leaves it: what follows the last sync is rubbish,
+// or not there.
+TEST_F(intake, a_torn_log_costs_nothing_that_was_told) {
+  std::string file;
+  std::string log;
+  const auto write_five = [&]() -> task<> {
+    const auto journal = co_await started(options());
+    for (int n = 0; n < 5; ++n) co_await add(*journal, std::to_string(n));
+    file = folder_.read("in.db");
+    log = folder_.read("in.db-wal");
+    co_await journal->close();
+  };
+  run(write_five());
+  const auto expect_after = [&](const std::string& torn_log, std::size_t count) {
+    const temporary_folder torn;
+    torn.write("in.db", file);
+    torn.write("in.db-wal", torn_log);
+    const auto body = [&]() -> task<> {
+      intake_options with = options();
+      with.file = torn / "in.db";
+      const auto journal = co_await started(with);
+      const texts all = co_await read(*journal, count);
+      EXPECT_EQ(all.back(), std::to_string(count) + ":" + std::to_string(count - 1));
+      const intake_place next = co_await add(*journal, "next");
+      EXPECT_EQ(next.position, count + 1);
+      co_await journal->close();
+    };
+    run(body());
+  };
+  for (const std::size_t more : {0, 1, 24, 4000, 4120, 9000}) {
+    SCOPED_TRACE(more);
+    expect_after(log + std::string(more, '\x5a'), 5);
+  }
+  expect_after(log.substr(0, log.size() - 1), 4);
+  expect_after(log.substr(0, log.size() - 4000), 4);
+}
+
 TEST_F(intake, a_failed_sync_ends_it_and_nothing_is_told_durable) {
   const failing_vfs disk;
   const auto body = [&]() -> task<> {
