@@ -134,7 +134,7 @@ std::optional<std::string> socket_source::decode(payload& value) const {
 }
 
 void socket_source::acknowledge(std::uint32_t partition, const watermark& at) {
-  if (partition == 0) inbox_->trim(at.low());
+  if (partition == 0 && inbox_ != nullptr) inbox_->trim(at.low());
 }
 
 task<> socket_source::close() {
