@@ -1,6 +1,6 @@
 /// A stream given to a splitter in pieces, and what comes out of it.
 #pragma once
-#include "connect/file_lines.hpp"
+#include "connect/text_lines.hpp"
 #include "fuzz.hpp"
 
 #include <string>

@@ -31,7 +31,7 @@ MAY_INCLUDE = {
 ASIO_ALLOWED = ("src/async/", "include/brigade/async/asio.hpp", "src/connect/admin_http.cpp",
                 "src/connect/tls_context.cpp", "src/connect/http_connection.cpp",
                 "src/connect/http_server.cpp")
-CONNECTORS = ("file", "exec", "jq", "parse", "sqlite", "postgres", "admin", "http")
+CONNECTORS = ("file", "exec", "jq", "parse", "sqlite", "postgres", "socket", "admin", "http")
 
 # One noun, many places: include/brigade/<layer>/<noun>.hpp has tests/<layer>/<noun>_test.cpp.
 # These are tested elsewhere, and this says where.

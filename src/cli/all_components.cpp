@@ -11,6 +11,7 @@
 #if BRIGADE_HAS_POSTGRES
 #include <brigade/connect/postgres.hpp>
 #endif
+#include <brigade/connect/socket.hpp>
 #include <brigade/connect/sqlite.hpp>
 
 namespace brigade::cli {
@@ -25,6 +26,7 @@ const registry& all_components() {
     register_jq(made);
     register_forks(made);
     register_parse(made);
+    register_socket(made);
     register_sqlite(made);
 #if BRIGADE_HAS_POSTGRES
     register_postgres(made);

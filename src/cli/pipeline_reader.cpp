@@ -48,7 +48,7 @@ bool is_reserved(component_kind kind, std::string_view key) {
 
 /// Where nobody needs a row for each item: what can be read again, or is lost anyway.
 ledger_mode default_ledger_mode(std::string_view source) {
-  static constexpr std::array<std::string_view, 3> plain = {"file", "stdin", "generate"};
+  static constexpr std::array<std::string_view, 4> plain = {"file", "stdin", "generate", "socket"};
   const bool is_plain = std::find(plain.begin(), plain.end(), source) != plain.end();
   return is_plain ? ledger_mode::failures : ledger_mode::full;
 }

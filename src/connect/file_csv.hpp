@@ -9,7 +9,7 @@
 /// newline, in quotes or not, and is given cut; the line behind it begins a row again.
 #pragma once
 #include "connect/csv_row.hpp"
-#include "connect/file_lines.hpp"
+#include "connect/text_lines.hpp"
 
 #include <cstddef>
 #include <cstdint>

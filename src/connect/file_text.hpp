@@ -1,7 +1,7 @@
 /// The bytes of a source as items, whatever their format.
 #pragma once
 #include "connect/file_csv.hpp"
-#include "connect/file_lines.hpp"
+#include "connect/text_lines.hpp"
 
 #include <cstdint>
 #include <optional>

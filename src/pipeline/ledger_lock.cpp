@@ -47,7 +47,7 @@ void write_owner(int file) {
 ledger_lock::ledger_lock(const std::filesystem::path& ledger)
     : file_(open(lock_file(ledger).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
   if (file_ < 0) {
-    throw ledger_error(fmt::format("{}: cannot be opened: {}; the ledger needs it writable",
+    throw ledger_error(fmt::format("{}: cannot be opened: {}; it must be there to be locked",
                                    lock_file(ledger).string(), std::strerror(errno)));
   }
   struct flock range = whole_file();

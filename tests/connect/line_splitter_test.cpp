@@ -1,4 +1,4 @@
-#include "connect/file_lines.hpp"
+#include "connect/text_lines.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 /// A disk under SQLite whose fsync can be made to fail, and which counts what is written after
-/// that.
+/// that; or which is full for a while. It knows whether something was written and not synced.
 #pragma once
 #include <sqlite3.h>
 
@@ -18,7 +18,7 @@ class failing_vfs {
     vfs_.szOsFile = static_cast<int>(sizeof(file)) + real()->szOsFile;
     vfs_.xOpen = &open;
     sqlite3_vfs_register(&vfs_, 1);
-    fails() = false;
+    fails() = is_full() = false;
     writes_after_failure() = 0;
   }
   failing_vfs(const failing_vfs&) = delete;
@@ -30,6 +30,9 @@ class failing_vfs {
 
   /// From now on every fsync fails.
   static void fail_syncs() { fails() = true; }
+  /// From now on there is no room, or some again.
+  static void be_full(bool yes) { is_full() = yes; }
+  [[nodiscard]] static bool has_unsynced() { return unsynced(); }
   /// Writes, truncations and further fsyncs after the first fsync that failed.
   static int touched_after_failure() { return writes_after_failure() - 1; }
 
@@ -43,6 +46,14 @@ class failing_vfs {
     return vfs;
   }
   static std::atomic<bool>& fails() {
+    static std::atomic<bool> value{false};
+    return value;
+  }
+  static std::atomic<bool>& unsynced() {
+    static std::atomic<bool> value{false};
+    return value;
+  }
+  static std::atomic<bool>& is_full() {
     static std::atomic<bool> value{false};
     return value;
   }
@@ -76,6 +87,8 @@ class failing_vfs {
         },
         [](sqlite3_file* on, const void* from, int size, sqlite3_int64 at) {
           count();
+          if (is_full()) return SQLITE_FULL;
+          unsynced() = true;
           return of(on)->pMethods->xWrite(of(on), from, size, at);
         },
         [](sqlite3_file* on, sqlite3_int64 size) {
@@ -83,7 +96,10 @@ class failing_vfs {
           return of(on)->pMethods->xTruncate(of(on), size);
         },
         [](sqlite3_file* on, int flags) {
-          if (!fails()) return of(on)->pMethods->xSync(of(on), flags);
+          if (!fails()) {
+            unsynced() = false;
+            return of(on)->pMethods->xSync(of(on), flags);
+          }
           has_failed() = true;
           count();
           return SQLITE_IOERR_FSYNC;

@@ -3,6 +3,8 @@
 /// Parsers write JSON text straight away, in field order, and build no document. A text that does
 /// not match is the item's fault and stays so: callers make it permanent.
 #pragma once
+#include <brigade/connect/syslog.hpp>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -27,24 +29,6 @@ enum class web_format : std::uint8_t {
 /// Gives why the line does not match, and then leaves `to` as it was. `line` is valid UTF-8.
 [[nodiscard]] std::optional<std::string> append_web_log(web_format format, std::string_view line,
                                                         std::string& to);
-
-/// Appends the members of a line of syslog, always the same ones, in this order; what the line does
-/// not have is null.
-///
-///   priority         integer, as in `<34>`
-///   facility         integer, 0 to 23
-///   severity         integer, 0 (emergency) to 7 (debug)
-///   version          integer; null in the old format
-///   timestamp        as it was written
-///   hostname, appname, procid, msgid
-///   structured_data  {"id": {"name": "value"}}; of a name given again, an array of the values
-///   message
-///
-/// Understood are RFC 5424 (`<34>1 2003-10-11T22:14:15.003Z host app 12 ID47 [x a="b"] text`), RFC
-/// 3164 (`<34>Oct 11 22:14:15 host app[12]: text`), and the lines of either time without priority
-/// that syslog daemons write into files. With a priority and no time, all the rest is the message.
-/// Otherwise as append_web_log.
-[[nodiscard]] std::optional<std::string> append_syslog(std::string_view line, std::string& to);
 
 /// A PCRE2 pattern whose named groups are fields.
 ///

@@ -1,5 +1,5 @@
-#include <brigade/connect/parse.hpp>
 #include <brigade/connect/record.hpp>
+#include <brigade/connect/syslog.hpp>
 
 #include <algorithm>
 #include <array>
