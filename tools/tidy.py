@@ -37,7 +37,7 @@ TESTED_ELSEWHERE = {
     "async/assert": "one line of behaviour; the tests of misuse are tests of it",
     "pipeline/journal": "an interface; its two implementations are tested as ledger and test kit",
     "pipeline/outcome": "plain names; the identity in report_test is their behaviour",
-    "pipeline/source": "an interface; engine_test runs the engine against it",
+    "pipeline/source": "an interface; engine_test, engine_outcomes_test run it",
     "pipeline/sink": "an interface; engine_test runs the engine against it",
     "pipeline/stage": "an interface; engine_test runs the engine against it",
 }

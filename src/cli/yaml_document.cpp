@@ -38,11 +38,15 @@ class tree_builder : public YAML::EventHandler {
   yaml_node take_root() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ == 2) {
+    if (++documents_ == 2 && mark.pos != document_at_) {
       problems_.add(place_of(mark), "a second document: a pipeline file holds one");
+    } else if (documents_ == 2) {
+      problems_.add(place_of(mark), "not valid YAML: nothing can begin with this");
     }
+    document_at_ = mark.pos;
   }
   void OnDocumentEnd() override {}
+  [[nodiscard]] int documents() const { return documents_; }
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (expects_key()) {
@@ -200,6 +204,7 @@ class tree_builder : public YAML::EventHandler {
   problem_list& problems_;
   yaml_node root_;
   int documents_ = 0;
+  int document_at_ = -1;  ///< where the last one began
   std::size_t copied_nodes_ = 0;
   std::vector<frame> open_;
   std::map<YAML::anchor_t, anchored> anchors_;
@@ -237,7 +242,8 @@ std::optional<yaml_node> parse_yaml(const std::string& text, problem_list& probl
   try {
     std::istringstream input(text);
     YAML::Parser parser(input);
-    while (parser.HandleNextDocument(builder)) continue;
+    // yaml-cpp stays for ever before what no document can begin with (a comma); so two are enough.
+    while (builder.documents() < 2 && parser.HandleNextDocument(builder)) continue;
   } catch (const YAML::Exception& error) {
     const position at = place_of(error.mark);
     problems.add(at, fmt::format("not valid YAML: {}{}", error.msg,

@@ -133,6 +133,7 @@ task<report> engine::implementation::execute(engine_resume resume) {
   loop_->refresh_now();
   started_ = loop_->now();
   resume_ = std::move(resume);
+  source_wants_outcomes_ = plan.from->wants_outcomes();
   if (journal_ != nullptr) listen_to_journal();
   if (plan.observer.board) show_on_board();
   if (plan.outcomes) plan.outcomes->on_room = [this] { window_moved_.set(); };

@@ -208,7 +208,11 @@ class engine::implementation {
                                          std::string error, std::unique_ptr<letter> dead);
   [[nodiscard]] wall_time wall_now();
   void count_at_stage(item& work, outcome result);
+  [[nodiscard]] bool outcomes_are_read() const;
   [[nodiscard]] bool tells(const item& work) const;
+  [[nodiscard]] std::unique_ptr<detail::journaled::told_item> what_to_tell(
+      const item& work, outcome result, std::string_view stage, const std::string& error) const;
+  void tell(std::uint32_t partition, detail::journaled::told_item& told);
   void release(item& work);
   void flush(sink_token token);
   void record_outbox();
@@ -279,6 +283,7 @@ class engine::implementation {
   event outbox_filled_{"something to record"};
   event journal_idle_{"outcomes durable"};
   bool journal_keeps_delivered_ = true;
+  bool source_wants_outcomes_ = false;
   bool journal_broken_ = false;
   bool waits_for_journal_ = false;
 

@@ -206,6 +206,7 @@ item* engine::implementation::receive(source_item taken) {
   live_.push_back(&made->live);
   if (plan.replay) made->replay = plan.replay(taken.begin);
   made->names = &names_[taken.partition];
+  if (taken.id) made->set_key(plan.name + ":" + *taken.id);
   if (made->replay != nullptr) made->set_key(plan.name + ":" + made->replay->id);
   if (!taken.undecodable) taken.undecodable = name_item(*made);
   made->slot = watermarks_[taken.partition].taken(taken.begin, taken.end);

@@ -120,8 +120,36 @@ void engine::implementation::count_outcome(const item& work, outcome result) {
   ++sources_[partition_source_[work.partition]].settled[static_cast<std::size_t>(result)];
 }
 
+bool engine::implementation::outcomes_are_read() const {
+  return plan.outcomes && plan.outcomes->has_reader();
+}
+
 bool engine::implementation::tells(const item& work) const {
-  return plan.outcomes && plan.outcomes->has_reader() && !work.is_child();
+  return (source_wants_outcomes_ || outcomes_are_read()) && !work.is_child();
+}
+
+std::unique_ptr<journaled::told_item> engine::implementation::what_to_tell(
+    const item& work, outcome result, std::string_view stage, const std::string& error) const {
+  auto told = std::make_unique<journaled::told_item>();
+  told->begin = work.begin;
+  told->what.result = result;
+  told->what.stage = stage;
+  told->what.error = error;
+  if (outcomes_are_read()) {
+    told->what.id = work.id();
+    told->what.business_id = work.business_id;
+    told->what.attempts = result == outcome::delivered ? std::max(work.tries, 1) : work.attempts;
+  }
+  return told;
+}
+
+void engine::implementation::tell(std::uint32_t partition, journaled::told_item& told) {
+  const item_outcome& what = told.what;
+  if (source_wants_outcomes_) {
+    plan.from->settled({partition, told.begin, what.result, what.stage, what.error});
+  }
+  // One that came later was not meant: what it would read has no name.
+  if (outcomes_are_read() && !what.id.empty()) plan.outcomes->tell(std::move(told.what));
 }
 
 void engine::implementation::count_at_stage(item& work, outcome result) {
@@ -144,11 +172,8 @@ void engine::implementation::write_down(item& work, outcome result, std::string_
   detail::journaled::entry& entry = outbox_entries_.emplace_back(
       journaled::entry{work.partition, in_sink, work.slot, work.bytes, result, nullptr, nullptr});
   if (work.is_child()) entry.part = std::make_unique<std::string>(work.part);
-  if (tells(work)) [[unlikely]] {
-    const int attempts = result == outcome::delivered ? std::max(work.tries, 1) : work.attempts;
-    entry.told = std::make_unique<item_outcome>(item_outcome{
-        std::string(work.id()), work.business_id, result, std::string(stage), error, attempts});
-  }
+  if (tells(work)) [[unlikely]]
+    entry.told = what_to_tell(work, result, stage, error);
   if (journal_ != nullptr && is_plain(work, result)) {
     outbox_.delivered.push_back({work.partition, work.begin, work.end});
   } else if (journal_ != nullptr) {
@@ -263,7 +288,7 @@ void engine::implementation::durable_up_to(std::uint64_t number) {
       if (done) at.finished(entry.slot);
       moved[entry.partition] = moved[entry.partition] || done;
       if (entry.told) [[unlikely]]
-        plan.outcomes->tell(std::move(*entry.told));
+        tell(entry.partition, *entry.told);
       --window_items_;
       window_bytes_ -= entry.bytes;
     }
@@ -346,9 +371,9 @@ void engine::implementation::return_the_unrecorded() {
         --source.settled[was], ++source.settled[is];
       }
       if (!entry.told) continue;
-      entry.told->result = outcome::returned;
-      entry.told->error = "its outcome could not be recorded";
-      plan.outcomes->tell(std::move(*entry.told));
+      entry.told->what.result = outcome::returned;
+      entry.told->what.error = "its outcome could not be recorded";
+      tell(entry.partition, *entry.told);
     }
   }
 }

@@ -316,6 +316,11 @@ void set_rate(std::optional<limiter>& rate, const rate_limit& how, const std::st
 
 /// What the journal has and has not yet called durable.
 struct journaled {
+  /// For who wants to know: the source, and who reads the outcomes.
+  struct told_item {
+    std::uint64_t begin = 0;
+    item_outcome what;
+  };
   std::uint64_t number = 0;
   struct entry {
     std::uint32_t partition;
@@ -323,8 +328,8 @@ struct journaled {
     std::uint64_t slot;
     std::size_t bytes;
     outcome result;
-    std::unique_ptr<std::string> part;   ///< of a child
-    std::unique_ptr<item_outcome> told;  ///< for who reads the outcomes
+    std::unique_ptr<std::string> part;  ///< of a child
+    std::unique_ptr<told_item> told;    ///< null: nobody wants to know
     [[nodiscard]] bool child() const { return part != nullptr; }
   };
   std::vector<entry> entries;

@@ -87,6 +87,15 @@ TEST(yaml_document, syntax_errors_have_a_place) {
                   "\"${VAR}\" must be in quotes"});
 }
 
+TEST(yaml_document, what_no_document_begins_with_has_an_end) {
+  for (const char* text : {",", ",,,\n", ", a: b\n"}) {
+    EXPECT_EQ(problems_of(text), lines{"f.yaml:1:1: not valid YAML: nothing can begin with this"});
+  }
+  EXPECT_EQ(problems_of("a: b\n, c: d\n").size(), 1U);
+  EXPECT_EQ(problems_of("}\n").size(), 1U);
+  EXPECT_EQ(problems_of("]").size(), 1U);
+}
+
 TEST(yaml_document, aliases_of_aliases_do_not_eat_the_memory) {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i <= 9; ++i) {

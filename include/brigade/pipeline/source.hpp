@@ -5,6 +5,7 @@
 #pragma once
 #include <brigade/async/task.hpp>
 #include <brigade/pipeline/mark.hpp>
+#include <brigade/pipeline/outcome.hpp>
 #include <brigade/pipeline/payload.hpp>
 #include <brigade/pipeline/watermark.hpp>
 
@@ -26,6 +27,19 @@ struct source_item {
   std::uint64_t begin;
   std::uint64_t end;
   std::optional<std::string> undecodable;  ///< why; dead-lettered at stage `source`, one attempt
+  /// Its position id, `<source>:...`, where it is not known by the offset: a row by its primary
+  /// key, a request by what its client calls it. Where the far side gives the same item again, in
+  /// this run or another, it gives it the same id.
+  std::optional<std::string> id;
+};
+
+/// What became of an item. Valid during `source::settled`.
+struct settled_item {
+  std::uint32_t partition = 0;
+  std::uint64_t begin = 0;
+  outcome result = outcome::delivered;
+  std::string_view stage;  ///< where
+  std::string_view error;  ///< of a dead letter, or why it was returned
 };
 
 class source {
@@ -58,6 +72,13 @@ class source {
   /// The next items, at most `items_max`, as soon as there are any; none: the source is at its end.
   /// Gives no item that `resume` called finished. Cancelled: loses nothing; the next call goes on.
   virtual task<std::vector<source_item>> read(std::size_t items_max) = 0;
+  /// True: it is told of each of its items, by `settled`. Asked once a run.
+  [[nodiscard]] virtual bool wants_outcomes() const { return false; }
+  /// An item's outcome, `returned` too, once it is durable, and before `acknowledge` speaks of it;
+  /// of one that could not be recorded: `returned`. What `read` gave and the engine never received,
+  /// because a stop came first, is not spoken of (only where it is `replayable`).
+  /// Neither waits nor throws.
+  virtual void settled(const settled_item& what);
   /// What is finished, durably; called as it advances. `at.at()` is its mark.
   virtual void acknowledge(std::uint32_t partition, const watermark& at);
   virtual task<> close();
