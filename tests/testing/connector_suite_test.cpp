@@ -67,7 +67,7 @@ const pairs sink_flaws = {
     {"takes_batches_of_any_size", "has a limit"},
     {"keeps_the_order", "reverses"},
     {"has_what_it_says_it_has", "is late"},
-    {"stores_all_or_nothing_of_a_cancelled_write", "writes by halves"},
+    {"is_cancelled_in_a_write", "writes by halves"},
     {"answers_with_its_marks", "has its marks too late"},
     {"answers_with_its_marks", "keeps no marks alone"},
     {"answers_with_its_marks", "has one epoch"},
