@@ -72,9 +72,10 @@ std::string attempt(const Description& what, const suite_case<Description>& whic
 
 template <class Description>
 void refuse_unknown_excuses(const Description& what) {
-  for (const auto& [name, why] : what.excused) {
-    const bool known = std::ranges::any_of(
-        cases_of(what), [&name = name](const auto& each) { return each.name == name; });
+  for (const auto& excuse : what.excused) {
+    const std::string& name = excuse.first;
+    const bool known =
+        std::ranges::any_of(cases_of(what), [&](const auto& each) { return each.name == name; });
     if (!known) {
       throw std::invalid_argument(title_of(what) + " is excused from '" + name +
                                   "', which is no case");

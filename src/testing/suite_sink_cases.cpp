@@ -107,6 +107,7 @@ void takes_batches_of_any_size(const description& what) {
     for (const std::string& text : trial.sample(wanted.size() + 1, size)) wanted.push_back(text);
     course how;
     how.batch = size;
+    how.batch_age = 5s;  // whole, however slow the machine is
     how.window = 2000;
     const report done = trial.run(wanted, how);
     expect(done.exit_code == 0, "the run did not end well: " + done.line() + " " + done.error);

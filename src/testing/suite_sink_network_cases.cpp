@@ -84,6 +84,7 @@ void stops_while_its_far_side_is_silent(const description& what) {
   sink_trial trial(what);
   const texts wanted = trial.sample(1, 60);
   std::size_t writes = 0;
+  std::uint64_t delivered = 0;
   std::optional<std::chrono::steady_clock::time_point> asked;
   course how;
   how.stop_timeout = 500ms;
@@ -91,13 +92,14 @@ void stops_while_its_far_side_is_silent(const description& what) {
     if (step != "write" || ++writes != 3) return;
     trial.far->wire()->strike(proxy_fault::silence);
     asked = std::chrono::steady_clock::now();
+    delivered = trial.world.running()->account().count(outcome::delivered);
     trial.world.running()->drain();
   });
   expect(asked.has_value(), "it was over before the stop: " + first.line() + " " + first.error);
   const auto took = std::chrono::steady_clock::now() - *asked;
   expect(took < how.stop_timeout + 4s, "the stop took longer than its deadline and four seconds");
   expect(first.count(outcome::dead_lettered) == 0, "the stop cost an item: " + first.line());
-  expect(first.count(outcome::returned) != 0,
+  expect(first.count(outcome::delivered) == delivered && first.count(outcome::returned) != 0,
          "what nobody answered for is returned: " + first.line());
   trial.far->wire()->heal();
   const report second = trial.run(wanted);

@@ -147,7 +147,7 @@ pipeline_plan plan_of(std::unique_ptr<source> from, std::unique_ptr<sink> to, co
   plan.sink_name = "out";
   plan.to = std::move(to);
   plan.sink_rules.batch_items_max = how.batch;
-  plan.sink_rules.batch_age_max = 2ms;
+  plan.sink_rules.batch_age_max = how.batch_age;
   plan.sink_rules.retry.attempts_max = how.attempts_max;
   plan.sink_rules.retry.backoff_min = 1ms;
   plan.sink_rules.retry.backoff_max = 20ms;

@@ -105,6 +105,7 @@ class list_source final : public brigade::detail::memory_source {
 struct course {
   std::size_t window = 16;
   std::size_t batch = 4;
+  milliseconds batch_age{2};
   int attempts_max = 2;
   milliseconds stop_timeout{5000};
   /// Called on the loop about once a millisecond while the engine runs.

@@ -86,7 +86,7 @@ struct suite_texts {
   std::optional<std::string> unicode =
       "na\u00efve \u65e5\u672c\u8a9e \U0001F642 \"quoted\" \\ 'x' \t|";
   /// Bytes that are no text.
-  std::optional<std::string> bytes = std::string("\x01\xff\xfe zero:\0:zero \x80", 19);
+  std::optional<std::string> bytes = std::string("\x01\xff\xfe zero:\0:zero \x80", 17);
   /// Of a source: what it can make no item of, as it is fed. Of a sink: an item it, or its far
   /// side, has to refuse. Whatever is beside it must not suffer.
   std::optional<std::string> bad = std::nullopt;
