@@ -44,6 +44,10 @@ TESTED_ELSEWHERE = {
     "pipeline/stage": "an interface; engine_test runs the engine against it",
 }
 
+# Where promises name their tests, and what a name without a path is a test of.
+GUARANTEES = "docs/guarantees.md"
+PAIRS = "tests/oracle/pairs_test.py"
+
 CPP = {".cpp", ".hpp"}
 TEXT = CPP | {".py", ".sh", ".md", ".cmake", ".yaml", ".yml", ".json", ".txt", ""}
 LONG_LINES_ALLOWED = {".md", ".json"}
@@ -234,8 +238,33 @@ def check_tests_exist(files):
             yield "tools/tidy.py", 1, f"TESTED_ELSEWHERE names '{noun}', which does not exist"
 
 
+def check_named_tests(files):
+    """What the guarantees say is proved by a test that is there; and each pair has its row."""
+    texts = {file.path: file.text for file in files}
+    guarantees = next((file for file in files if file.path == GUARANTEES), None)
+    if guarantees is None:
+        return
+    for number, line in enumerate(guarantees.lines, 1):
+        for path, name in re.findall(r"`(tests/[\w/]+\.(?:py|cpp))(?:::([\w.]+))?`", line):
+            if path not in texts:
+                yield GUARANTEES, number, f"there is no {path}"
+            elif name and not has_test(texts[path], name):
+                yield GUARANTEES, number, f"{path} has no test {name}"
+        for name in re.findall(r"`([A-Z]\w+\.test_\w+)`", line):
+            if not has_test(texts.get(PAIRS, ""), name):
+                yield GUARANTEES, number, f"{PAIRS} has no test {name}"
+        for name in re.findall(r"`(test_\w+)`", line):
+            if not any(has_test(text, name) for path, text in texts.items()
+                       if path.startswith("tests/") and path.endswith(".py")):
+                yield GUARANTEES, number, f"there is no test {name}"
+    for pair in re.findall(r"^class (\w+To\w+)\(.*Pair\):", texts.get(PAIRS, ""), re.MULTILINE):
+        if f"`{pair}." not in guarantees.text:
+            yield GUARANTEES, 1, f"has no row for the pair {pair} of {PAIRS}"
+
+
 RULES = (check_lines, check_file_length, check_words, check_function_length, check_layers,
-         check_connectors, check_public_headers, check_headers_used, check_tests_exist)
+         check_connectors, check_public_headers, check_headers_used, check_tests_exist,
+         check_named_tests)
 
 
 # --- what the rules stand on ----------------------------------------------------------------------
@@ -247,6 +276,14 @@ def layer_of_include(file, quote, target):
     if quote == '"' and len(parts) > 1 and parts[0] in MAY_INCLUDE:
         return parts[0]  # "async/loop_core.hpp": a private header, from src
     return file.layer if quote == '"' else None
+
+
+def has_test(text, name):
+    """Whether a test of that name is there: `name`, or `Class.name` whose class is there, too."""
+    group, _, test = name.rpartition(".")
+    if group and not re.search(rf"^class {group}\b", text, re.MULTILINE):
+        return False
+    return bool(re.search(rf"\bdef {test}\(|\bTEST(?:_F|_P)?\(\s*\w+,\s*{test}\)", text))
 
 
 def connector_of(stem):

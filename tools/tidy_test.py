@@ -132,6 +132,37 @@ class Layers(unittest.TestCase):
                 self.check("src/connect/file_sink.cpp", include, tidy.check_connectors), wrong)
 
 
+class Promises(unittest.TestCase):
+    PAIRS = "class FileToNull(Pair):\n    def test_killed(self):\n        pass\n"
+
+    def check(self, line, **more):
+        files = {"docs/guarantees.md": "`FileToNull.test_killed`\n" + line + "\n",
+                 "tests/oracle/pairs_test.py": self.PAIRS,
+                 "tests/async/queue_test.cpp": "TEST_F(queue_test,\n       keeps_all) {\n}\n",
+                 **more}
+        return [message for _, _, message in problems_of(tidy.check_named_tests, files)]
+
+    def test_are_proved_by_tests_that_are_there(self):
+        for line, wrong in (
+                ("`tests/async/queue_test.cpp::keeps_all`, `test_killed`", []),
+                ("`tests/async/queue_test.cpp`", []),
+                ("`tests/async/queue_test.cpp::keeps`",
+                 ["tests/async/queue_test.cpp has no test keeps"]),
+                ("`tests/async/stack_test.cpp::keeps_all`",
+                 ["there is no tests/async/stack_test.cpp"]),
+                ("`FileToNull.test_stopped`",
+                 ["tests/oracle/pairs_test.py has no test FileToNull.test_stopped"]),
+                ("`FileToFile.test_killed`",
+                 ["tests/oracle/pairs_test.py has no test FileToFile.test_killed"]),
+                ("`test_row_99`", ["there is no test test_row_99"])):
+            self.assertEqual(self.check(line), wrong, line)
+
+    def test_have_a_row_for_each_pair(self):
+        more = self.PAIRS + "class FileToTable(OutOfRoom, Pair):\n    pass\n"
+        self.assertEqual(self.check("", **{"tests/oracle/pairs_test.py": more}),
+                         ["has no row for the pair FileToTable of tests/oracle/pairs_test.py"])
+
+
 class Headers(unittest.TestCase):
     def test_public_headers_open_with_their_contract(self):
         found = problems_of(tidy.check_public_headers, {

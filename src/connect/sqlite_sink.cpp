@@ -1,6 +1,7 @@
+#include "connect/sqlite_sink.hpp"
+
 #include "connect/guarded.hpp"
 #include "connect/sqlite_source.hpp"
-#include "connect/sqlite_writer.hpp"
 
 #include <brigade/connect/sqlite.hpp>
 #include <brigade/pipeline/registry.hpp>
@@ -147,10 +148,14 @@ std::unique_ptr<sink> make_sink(const settings& given, const component_context& 
   }
   if (!has_key) throw config_error("key", "'" + options.key + "' is not one of the columns");
   options.dedupe = given.flag("dedupe");
-  return std::make_unique<sqlite_sink>(std::move(options));
+  return make_sqlite_sink(std::move(options));
 }
 
 }  // namespace
+
+std::unique_ptr<sink> make_sqlite_sink(sqlite::writer_options options) {
+  return std::make_unique<sqlite_sink>(std::move(options));
+}
 
 void register_sqlite(registry& to) {
   component sqlite;

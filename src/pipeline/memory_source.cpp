@@ -113,7 +113,8 @@ task<std::vector<source_item>> merged_source::read(std::size_t items_max) {
 
 task<> merged_source::close() {
   for (auto& one : readers_) one.cancel("the source is closed");
-  co_await wait(readers_);
+  if (!readers_.empty()) co_await wait(readers_);
+  readers_.clear();
   for (auto& each : desk_->parts) co_await each->from->close();
 }
 

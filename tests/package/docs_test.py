@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHAPTERS = ("tour", "queues", "cancellation", "lifetimes", "threads-and-processes", "testing",
-            "coming-from-asyncio", "pipelines", "admin")
+            "coming-from-asyncio", "pipelines", "admin", "write-a-connector")
 MARKED = re.compile(r"^<!-- (\S+) -->\n```(?:cpp|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -54,7 +54,7 @@ class Chapters(unittest.TestCase):
             with self.subTest(chapter=name):
                 blocks = re.findall(r"^```cpp$", chapter(name), re.MULTILINE)
                 marked = [source for source, _ in MARKED.findall(chapter(name))
-                          if source.endswith(".cpp")]
+                          if source.endswith((".cpp", ".hpp"))]
                 self.assertEqual(len(blocks), len(marked))
 
     def test_link_to_what_is_there(self):
