@@ -192,6 +192,10 @@ bool delivery::understand(const answer& got, const indices& these) {
   const std::string text = told(far_.settings.url.where().shown(), got, far_.settings.token);
   switch (meaning_of(got.status, how_addressed())) {
     case meaning::done: {
+      if (got.is_cut && far_.format != body_format::json) {  // it may say that some were refused
+        const std::string lacking = " with more than 'max_response' holds";
+        return all_unclear(failure(verdict::retryable, text + lacking), these);
+      }
       const auto statuses = read_statuses(got.body, these.size());
       if (statuses) {
         take_statuses(got, *statuses, these);

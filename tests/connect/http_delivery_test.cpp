@@ -191,6 +191,23 @@ TEST_F(http_delivery, a_207_that_says_nothing_of_the_items_is_no_success) {
   EXPECT_EQ(write(up_to(3)).find("down: http://far.example answered 207"), 0U);
 }
 
+TEST_F(http_delivery, an_answer_too_long_to_be_read_may_have_refused_items) {
+  far_.format = body_format::array;
+  server->reply = [](const numbers& items) {
+    if (items.size() > 3) return answer{.status = 200, .is_cut = true};
+    answer each = status(207);
+    for (const int n : items) {
+      each.body += each.body.empty() ? "[" : ",";
+      each.body += n == 5 ? R"({"status":422})" : R"({"status":200})";
+    }
+    each.body += "]";
+    return each;
+  };
+  EXPECT_EQ(write(up_to(10)),
+            "down: http://far.example answered 200 with more than 'max_response' holds");
+  EXPECT_EQ(write_until_up(up_to(10)), "dddddpdddd");
+}
+
 // Row 13. Guard: meaning_of for a fixed address; without it the items would be dead letters.
 TEST_F(http_delivery, row_13_nobody_is_judged_while_the_door_is_closed) {
   for (const body_format format : {body_format::json, body_format::ndjson}) {

@@ -146,22 +146,23 @@ class NginxTest(HttpSink):
 
     def test_killed_it_sends_again_what_was_not_recorded(self):
         chance = seeded("http_sink kills")
-        nginx = self.nginx()
-        self.pipeline(nginx.url(), items=30_000, format="ndjson", batch={"count": 100})
-        kills = 0
-        while kills < KILLS:
+        nginx, items = self.nginx(), 5000 * KILLS
+        self.write("in.ndjson", numbers(items))
+        self.write_pipeline(
+            name="sent", source={"file": {"path": "in.ndjson", "format": "ndjson"}},
+            sink={"http": {"url": nginx.url(), "format": "ndjson"}, "batch": {"count": 100},
+                  "rate": "8000/s"})  # so that it is killed in the middle
+        for _ in range(KILLS):
             noted = len(nginx.noted(200))
+            wanted = noted + chance.randrange(1, 20)
             running = self.start("run", "pipeline.yaml")
-            wait_until(lambda: len(nginx.noted(200)) > noted + chance.randrange(1, 30)
-                       or not running.is_running(), 20, "some batches")
-            if not running.kill():
-                (self.folder / "in.ndjson").open("a").write(numbers(30_000))
-                self.fail("it came to its end before it was killed: more items are needed")
-            kills += 1
+            wait_until(lambda: len(nginx.noted(200)) >= wanted or not running.is_running(), 20,
+                       "some batches")
+            self.assertTrue(running.kill(), "it came to its end before it was killed")
         self.run_pipeline(expect=0)
         sent = self.delivered_to(nginx)
-        self.assertEqual(sorted(set(sent)), list(range(1, 30_001)))
-        print(f"killed {kills} times: {len(sent) - 30_000} items sent twice", flush=True)
+        self.assertEqual(sorted(set(sent)), list(range(1, items + 1)))
+        print(f"killed {KILLS} times: {len(sent) - items} items sent twice", flush=True)
 
 
 class TlsTest(HttpSink):
