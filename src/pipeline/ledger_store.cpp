@@ -67,27 +67,25 @@ ledger_store::statements::statements(database& in)
                        "returned = returned + ?6, retries = retries + ?7, active_at = ?8 "
                        "WHERE run = ?1")) {}
 
-ledger_store::ledger_store(const ledger_options& options)
+ledger_store::ledger_store(const ledger_options& options) try
     : options_(options),
       lock_(prepared(options_.path)),
       database_(open_for_writing(options_.path)),
       statements_(database_) {
   if (!options_.letters.empty()) open_letters();
-  try {
-    transaction opening(database_);
-    check_identity();
-    close_killed_runs();
-    load_names();
-    load_marks();
-    opening.commit();
-    if (options_.bytes_max > 0) {
-      database_.execute(fmt::format("PRAGMA max_page_count = {}",
-                                    std::max<std::uint64_t>(options_.bytes_max / 4096, 1))
-                            .c_str());
-    }
-  } catch (const database_error& error) {
-    throw explained(options_.path, error);
+  transaction opening(database_);
+  check_identity();
+  close_killed_runs();
+  load_names();
+  load_marks();
+  opening.commit();
+  if (options_.bytes_max > 0) {
+    database_.execute(fmt::format("PRAGMA max_page_count = {}",
+                                  std::max<std::uint64_t>(options_.bytes_max / 4096, 1))
+                          .c_str());
   }
+} catch (const database_error& error) {
+  throw explained(options.path, error);
 }
 
 void ledger_store::open_letters() {

@@ -184,7 +184,8 @@ TEST(csv_reader, a_header_that_is_none_is_an_error) {
   EXPECT_EQ(header_error("a,\"b\n1,2\n"),
             "its header is no CSV: the quote of field 2 is never closed");
   EXPECT_EQ(header_error("a,\xff\n1,2\n"), "its header is no CSV: invalid UTF-8");
-  EXPECT_EQ(header_error(std::string(2 * mib, 'a') + "\n"), "its header is longer than max_line");
+  const std::string endless(2 * mib, 'a');
+  EXPECT_EQ(header_error(endless + "\n"), "its header is longer than max_line");
   csv_format format;
   format.types = {{"b", value_type::integer}};
   EXPECT_EQ(header_error("a\n1\n", format),
