@@ -53,6 +53,8 @@ class table {
   task<> place(connection& base, std::vector<placed_row>& rows,
                std::vector<std::optional<std::string>>& failures);
 
+  /// Finds where each value goes; false: a column is not there yet.
+  bool resolve(placed_row& to);
   [[nodiscard]] const std::vector<column>& columns() const { return columns_; }
   [[nodiscard]] std::string sql_name() const;
   /// `name` in the table's schema.
@@ -72,7 +74,6 @@ class table {
   };
 
   [[nodiscard]] bool is_wanted(std::string_view name) const;
-  bool resolve(placed_row& to);
   std::vector<new_column> missing(std::vector<placed_row>& rows,
                                   std::vector<std::optional<std::string>>& failures);
   static new_column& named(std::vector<new_column>& columns, std::string_view name);

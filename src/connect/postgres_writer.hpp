@@ -57,6 +57,11 @@ class writer {
   using failures = std::vector<std::optional<failure>>;
   using reasons = std::vector<std::optional<std::string>>;
   struct search;
+  enum class first_try : std::uint8_t {
+    written,
+    bad_rows,  ///< nothing was written, for some of the rows do not fit
+    unknown,   ///< nothing was written; the batch has to be looked at as a whole
+  };
 
   task<connection> connect_first();
   task<> wait_for_lock(connection& base);
@@ -72,6 +77,8 @@ class writer {
                                      const mark_rows& next);
   task<std::optional<error>> try_in_one(loader& with, std::span<const row_to_load> rows,
                                         const mark_rows& next);
+  task<first_try> try_at_once(std::span<const sink_item> items, const mark_rows& next);
+  task<std::optional<error>> finish_in_one(loader& with, task<> loading, const mark_rows& next);
   task<reasons> find_bad_rows(loader& with, std::span<const row_to_load> rows);
   task<> narrow(search& in, std::size_t from, std::size_t to);
   task<bool> fits(search& in, std::size_t from, std::size_t to);
