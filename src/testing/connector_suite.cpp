@@ -108,6 +108,12 @@ suite_result run_all(const Description& what, std::ostream& to, const Run& run) 
     to << "  FAILED: " << each.name << ": " << wrong << "\n";
   }
   for (const auto& [why, names] : unfit) to << "  does not apply, " << why << ":" << names << "\n";
+  return counts;
+}
+
+template <class Description, class Run>
+suite_result run_and_count(const Description& what, std::ostream& to, const Run& run) {
+  const suite_result counts = run_all(what, to, run);
   to << numbers_line(title_of(what), cases_of(what).size(), counts);
   return counts;
 }
@@ -115,7 +121,9 @@ suite_result run_all(const Description& what, std::ostream& to, const Run& run) 
 template <class Description>
 std::string list_all(const Description& what) {
   std::ostringstream text;
-  run_all(what, text, [](const auto&) { return std::string(); });
+  const suite_result counts = run_all(what, text, [](const auto&) { return std::string(); });
+  text << title_of(what) << ": " << counts.executed << " of " << cases_of(what).size()
+       << " cases apply\n";
   return text.str();
 }
 
@@ -134,10 +142,10 @@ std::string run_case(const sink_description& what, const sink_case& which) {
   return attempt(what, which);
 }
 suite_result run_suite(const source_description& what, std::ostream& to) {
-  return run_all(what, to, [&](const source_case& each) { return run_case(what, each); });
+  return run_and_count(what, to, [&](const source_case& each) { return run_case(what, each); });
 }
 suite_result run_suite(const sink_description& what, std::ostream& to) {
-  return run_all(what, to, [&](const sink_case& each) { return run_case(what, each); });
+  return run_and_count(what, to, [&](const sink_case& each) { return run_case(what, each); });
 }
 std::string list_cases(const source_description& what) { return list_all(what); }
 std::string list_cases(const sink_description& what) { return list_all(what); }

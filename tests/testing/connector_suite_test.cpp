@@ -159,6 +159,7 @@ TEST(connector_suite, excuses_a_case_with_the_reason_and_knows_its_cases) {
   what.excused["gives_an_empty_item"] = "nobody sends nothing";
   EXPECT_NE(list_cases(what).find("does not apply, nobody sends nothing: gives_an_empty_item"),
             std::string::npos);
+  EXPECT_NE(list_cases(what).find("source flawed: 22 of 30 cases apply"), std::string::npos);
   what.excused["gives_a_wave"] = "too tired";
   EXPECT_THROW(static_cast<void>(list_cases(what)), std::invalid_argument);
 }

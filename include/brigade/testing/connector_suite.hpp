@@ -159,7 +159,7 @@ struct suite_result {
 suite_result run_suite(const source_description& what, std::ostream& to);
 suite_result run_suite(const sink_description& what, std::ostream& to);
 
-/// The lines `run_suite` prints when nothing fails, without running anything.
+/// Those that do not apply with the reason, and how many do; runs none.
 [[nodiscard]] std::string list_cases(const source_description& what);
 [[nodiscard]] std::string list_cases(const sink_description& what);
 
