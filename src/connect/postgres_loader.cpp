@@ -22,6 +22,15 @@ std::string joined(const std::vector<std::string>& queued) {
   return sql;
 }
 
+// What is no text and no nested value has nothing to be escaped.
+void append_copy_value(std::string& to, const cell& value, column_form form, std::string& storage) {
+  if (value.kind == json_text::kind::number) {
+    to += value.json;
+  } else {
+    append_copy_field(to, value_for(value, form, storage));
+  }
+}
+
 // Ascending, as the values of a row are.
 const cell* value_at(const placed_row& row, std::size_t column, std::size_t& at) {
   while (at < row.values.size() && row.values[at].first < column) ++at;
@@ -167,7 +176,7 @@ void loader::append_copy_row(std::string& to, const unit& one, const row_to_load
     if (value == nullptr) {
       to += "\\N";
     } else {
-      append_copy_field(to, value_for(*value, into_.columns()[index].form, storage));
+      append_copy_value(to, *value, into_.columns()[index].form, storage);
     }
   }
   to.push_back('\n');

@@ -87,7 +87,8 @@ class table {
   bool has_policies_ = false;
   unsigned version_ = 0;
   std::vector<std::string> last_names_;                  ///< the fields of the row resolved last,
-  std::vector<std::optional<std::size_t>> last_places_;  ///< and their columns
+  std::vector<std::optional<std::size_t>> last_places_;  ///< their columns,
+  unsigned last_shape_ = 0;                              ///< and its shape
 };
 
 }  // namespace brigade::postgres

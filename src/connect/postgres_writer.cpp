@@ -111,7 +111,7 @@ task<> writer::roll_back() {
   }
 }
 
-std::optional<std::string> writer::prepare(placed_row& to, const record& value) const {
+std::optional<std::string> writer::prepare(placed_row& to, const record& value) {
   std::string_view json = value.raw();
   if (value.what() != record::shape::json) {
     try {
@@ -121,7 +121,7 @@ std::optional<std::string> writer::prepare(placed_row& to, const record& value) 
     }
     json = to.json;
   }
-  if (auto why = to.cells.read(json)) return why;
+  if (auto why = to.cells.read(json, shape_)) return why;
   if (options_.into.key.empty()) return std::nullopt;
   for (const cell& each : to.cells.cells()) {
     if (each.name == options_.into.key && each.kind != json_text::kind::null) return std::nullopt;

@@ -70,7 +70,7 @@ class writer {
   task<> take_lock_again(connection& base);
   [[noreturn]] void throw_for_engine(const error& why) const;
 
-  [[nodiscard]] std::optional<std::string> prepare(placed_row& to, const record& value) const;
+  [[nodiscard]] std::optional<std::string> prepare(placed_row& to, const record& value);
   [[nodiscard]] std::optional<std::string> problem_of(const placed_row& row) const;
   task<failures> write_once(std::span<const sink_item> items, const mark_rows& next);
   task<std::optional<error>> try_all(loader& with, std::span<const row_to_load> rows,
@@ -101,7 +101,8 @@ class writer {
   std::optional<mark_rows> uncertain_;  ///< or this, when a COMMIT was not answered
   std::optional<unsigned> staged_for_;  ///< the table's version the temporary table is for
   std::uint64_t commits_ = 0;           ///< tells apart what would be the same marks
-  std::vector<placed_row> rows_;        ///< of the batch; kept for their memory
+  row_shape shape_;
+  std::vector<placed_row> rows_;  ///< of the batch; kept for their memory
 };
 
 }  // namespace brigade::postgres

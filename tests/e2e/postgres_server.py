@@ -1,7 +1,6 @@
 """A real PostgreSQL for the tests, on a free port of loopback, in a temporary folder of its own,
 ended by its process id. Where its package is missing the test fails.
 """
-import contextlib
 import os
 import shutil
 import signal
@@ -44,9 +43,11 @@ class Psql:
     def close(self):
         self.process.kill()
         self.process.wait()
-        with contextlib.suppress(BrokenPipeError):  # of a question that it did not take
-            self.process.stdin.close()
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:  # what was not written any more
+                pass
 
 
 class Postgres:
