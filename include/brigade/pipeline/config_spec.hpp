@@ -36,6 +36,7 @@ struct field_spec {
   std::vector<std::string> choices = {};
   /// A value as a user would write it, for `help` and `new`; empty: one is made of the default.
   std::string example = {};
+  bool usual = false;  ///< one of several ways, so not required: `new` and `help` show this one
 };
 
 /// A value is wrong in a way only its component can tell. Carries the field, so that the message
