@@ -96,7 +96,7 @@ const field_spec* shorthand_field(const component& what) {
 std::vector<const field_spec*> needed_fields(const component& what) {
   std::vector<const field_spec*> needed;
   for (const field_spec& field : what.fields) {
-    if (field.required) needed.push_back(&field);
+    if (field.required || field.usual) needed.push_back(&field);
   }
   const field_spec* const alone = shorthand_field(what);
   if (needed.empty() && alone != nullptr) needed.push_back(alone);

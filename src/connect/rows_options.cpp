@@ -67,7 +67,12 @@ std::string table_options::fingerprint(const std::string& where_it_is) const {
 
 std::vector<field_spec> table_fields(const std::string& poll_doc) {
   return {
-      text_field("table", "The table; schema.table where need be.", "orders"),
+      field_spec{.name = "table",
+                 .type = field_type::text,
+                 .fallback = {},
+                 .doc = "The table; schema.table where need be. This or query.",
+                 .example = "orders",
+                 .usual = true},
       text_field("query", "With by: cursor, instead of a table: a SELECT that gives the id too.",
                  "SELECT id, total FROM orders JOIN customers USING (customer)"),
       field_spec{.name = "by",

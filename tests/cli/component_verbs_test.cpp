@@ -154,9 +154,9 @@ TEST(component_verbs, what_new_has_as_comments_can_be_used_too) {
 }
 
 TEST(component_verbs, new_wants_the_source_first_and_the_sink_last) {
-  EXPECT_EQ(make_new({"sqlite", "jq"}).exit_code, 2);
-  EXPECT_EQ(make_new({"sqlite", "jq"}).err,
-            "brigade: 'sqlite' is a sink: a source comes first, then stages, and a sink last\n");
+  EXPECT_EQ(make_new({"stdout", "jq"}).exit_code, 2);
+  EXPECT_EQ(make_new({"stdout", "jq"}).err,
+            "brigade: 'stdout' is a sink: a source comes first, then stages, and a sink last\n");
   EXPECT_EQ(make_new({"jq", "file", "jq"}).err,
             "brigade: 'file' is a source and a sink: a source comes first, then stages, and a sink "
             "last\n");
