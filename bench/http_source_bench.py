@@ -1,8 +1,9 @@
 """What an item posted by HTTP costs: python3 bench/http_source_bench.py BRIGADE FOLDER [SECONDS]
 
 Clients on connections that are kept post orders to the source `http`, one a request (on 256
-connections) and a hundred a request (on 64), and wait for each answer. Prints the CPU-seconds of brigade's own (all its
-threads, not the client's) for a million items, and the requests a second that this client made.
+connections) and a hundred a request (on 64), and wait for each answer. Prints the CPU-seconds of
+brigade's own (all its threads, not the client's) for a million items, and the requests a second
+that this client made.
 
 Every request must be answered 200, and every item of it must be delivered.
 """
@@ -128,9 +129,10 @@ def measure(brigade, folder, mode, items, seconds):
 
 
 def main(brigade, where, seconds):
+    folder = pathlib.Path(where).absolute()
     for mode in ("full", "failures"):
         for items in (1, 100):
-            measure(brigade, pathlib.Path(where).absolute() / f"{mode}{items}", mode, items, seconds)
+            measure(brigade, folder / f"{mode}{items}", mode, items, seconds)
 
 
 if __name__ == "__main__":

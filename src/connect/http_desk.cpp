@@ -81,7 +81,7 @@ struct http_desk::posting {
     entry& each = entries[index];
     each.at = entry::state::over;
     each.what = what;
-    each.error = error;
+    each.error = error.substr(0, error_bytes_max + 1);  // it is told that there is more
     --open;
   }
   [[nodiscard]] bool is_over() const { return open == 0 || refusal.has_value(); }
@@ -231,11 +231,11 @@ void http_desk::conclude(const posting_ptr& what) {
   what->ended.set();
   if (what->key.empty()) return;
   ended_.push_back(what);
-  ended_items_ += what->entries.size();
+  ended_items_ += what->entries.size() + 1;  // an empty batch is remembered, too
   while (ended_items_ > remembered_items_max && ended_.size() > 1) {
     const posting_ptr oldest = std::move(ended_.front());
     ended_.pop_front();
-    ended_items_ -= oldest->entries.size();
+    ended_items_ -= oldest->entries.size() + 1;
     const auto known = keys_.find(oldest->key);
     if (known != keys_.end() && known->second == oldest) keys_.erase(known);
   }

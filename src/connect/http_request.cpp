@@ -123,8 +123,8 @@ bool is_token(std::string_view given, const std::vector<std::string>& tokens) {
 class http_request_reader::parser final : public http::basic_parser<true> {
  public:
   explicit parser(http_request_reader& reader) : reader_(reader) {
-    eager(true);
-    header_limit(static_cast<std::uint32_t>(reader.rules_.header_bytes_max));
+    // It would count a header differently by how it comes in; `feed` counts, and sees it first.
+    header_limit(static_cast<std::uint32_t>(3 * reader.rules_.header_bytes_max));
     body_limit(boost::none);  // judged when it is known who sends it
   }
 
@@ -222,6 +222,7 @@ void http_request_reader::next() {
   request_ = http_request{};
   refusal_ = http_refusal{};
   state_ = state::nothing_yet;
+  header_bytes_ = 0;
   wants_continue_ = false;
   is_head_ = false;
 }
@@ -234,28 +235,49 @@ std::size_t http_request_reader::feed(std::string_view bytes) {
   const std::string_view rest = bytes.substr(used);
   if (rest.empty() || (state_ == state::nothing_yet && rest == "\r")) return used;
   if (state_ == state::nothing_yet) state_ = state::header;
-  // The parser asserts that much once it has seen the last chunk's size; less is never the rest.
-  const bool is_chunked = state_ == state::body && parser_->is_chunked;
-  if (is_chunked && rest.size() < last_chunk.size()) return used;
+  bool more = true;
+  while (more && used < bytes.size()) {
+    const std::string_view next = bytes.substr(used);
+    // The parser asserts that much once it has seen the last chunk's size; less is never the rest.
+    const bool is_chunked = state_ == state::body && parser_->is_chunked;
+    if (is_chunked && next.size() < last_chunk.size()) break;
+    more = parse_part(next, used);
+  }
+  if (state_ != state::body || !request_.body.empty()) wants_continue_ = false;
+  return used;
+}
+
+/// True: there may be more to read in what is there.
+bool http_request_reader::parse_part(std::string_view bytes, std::size_t& used) {
+  const bool in_header = state_ == state::header;
   error_code failed;
-  used += parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), failed);
-  if (state_ == state::refused) return used;
+  const std::size_t read =
+      parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), failed);
+  used += read;
+  const std::size_t waiting = bytes.size() - read;
+  if (in_header) {
+    header_bytes_ += read;
+    const std::size_t header = header_bytes_ + (state_ == state::header ? waiting : 0);
+    if (header > rules_.header_bytes_max) {
+      refusal_ = refusal_of(http::error::header_limit, rules_);
+      state_ = state::refused;
+    }
+  }
+  if (state_ == state::refused) return false;
   if (failed == http::error::need_more) {
     // The parser bounds a header, but not what stands around chunks.
-    if (bytes.size() - used > rules_.header_bytes_max && state_ == state::body) {
+    if (waiting > rules_.header_bytes_max && state_ == state::body) {
       refuse(400, "this is no HTTP request: what stands beside a chunk is too long");
     }
-  } else if (failed == http::error::body_limit) {
-    refusal_ = too_large(rules_);
-    state_ = state::refused;
-  } else if (failed) {
-    refusal_ = refusal_of(failed, rules_);
+    return false;
+  }
+  if (failed) {
+    refusal_ = failed == http::error::body_limit ? too_large(rules_) : refusal_of(failed, rules_);
     state_ = state::refused;
   } else if (parser_->is_done()) {
     state_ = state::complete;
   }
-  if (state_ != state::body || !request_.body.empty()) wants_continue_ = false;
-  return used;
+  return state_ == state::header || state_ == state::body;
 }
 
 bool http_request_reader::take_wants_continue() { return std::exchange(wants_continue_, false); }

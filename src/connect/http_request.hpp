@@ -60,6 +60,7 @@ class http_request_reader {
 
  private:
   class parser;
+  bool parse_part(std::string_view bytes, std::size_t& used);
   void judge_header();
   void judge_posting();
   void refuse(unsigned status, std::string error, std::string headers = {});
@@ -70,6 +71,7 @@ class http_request_reader {
   http_request request_;
   http_refusal refusal_;
   state state_ = state::nothing_yet;
+  std::size_t header_bytes_ = 0;  ///< read of it
   bool wants_continue_ = false;
   bool is_head_ = false;
 };

@@ -128,7 +128,7 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
       auto limited = timeout(last_answers_within, std::move(waiting));
       co_await std::move(limited);
     } catch (const timed_out&) {
-      busy_ = 0;  // who does not read an answer has none
+      group_.cancel("somebody does not read his answer");
     }
     group_.cancel("the source is closed");
     if (main_) co_await *main_;

@@ -388,6 +388,37 @@ TEST(http_desk, at_the_end_everybody_is_answered) {
   loop.run(main());
 }
 
+// Guards: what counts in `conclude`; the first key is forgotten once enough others are over.
+TEST(http_desk, keys_that_are_over_are_not_remembered_for_ever) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    counter at;
+    const auto done = [](counter& of, std::string body, std::string key) -> task<std::size_t> {
+      auto asked = of.post(std::move(body), std::move(key));
+      co_await wait_all_tasks_blocked();
+      if (asked.done()) co_return 0;
+      const auto items = co_await of.take();
+      for (const source_item& each : items) of.settle(each, outcome::delivered);
+      co_await asked;
+      co_return items.size();
+    };
+    auto first = done(at, "1", "first");
+    const std::size_t first_items = co_await std::move(first);
+    EXPECT_EQ(first_items, 1U);
+    auto again = done(at, "1", "first");
+    const std::size_t again_items = co_await std::move(again);
+    EXPECT_EQ(again_items, 0U);
+    for (int i = 0; i < 10'000; ++i) {
+      auto other = at.post("[]", "empty-" + std::to_string(i));
+      co_await other;
+    }
+    auto forgotten = done(at, "1", "first");
+    const std::size_t forgotten_items = co_await std::move(forgotten);
+    EXPECT_EQ(forgotten_items, 1U);
+  };
+  loop.run(main());
+}
+
 TEST(http_desk, an_error_is_told_as_json_whatever_it_holds) {
   const http_answer answer = http_error(400, "caf\xe9 \"\n" + std::string(5000, 'x'));
   EXPECT_LT(answer.body.size(), 2000U);

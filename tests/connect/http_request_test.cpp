@@ -175,6 +175,16 @@ TEST(http_request, limits_hold) {
   EXPECT_EQ(read(std::string(3000, 'A')).at, http_request_reader::state::refused);
 }
 
+// Guards: that `feed` counts, and not the parser, for which it depends on how a header comes in.
+TEST(http_request, a_header_may_be_as_long_as_it_may_be) {
+  const auto of = [](std::size_t bytes) {
+    const std::string rest = sized("5", "X: \r\n");
+    return sized("5", "X: " + std::string(bytes + 1 - rest.size(), 'a') + "\r\n");
+  };
+  EXPECT_EQ(read(of(1024)).at, http_request_reader::state::complete);
+  EXPECT_EQ(read(of(1025)).status, 431U);
+}
+
 TEST(http_request, what_is_no_posting_is_told_why) {
   const auto at_orders = [](std::string_view method, std::string_view rest) {
     return std::string(method) + " /orders HTTP/1.1\r\nHost: here\r\n" + std::string(rest) + "\r\n";

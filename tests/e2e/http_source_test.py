@@ -284,7 +284,7 @@ class HttpSourceTest(brigade_e2e.BrigadeTest):
         self.assertEqual(result.exit, 1, result.err)
         self.assertIn("client.key: is not the key of", result.err)
 
-    def test_nobody_who_got_a_200_is_lost_in_kills(self):
+    def test_row_08_nobody_who_got_a_200_is_lost_in_kills(self):
         self.pipeline()
         chance = seeded("http kills")
         numbers = iter(range(1, 1_000_000))

@@ -145,6 +145,20 @@ TEST_F(ledger_reader_test, knows_the_whole_history_of_an_item) {
   EXPECT_TRUE(letter.letters[0].replayed);
 }
 
+TEST_F(ledger_reader_test, tells_whether_an_id_was_recorded) {
+  const auto account = ledger::open(options());
+  heard from(*account);
+  account->begin_run();
+  settlement named = settled(0);
+  named.id = "main:key-a";
+  account->record(batch(named, settled(10)), one_file, {});
+  from.wait_durable(1);
+  const ledger_reader reader(file_);
+  EXPECT_TRUE(reader.has_row("main:key-a"));
+  EXPECT_FALSE(reader.has_row("main:key-"));
+  EXPECT_FALSE(reader.has_row("main:key-a/1"));
+}
+
 TEST_F(ledger_reader_test, finds_an_item_by_its_business_id) {
   settlement delivered = settled(0);
   delivered.business_id = "order 7";
