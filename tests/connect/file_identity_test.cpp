@@ -43,7 +43,8 @@ TEST_F(file_identity_test, a_file_that_grows_stays_itself) {
 }
 
 TEST_F(file_identity_test, a_copy_says_the_same_and_is_another_file) {
-  folder.write("a", std::string(9000, 'a') + "end");
+  const std::string much(9000, 'a');
+  folder.write("a", much + "end");
   folder.write("b", folder.read("a"));
   const file_identity before = read_to_its_end("a");
   EXPECT_FALSE(is_still(before, "b"));
