@@ -45,10 +45,11 @@ void with_server(const test::reception& receive,
                  const std::function<task<>(far_server&, client&)>& visit,
                  client_options options = patient(), asio::ssl::context* tls = nullptr) {
   const auto whole = [&]() -> task<> {
+    std::optional<far_server> server;  // outlives the group
     const auto body = [&](task_group& group) -> task<> {
-      far_server server(group, receive, tls);
+      server.emplace(group, receive, tls);
       client own(options);
-      co_await visit(server, own);
+      co_await visit(*server, own);
       group.cancel("the test is over");
     };
     co_await with_group(body);

@@ -100,6 +100,7 @@ class visitor {
 /// What is done with the n-th connection, counted from 0.
 using reception = std::function<task<>(visitor&, int)>;
 
+/// Outlives the group.
 class far_server {
  public:
   explicit far_server(task_group& group, reception receive, asio::ssl::context* tls = nullptr)

@@ -69,14 +69,15 @@ tried try_stage(given fields, const std::string& path, const std::string& item,
     co_await guest.say(said);
   };
   const auto whole = [&]() -> task<> {
+    std::optional<far_server> server;  // outlives the group
     const auto body = [&](task_group& group) -> task<> {
-      far_server server(group, receive);
-      fields.emplace_back("url", server.url(path));
+      server.emplace(group, receive);
+      fields.emplace_back("url", server->url(path));
       const auto stage = test::make_stage(known(), "http", fields);
       co_await stage->open(1);
       result.result = co_await attempt(*stage, record::json(item), "orders:main:1");
       co_await stage->close();
-      const std::string port = ":" + std::to_string(server.port());
+      const std::string port = ":" + std::to_string(server->port());
       for (std::string* text : {&result.result, &result.asked}) {
         const std::size_t place = text->find(port);
         if (place != std::string::npos) text->erase(place, port.size());
