@@ -73,7 +73,11 @@ class Postgres:
         self.port = free_port()
         self.process = None
         self.psql = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     def conninfo(self, database="postgres"):
         return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
