@@ -37,7 +37,7 @@ struct field_spec {
   /// A value as a user would write it, for `help` and `new`; empty: one is made of the default.
   std::string example = {};
   bool secret = false;  ///< a token, a password: pictures of a pipeline show *** instead
-  bool usual = false;  ///< one of several ways, so not required: `new` and `help` show this one
+  bool usual = false;   ///< one of several ways, so not required: `new` and `help` show this one
 };
 
 /// A value is wrong in a way only its component can tell. Carries the field, so that the message
