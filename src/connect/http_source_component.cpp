@@ -117,6 +117,7 @@ std::vector<field_spec> fields() {
   made.push_back(field("token", field_type::text_or_list, "",
                        "Who posts must send one of these: Authorization: Bearer TOKEN.",
                        "${ORDERS_TOKEN}"));
+  made.back().secret = true;
   made.push_back(field("reply_timeout", field_type::duration, "30s",
                        "How long a request waits for its outcomes; then 504, outcome unknown."));
   made.push_back(field("backlog", field_type::integer, "10000",

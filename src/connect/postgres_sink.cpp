@@ -105,6 +105,7 @@ component sink_component() {
                            "libpq's connection string or URI; better without a password: "
                            "PGPASSWORD or ~/.pgpass are read.");
   where.required = true;
+  where.secret = true;  // it may hold a password
   where.example = "host=localhost dbname=shop";
   field_spec into = field("table", field_type::text,
                           "The table, 'name' or 'schema.name'; it is made with the types of the "

@@ -51,7 +51,8 @@ component source_component() {
                  .fallback = {},
                  .doc = "As for psql; what it lacks comes from PGHOST, PGPASSFILE and the like.",
                  .required = true,
-                 .example = "host=127.0.0.1 dbname=shop user=brigade"}};
+                 .example = "host=127.0.0.1 dbname=shop user=brigade",
+                 .secret = true}};  // it may hold a password
   for (field_spec& field :
        rows::table_fields("With mode: tail, how often to look for more; 1s, with notify 30s.")) {
     postgres.fields.push_back(std::move(field));

@@ -79,5 +79,18 @@ TEST(all_components, hold_what_a_first_pipeline_needs) {
   }
 }
 
+// Guard: pictures of a pipeline show no value of such a field.
+TEST(all_components, what_may_hold_a_password_is_marked_as_a_secret) {
+  int secrets = 0;
+  for (const component& each : all_components().all()) {
+    for (const field_spec& field : each.fields) {
+      const bool may_hold_one = field.name == "token" || field.name == "connection";
+      EXPECT_EQ(field.secret, may_hold_one) << each.name << ": " << field.name;
+      secrets += field.secret ? 1 : 0;
+    }
+  }
+  EXPECT_GE(secrets, 2);
+}
+
 }  // namespace
 }  // namespace brigade::cli
