@@ -116,8 +116,8 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[2]).resolve()
-    rows = int(sys.argv[3]) if len(sys.argv) > 3 else 500_000
-    batch = int(sys.argv[4]) if len(sys.argv) > 4 else 5000
+    rows = int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000
+    batch = int(sys.argv[4]) if len(sys.argv) > 4 else 20_000
     write_rows(folder, rows)
     bench = Bench(str(pathlib.Path(sys.argv[1]).resolve()), folder, rows, batch)
     try:

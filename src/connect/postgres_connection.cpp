@@ -190,17 +190,17 @@ task<std::shared_ptr<PGresult>> answer(connection::implementation& from, exchang
   }
 }
 
-/// Sends the input of a COPY; `piece` is its beginning.
+/// Sends the input of a COPY; `piece` is its beginning, and `goes_on` what came with it.
 task<> send_rows(connection::implementation& to, const exchange& talk, std::string& piece,
-                 const std::function<void(std::string&)>& more, bool* all_sent) {
-  while (!piece.empty()) {
+                 bool goes_on, const std::function<bool(std::string&)>& more, bool* all_sent) {
+  while (goes_on && !piece.empty()) {
     talk.check(PQputCopyData(to.pq.get(), piece.data(), static_cast<int>(piece.size())));
     co_await to.flush();
     piece.clear();
-    more(piece);
+    goes_on = more(piece);
   }
-  if (all_sent != nullptr) *all_sent = true;
-  talk.check(PQputCopyEnd(to.pq.get(), nullptr));
+  if (goes_on && all_sent != nullptr) *all_sent = true;
+  talk.check(PQputCopyEnd(to.pq.get(), goes_on ? nullptr : "given up"));
   co_await to.flush();
 }
 
@@ -255,16 +255,17 @@ task<std::vector<result>> connection::script(std::string sql) {
 }
 
 task<std::vector<result>> connection::copy_in(std::string sql, std::string_view rows) {
-  std::function<void(std::string&)> pieces = [&rows](std::string& piece) {
+  std::function<bool(std::string&)> pieces = [&rows](std::string& piece) {
     piece = rows.substr(0, copy_piece);
     rows.remove_prefix(piece.size());
+    return true;
   };
   auto whole = copy_in(std::move(sql), std::move(pieces));
   co_return co_await std::move(whole);
 }
 
 task<std::vector<result>> connection::copy_in(std::string sql,
-                                              std::function<void(std::string&)> more,
+                                              std::function<bool(std::string&)> more,
                                               bool* all_sent) {
   implementation& at = *impl_;
   exchange talk(at);
@@ -272,12 +273,12 @@ task<std::vector<result>> connection::copy_in(std::string sql,
   co_await at.flush();
   raw_results raw;
   std::string piece;
-  more(piece);
+  const bool goes_on = more(piece);
   for (;;) {
     auto result = co_await at.next();
     if (result == nullptr) break;  // it failed before the COPY, or there was none
     if (PQresultStatus(result.get()) == PGRES_COPY_IN) {
-      co_await send_rows(at, talk, piece, more, all_sent);
+      co_await send_rows(at, talk, piece, goes_on, more, all_sent);
     } else if (is_success(result.get())) {
       raw.push_back(std::move(result));
     } else {

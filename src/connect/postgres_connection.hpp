@@ -199,9 +199,9 @@ class connection {
   /// input, which stays valid until it completes. Gives a result each, the COPY's last.
   task<std::vector<result>> copy_in(std::string sql, std::string_view rows);
   /// The same with its input in pieces, made while the server reads the one before: `more` puts the
-  /// next into an empty string, and leaves it empty at the end. `all_sent` is set when what is sent
-  /// next makes the server go on behind the COPY.
-  task<std::vector<result>> copy_in(std::string sql, std::function<void(std::string&)> more,
+  /// next into an empty string, and leaves it empty at the end; false: the COPY is given up, and
+  /// fails with 57014. `all_sent` is set when what is sent next makes the server go on behind it.
+  task<std::vector<result>> copy_in(std::string sql, std::function<bool(std::string&)> more,
                                     bool* all_sent = nullptr);
 
   /// Begins to hear of a channel; `channel` is a name, not SQL.

@@ -22,6 +22,15 @@ std::string joined(const std::vector<std::string>& queued) {
   return sql;
 }
 
+// What is no text and no nested value has nothing to be escaped.
+void append_copy_value(std::string& to, const cell& value, column_form form, std::string& storage) {
+  if (value.kind == json_text::kind::number) {
+    to += value.json;
+  } else {
+    append_copy_field(to, value_for(value, form, storage));
+  }
+}
+
 // Ascending, as the values of a row are.
 const cell* value_at(const placed_row& row, std::size_t column, std::size_t& at) {
   while (at < row.values.size() && row.values[at].first < column) ++at;
@@ -167,7 +176,7 @@ void loader::append_copy_row(std::string& to, const unit& one, const row_to_load
     if (value == nullptr) {
       to += "\\N";
     } else {
-      append_copy_field(to, value_for(*value, into_.columns()[index].form, storage));
+      append_copy_value(to, *value, into_.columns()[index].form, storage);
     }
   }
   to.push_back('\n');
@@ -185,17 +194,50 @@ task<> loader::copy(const unit& one, std::string_view behind) {
     sql += "COPY " + into_.sql_name() + " (" + names(one, "") + ") FROM STDIN;";
     statements_with_ = statements_before_ + 1;
   }
-  sql += behind;
   std::size_t next = 0;
-  std::function<void(std::string&)> more = [&](std::string& piece) {
+  std::function<bool(std::string&)> more = [&](std::string& piece) {
     for (; next < one.rows.size() && piece.size() < copy_piece; ++next) {
       append_copy_row(piece, one, *one.rows[next]);
     }
+    return true;
   };
+  co_await copy_rows(std::move(sql), std::move(more), behind);
+}
+
+task<> loader::copy_rows(std::string sql, std::function<bool(std::string&)> more,
+                         std::string_view behind) {
+  sql += behind;
   bool* const all_sent = behind.empty() ? nullptr : &all_sent_;
   auto whole = base_.copy_in(std::move(sql), std::move(more), all_sent);
   const std::vector<result> all = co_await std::move(whole);
   last_command_ = all.back().command();
+}
+
+bool loader::takes_rows_one_by_one() const {
+  const bool has_defaults =
+      std::ranges::any_of(into_.columns(), [](const column& each) { return each.has_default; });
+  return options_.copies && !stages_rows() && into_.exists() && !has_defaults;
+}
+
+task<> loader::load_one_by_one(std::size_t count, std::function<const placed_row*()> next,
+                               std::string_view behind) {
+  all_sent_ = false;
+  statements_before_ = queued_.size();
+  statements_with_ = statements_before_ + 1;
+  unit every;
+  for (std::size_t i = 0; i < into_.columns().size(); ++i) every.columns.push_back(i);
+  std::string sql = joined(std::exchange(queued_, {}));
+  sql += "COPY " + into_.sql_name() + " (" + names(every, "") + ") FROM STDIN;";
+  std::size_t given = 0;
+  std::function<bool(std::string&)> more = [&](std::string& piece) {
+    for (; given < count && piece.size() < copy_piece; ++given) {
+      const placed_row* const row = next();
+      if (row == nullptr) return false;
+      append_copy_row(piece, every, row_to_load{row, {}});
+    }
+    return true;
+  };
+  co_await copy_rows(std::move(sql), std::move(more), behind);
 }
 
 std::string loader::sql_to_insert(const unit& one, std::size_t rows) const {

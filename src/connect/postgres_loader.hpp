@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,6 +49,14 @@ class loader {
   /// Loads them; `behind`, statements divided by `;`, is sent with the last, if there is something.
   /// Throws postgres::error; `blames_rows` says whether one of them is the reason.
   task<> load(std::span<const row_to_load> rows, std::string_view behind);
+  /// True when every column is NULL where a row has no value, and rows go straight into the table:
+  /// then it need not be known beforehand which columns they have.
+  [[nodiscard]] bool takes_rows_one_by_one() const;
+  /// As `load`, with rows that are made meanwhile: `next` gives one after the other, null at the
+  /// end. Null before `count` were given: the load is given up, which throws an error of the kind
+  /// `outage`.
+  task<> load_one_by_one(std::size_t count, std::function<const placed_row*()> next,
+                         std::string_view behind);
   [[nodiscard]] bool blames_rows(const error& why) const;
   /// Whether that came of the first statement that was sent behind the rows, or of another there.
   [[nodiscard]] bool came_behind(const error& why) const;
@@ -72,6 +81,8 @@ class loader {
   [[nodiscard]] std::string sql_from_stage(const unit& one, std::uint64_t from) const;
   [[nodiscard]] std::string sql_to_insert(const unit& one, std::size_t rows) const;
   void append_copy_row(std::string& to, const unit& one, const row_to_load& from);
+  task<> copy_rows(std::string sql, std::function<bool(std::string&)> more,
+                   std::string_view behind);
 
   connection& base_;
   const table& into_;

@@ -56,13 +56,16 @@ void append_array(std::string& to, std::string_view json) {
 
 }  // namespace
 
-std::optional<std::string> row::read(std::string_view json) {
-  cells_.clear();
+std::optional<std::string> row::read(std::string_view json, row_shape& shape) {
   storage_.clear();
   const std::string_view object = json_text::trimmed(json);
   if (json_text::kind_of(object) != kind::object) {
+    cells_.clear();
     return "not a JSON object, so no row: '" + excerpt(object) + "'";
   }
+  if (read_as(shape, object)) return std::nullopt;
+  cells_.clear();
+  storage_.clear();
   json_text::object_reader members(object);
   while (members.next()) {
     if (auto why = add(members.key(), members.value())) {
@@ -70,15 +73,49 @@ std::optional<std::string> row::read(std::string_view json) {
       return why;
     }
   }
+  keep_shape(shape, object);
   return std::nullopt;
+}
+
+// False: its names are others.
+bool row::read_as(const row_shape& shape, std::string_view object) {
+  if (shape.version_ == 0) return false;
+  cells_.resize(shape.keys_.size());
+  json_text::object_reader members(object);
+  std::size_t at = 0;
+  for (; members.next(); ++at) {
+    if (at == shape.keys_.size() || members.key() != shape.keys_[at]) return false;
+    cells_[at].name = members.key().substr(1, members.key().size() - 2);
+    set_value(cells_[at], members.value());
+  }
+  shape_ = shape.version_;
+  return at == shape.keys_.size();
+}
+
+// Only where no name has an escape, and none is there twice.
+void row::keep_shape(row_shape& shape, std::string_view object) {
+  std::vector<std::string> keys;
+  shape_ = 0;
+  json_text::object_reader members(object);
+  while (members.next()) {
+    if (members.key().find('\\') != std::string_view::npos) return;
+    keys.emplace_back(members.key());
+  }
+  if (keys.size() != cells_.size()) return;
+  shape.keys_ = std::move(keys);
+  shape_ = ++shape.version_;
+}
+
+void row::set_value(cell& to, std::string_view value) {
+  to.kind = json_text::kind_of(value);
+  to.json = value;
+  to.text = to.kind == kind::string ? unquoted(value) : value;
 }
 
 std::optional<std::string> row::add(std::string_view key, std::string_view value) {
   cell next;
   next.name = unquoted(key);
-  next.kind = json_text::kind_of(value);
-  next.json = value;
-  next.text = next.kind == kind::string ? unquoted(value) : value;
+  set_value(next, value);
   if (auto why = name_problem(next.name)) return why;
   const auto same = std::find_if(cells_.begin(), cells_.end(),
                                  [&](const cell& each) { return each.name == next.name; });
@@ -115,6 +152,7 @@ std::optional<std::string_view> value_for(const cell& from, column_form form,
 
 std::optional<std::string> value_problem(const cell& from, column_form form) {
   if (form == column_form::json || from.kind != kind::string) return std::nullopt;
+  if (from.text.data() == from.json.data() + 1) return std::nullopt;  // it takes an escape
   if (from.text.find('\0') == std::string_view::npos) return std::nullopt;
   return "field " + in_quotes(from.name) + " has a NUL, which no text of PostgreSQL can have";
 }

@@ -88,6 +88,7 @@ task<> table::load(connection& base) {
   columns_.clear();
   last_names_.clear();
   last_places_.clear();
+  last_shape_ = 0;
   ++version_;
   for (std::size_t i = 0; i < found.rows(); ++i) {
     const std::string_view kind_of_table = found.text(i, 5);
@@ -174,7 +175,8 @@ table::new_column& table::named(std::vector<new_column>& columns, std::string_vi
 // have the same fields.
 bool table::resolve(placed_row& to) {
   const std::vector<cell>& cells = to.cells.cells();
-  const bool as_before = std::ranges::equal(cells, last_names_, {}, &cell::name);
+  const bool is_of_shape = to.cells.shape() != 0 && to.cells.shape() == last_shape_;
+  const bool as_before = is_of_shape || std::ranges::equal(cells, last_names_, {}, &cell::name);
   if (!as_before) {
     last_names_.clear();
     last_places_.clear();
@@ -183,6 +185,7 @@ bool table::resolve(placed_row& to) {
       last_places_.push_back(is_wanted(each.name) ? find(each.name) : unwanted);
     }
   }
+  last_shape_ = to.cells.shape();
   to.values.clear();
   bool is_ascending = true;
   for (std::size_t i = 0; i < cells.size(); ++i) {

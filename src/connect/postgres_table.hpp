@@ -53,6 +53,8 @@ class table {
   task<> place(connection& base, std::vector<placed_row>& rows,
                std::vector<std::optional<std::string>>& failures);
 
+  /// Finds where each value goes; false: a column is not there yet.
+  bool resolve(placed_row& to);
   [[nodiscard]] const std::vector<column>& columns() const { return columns_; }
   [[nodiscard]] std::string sql_name() const;
   /// `name` in the table's schema.
@@ -72,7 +74,6 @@ class table {
   };
 
   [[nodiscard]] bool is_wanted(std::string_view name) const;
-  bool resolve(placed_row& to);
   std::vector<new_column> missing(std::vector<placed_row>& rows,
                                   std::vector<std::optional<std::string>>& failures);
   static new_column& named(std::vector<new_column>& columns, std::string_view name);
@@ -86,7 +87,8 @@ class table {
   bool has_policies_ = false;
   unsigned version_ = 0;
   std::vector<std::string> last_names_;                  ///< the fields of the row resolved last,
-  std::vector<std::optional<std::size_t>> last_places_;  ///< and their columns
+  std::vector<std::optional<std::size_t>> last_places_;  ///< their columns,
+  unsigned last_shape_ = 0;                              ///< and its shape
 };
 
 }  // namespace brigade::postgres

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <functional>
 #include <unordered_set>
 
 namespace brigade::postgres {
@@ -110,7 +111,7 @@ task<> writer::roll_back() {
   }
 }
 
-std::optional<std::string> writer::prepare(placed_row& to, const record& value) const {
+std::optional<std::string> writer::prepare(placed_row& to, const record& value) {
   std::string_view json = value.raw();
   if (value.what() != record::shape::json) {
     try {
@@ -120,7 +121,7 @@ std::optional<std::string> writer::prepare(placed_row& to, const record& value) 
     }
     json = to.json;
   }
-  if (auto why = to.cells.read(json)) return why;
+  if (auto why = to.cells.read(json, shape_)) return why;
   if (options_.into.key.empty()) return std::nullopt;
   for (const cell& each : to.cells.cells()) {
     if (each.name == options_.into.key && each.kind != json_text::kind::null) return std::nullopt;
@@ -140,6 +141,8 @@ task<writer::failures> writer::write_once(std::span<const sink_item> items, cons
   failures result(items.size());
   reasons why(items.size());
   rows_.resize(items.size());
+  const first_try came = co_await try_at_once(items, next);
+  if (came == first_try::written) co_return result;
   for (std::size_t i = 0; i < items.size(); ++i) {
     why[i] = prepare(rows_[i], items[i].value->get<record>());
   }
@@ -160,22 +163,20 @@ task<writer::failures> writer::write_once(std::span<const sink_item> items, cons
     from.push_back(i);
   }
   const auto is_bad = [](const auto& each) { return each.has_value(); };
-  if (std::ranges::any_of(why, is_bad)) {
+  if (came == first_try::bad_rows || std::ranges::any_of(why, is_bad)) {
     // The good ones come again; those that break a constraint are better known at once.
     with.queue("BEGIN");
     with.queue("SAVEPOINT all_rows");
-    const reasons found = co_await find_bad_rows(with, rows);
-    for (std::size_t i = 0; i < found.size(); ++i) why[from[i]] = found[i];
-  } else if (auto failed = co_await try_all(with, rows, next)) {
-    with.queue("ROLLBACK TO all_rows");
-    const reasons found = co_await find_bad_rows(with, rows);
-    for (std::size_t i = 0; i < found.size(); ++i) why[from[i]] = found[i];
-    if (std::ranges::none_of(why, is_bad)) {
-      auto end = commit_shielded(check_constraints, next);
-      co_await std::move(end);
-      co_return result;
-    }
   } else {
+    const std::optional<error> failed = co_await try_all(with, rows, next);
+    if (!failed) co_return result;
+    with.queue("ROLLBACK TO all_rows");
+  }
+  const reasons found = co_await find_bad_rows(with, rows);
+  for (std::size_t i = 0; i < found.size(); ++i) why[from[i]] = found[i];
+  if (std::ranges::none_of(why, is_bad)) {
+    auto end = commit_shielded(check_constraints, next);
+    co_await std::move(end);
     co_return result;
   }
   co_await base_->script("ROLLBACK");
@@ -211,14 +212,51 @@ task<std::optional<error>> writer::try_all(loader& with, std::span<const row_to_
   co_return std::nullopt;
 }
 
-// The COMMIT is sent with the rows, so from the last of them on it must be found out what came of
-// it, also when the wait is cancelled.
 task<std::optional<error>> writer::try_in_one(loader& with, std::span<const row_to_load> rows,
                                               const mark_rows& next) {
   const std::string end = check_constraints + marks_->change(known_, next) + "COMMIT";
+  auto loading = with.load(rows, end);
+  co_return co_await finish_in_one(with, std::move(loading), next);
+}
+
+// Most batches fit as they are: their rows are read while the server has those before.
+task<writer::first_try> writer::try_at_once(std::span<const sink_item> items,
+                                            const mark_rows& next) {
+  loader with(*base_, table_, loading_);
+  if (!with.takes_rows_one_by_one()) co_return first_try::unknown;
+  with.queue("BEGIN");
+  std::size_t at = 0;
+  bool gave_up = false;
+  std::function<const placed_row*()> rows = [&]() -> const placed_row* {
+    placed_row& row = rows_[at];
+    gave_up =
+        prepare(row, items[at].value->get<record>()) || !table_.resolve(row) || problem_of(row);
+    ++at;
+    return gave_up ? nullptr : &row;
+  };
+  const std::string end = check_constraints + marks_->change(known_, next) + "COMMIT";
+  auto loading = with.load_one_by_one(items.size(), std::move(rows), end);
+  std::optional<error> failed;
+  try {
+    failed = co_await finish_in_one(with, std::move(loading), next);
+  } catch (const error& why) {
+    if (!gave_up || why.kind() == error_kind::lost) throw;
+    failed.emplace(why);
+  }
+  if (!failed) co_return first_try::written;
+  co_await base_->script("ROLLBACK");
+  if (gave_up) co_return first_try::unknown;
+  co_return first_try::bad_rows;
+}
+
+// The COMMIT is sent with the rows, so from the last of them on it must be found out what came of
+// it, also when the wait is cancelled.
+task<std::optional<error>> writer::finish_in_one(loader& with, task<> loading,
+                                                 const mark_rows& next) {
   std::exception_ptr interrupted;
   try {
-    co_await with.load(rows, end);
+    auto inside = std::move(loading);
+    co_await std::move(inside);
   } catch (const error& why) {
     if (with.blames_rows(why) && !with.came_far_behind(why)) co_return why;
     if (why.kind() != error_kind::lost || !with.has_sent_all()) throw;

@@ -57,6 +57,11 @@ class writer {
   using failures = std::vector<std::optional<failure>>;
   using reasons = std::vector<std::optional<std::string>>;
   struct search;
+  enum class first_try : std::uint8_t {
+    written,
+    bad_rows,  ///< nothing was written, for some of the rows do not fit
+    unknown,   ///< nothing was written; the batch has to be looked at as a whole
+  };
 
   task<connection> connect_first();
   task<> wait_for_lock(connection& base);
@@ -65,13 +70,15 @@ class writer {
   task<> take_lock_again(connection& base);
   [[noreturn]] void throw_for_engine(const error& why) const;
 
-  [[nodiscard]] std::optional<std::string> prepare(placed_row& to, const record& value) const;
+  [[nodiscard]] std::optional<std::string> prepare(placed_row& to, const record& value);
   [[nodiscard]] std::optional<std::string> problem_of(const placed_row& row) const;
   task<failures> write_once(std::span<const sink_item> items, const mark_rows& next);
   task<std::optional<error>> try_all(loader& with, std::span<const row_to_load> rows,
                                      const mark_rows& next);
   task<std::optional<error>> try_in_one(loader& with, std::span<const row_to_load> rows,
                                         const mark_rows& next);
+  task<first_try> try_at_once(std::span<const sink_item> items, const mark_rows& next);
+  task<std::optional<error>> finish_in_one(loader& with, task<> loading, const mark_rows& next);
   task<reasons> find_bad_rows(loader& with, std::span<const row_to_load> rows);
   task<> narrow(search& in, std::size_t from, std::size_t to);
   task<bool> fits(search& in, std::size_t from, std::size_t to);
@@ -94,7 +101,8 @@ class writer {
   std::optional<mark_rows> uncertain_;  ///< or this, when a COMMIT was not answered
   std::optional<unsigned> staged_for_;  ///< the table's version the temporary table is for
   std::uint64_t commits_ = 0;           ///< tells apart what would be the same marks
-  std::vector<placed_row> rows_;        ///< of the batch; kept for their memory
+  row_shape shape_;
+  std::vector<placed_row> rows_;  ///< of the batch; kept for their memory
 };
 
 }  // namespace brigade::postgres

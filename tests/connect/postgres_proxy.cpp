@@ -36,6 +36,17 @@ std::string some_of(int from) {
   return count <= 0 ? std::string() : std::string(buffer.data(), static_cast<std::size_t>(count));
 }
 
+// Whether the server commits when it gets this. A COMMIT that was sent with a COPY comes to be with
+// the end of the rows.
+bool commits(std::string_view question, bool& is_behind_rows) {
+  constexpr std::string_view end_of_rows("c\0\0\0\4", 5);
+  if (question.find("COMMIT") != std::string_view::npos) {
+    is_behind_rows = question.find("COPY ") != std::string_view::npos;
+    return !is_behind_rows;
+  }
+  return is_behind_rows && question.ends_with(end_of_rows);
+}
+
 }  // namespace
 
 postgres_proxy::postgres_proxy(int server_port) : server_port_(server_port) {
@@ -80,6 +91,7 @@ void postgres_proxy::pass(int client) {
     ::close(server);
     return;
   }
+  bool is_behind_rows = false;
   std::array<pollfd, 2> both = {pollfd{client, POLLIN, 0}, pollfd{server, POLLIN, 0}};
   while (!ends_ && ::poll(both.data(), both.size(), 50) >= 0) {
     if (both[1].revents != 0) {
@@ -90,7 +102,7 @@ void postgres_proxy::pass(int client) {
     if (both[0].revents == 0) continue;
     const std::string question = some_of(client);
     if (question.empty()) break;
-    const loss how = question.find("COMMIT") == std::string::npos ? loss::none : next_.load();
+    const loss how = commits(question, is_behind_rows) ? next_.load() : loss::none;
     if (how != loss::before_commit) send_all(server, question);
     if (how == loss::none) continue;
     next_ = loss::none;

@@ -118,6 +118,7 @@ TEST(postgres_session, says_what_is_wrong_with_a_database_when_it_opens) {
   EXPECT_TRUE(has(open_error("host=127.0.0.1 port=1 password=s3cret"), "refused"));
 }
 
+// The guard is the advisory lock.
 TEST(postgres_session, belongs_to_one_program_at_a_time) {
   const postgres_server server;
   with_sink(server, {}, [&](sink& at) -> task<> {
@@ -199,6 +200,7 @@ TEST(postgres_session, knows_outages_conflicts_and_what_is_wrong_for_good) {
   EXPECT_EQ(server.ask("SELECT last_value FROM tries"), "5;");
 }
 
+// The guard is what `was_committed` answers: always yes loses rows, always no writes them twice.
 TEST(postgres_session, finds_out_whether_a_commit_came_to_be_whose_answer_was_lost) {
   for (const auto how : {postgres_proxy::loss::before_commit, postgres_proxy::loss::after_commit}) {
     const postgres_server server;

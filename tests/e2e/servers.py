@@ -1,7 +1,6 @@
 """Real servers for the tests: each on a free port of loopback, in a temporary folder of its own,
 ended by its process id. A server whose package is missing fails the test.
 """
-import contextlib
 import os
 import shutil
 import signal
@@ -49,9 +48,11 @@ class Psql:
     def close(self):
         self.process.kill()
         self.process.wait()
-        with contextlib.suppress(BrokenPipeError):  # of a question that it did not take
-            self.process.stdin.close()
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:  # what was not written any more
+                pass
 
 
 class Postgres:
@@ -72,7 +73,11 @@ class Postgres:
         self.port = free_port()
         self.process = None
         self.psql = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     def conninfo(self, database="postgres"):
         return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
