@@ -151,7 +151,7 @@ TEST_F(ledger_reader_test, tells_whether_an_id_was_recorded) {
   account->begin_run();
   settlement named = settled(0);
   named.id = "main:key-a";
-  account->record(batch(named, settled(10)), one_file, {});
+  account->record(batch(std::move(named), settled(10)), one_file, {});
   from.wait_durable(1);
   const ledger_reader reader(file_);
   EXPECT_TRUE(reader.has_row("main:key-a"));
