@@ -102,7 +102,7 @@ TEST(one_liner, mistakes_are_named_by_their_argument) {
             "--from lins:a: there is no source 'lins'; did you mean 'lines'?");
   EXPECT_EQ(problem_of(line("-", {"exce:./h"})),
             "--do exce:./h: there is no stage 'exce'; did you mean 'exec'?");
-  EXPECT_EQ(problem_of(line("sqlite:a")), "--from sqlite:a: 'sqlite' is a sink, not a source");
+  EXPECT_EQ(problem_of(line("stdout:a")), "--from stdout:a: 'stdout' is a sink, not a source");
   EXPECT_EQ(problem_of(line("-", {"exec:./h 'a"})), "--do exec:./h 'a: a ' is not closed");
   EXPECT_EQ(problem_of(line("-", {"exec"})), "--do exec: stage 1: 'exec' needs 'command'");
   EXPECT_EQ(problem_of(line("-", {}, "sqlite:out.db")).substr(0, 60),
