@@ -13,6 +13,7 @@ import threading
 import time
 
 import brigade_e2e
+import servers
 from brigade_e2e import HANDLERS, python, query, seeded, wait_until
 from postgres_server import POSTGRES, Postgres, Psql
 
@@ -353,11 +354,15 @@ class PostgresClaims(Claims, PostgresTables):
                         os.path.join(data, "northwind.sql")], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         chance = seeded("northwind")
+        charges = servers.at_end(self, servers.Nginx(self.folder, answer='{"charged": true}'))
         self.write_pipeline(
             "receipts.yaml", name="receipts", ledger={"mode": "full"}, window={"items": 100},
             source={"postgres": {**self.source(), "by": "claim"}, "name": "orders"},
             stages=[{"name": "validate", "filter": ".order_id != null and .customer_id != null",
-                     "rate": "800/s"}],
+                     "rate": "800/s"},
+                    {"name": "charge", "workers": 8,
+                     "http": {"url": charges.url("/charges/{order_id}"), "response": "merge",
+                              "into": "charge"}}],
             sink={"postgres": {"connection": self.server.conninfo(), "table": "receipts"},
                   "batch": {"count": 20}})
         for _ in range(KILLS):
@@ -367,6 +372,10 @@ class PostgresClaims(Claims, PostgresTables):
         self.assert_exit(self.brigade("run", "receipts.yaml"), 0)
         self.assertEqual(self.rows("select count(*), count(distinct order_id) from receipts"),
                          [("830", "830")])
+        asked = {each["uri"] for each in charges.noted(200)}
+        self.assertEqual(len(asked), 830)
+        keys = {each["key"] for each in charges.noted(200)}
+        self.assertEqual(len(keys), 830, "who is asked twice about an order is given the same key")
 
 
 class PostgresCursor(PostgresTables):
