@@ -219,7 +219,8 @@ http_request_reader::~http_request_reader() = default;
 void http_request_reader::next() {
   parser_.reset();
   parser_ = std::make_unique<parser>(*this);
-  request_ = http_request{};
+  http_request none;
+  std::swap(request_, none);  // assigned to, a string would keep its memory
   refusal_ = http_refusal{};
   state_ = state::nothing_yet;
   header_bytes_ = 0;

@@ -16,7 +16,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <array>
 #include <list>
 #include <stdexcept>
 #include <utility>
@@ -35,8 +34,10 @@ constexpr std::size_t body_read_bytes = std::size_t{64} << 10;
 // Of all bodies that are being received; smaller ones are always let through.
 constexpr std::size_t bodies_bytes_max = std::size_t{64} << 20;
 constexpr std::size_t small_body_bytes = std::size_t{64} << 10;
-constexpr std::size_t farewell_bytes_max = std::size_t{64} << 10;
-constexpr auto farewell_within = 1s;
+// Who was refused may be sending still, and sees the answer only when all of that was taken.
+constexpr std::size_t farewell_bytes_max = std::size_t{64} << 20;
+constexpr std::size_t farewell_read_bytes = std::size_t{16} << 10;
+constexpr auto farewell_silence_max = 1s;
 constexpr auto last_answers_within = 2s;
 constexpr auto accept_again_after = 100ms;
 constexpr int waiting_connections_max = 4096;
@@ -306,7 +307,7 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
       bytes.shrink();
     }
     auto parting = part(stream);
-    auto limited = timeout(farewell_within, std::move(parting));
+    auto limited = timeout(options_.request_timeout, std::move(parting));
     co_await std::move(limited);
   }
 
@@ -396,12 +397,33 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
   static task<> part(tcp::socket& socket) {
     error_code failed;
     socket.shutdown(tcp::socket::shutdown_send, failed);
-    std::array<char, 4096> waste;
+    std::vector<char> waste(farewell_read_bytes);
     for (std::size_t seen = 0; !failed && seen < farewell_bytes_max;) {
-      seen += co_await socket.async_read_some(asio::buffer(waste), use_await("a farewell"));
+      auto reading = read_waste(socket, waste);
+      auto limited = timeout(farewell_silence_max, std::move(reading));
+      const std::size_t count = co_await std::move(limited);
+      seen += count;
     }
   }
   static task<> part(asio::ssl::stream<tcp::socket&>& stream) {
+    bool said_goodbye = true;
+    try {
+      auto parting = say_goodbye(stream);
+      auto limited = timeout(farewell_silence_max, std::move(parting));
+      co_await std::move(limited);
+    } catch (const boost::system::system_error&) {
+      said_goodbye = false;  // something else came instead of the other's
+    }
+    if (said_goodbye) co_return;
+    auto rest = part(stream.next_layer());
+    co_await std::move(rest);
+  }
+  static task<std::size_t> read_waste(tcp::socket& socket, std::vector<char>& to) {
+    const std::size_t count =
+        co_await socket.async_read_some(asio::buffer(to), use_await("a farewell"));
+    co_return count;
+  }
+  static task<> say_goodbye(asio::ssl::stream<tcp::socket&>& stream) {
     co_await stream.async_shutdown(use_await("a farewell"));
   }
 

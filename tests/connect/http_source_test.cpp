@@ -48,8 +48,10 @@ class client {
   client(const client&) = delete;
   client& operator=(const client&) = delete;
 
-  void send(std::string_view text) const {
-    ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
+  /// False: not all of it was taken.
+  bool send(std::string_view text) const {
+    const ssize_t sent = ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
+    return sent == static_cast<ssize_t>(text.size());
   }
   /// Reads until `end` has come, or all there is.
   std::string read_until(std::string_view end) const {
@@ -223,6 +225,22 @@ TEST(http_source, a_client_that_waits_is_told_to_go_on) {
     auto call = to_thread(&expecting, by.source().address());
     const std::string said = co_await std::move(call);
     EXPECT_TRUE(said.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")) << said;
+  });
+}
+
+std::string sent_far_too_much(std::string address) {
+  const client here(address);
+  const bool all = here.send(post('"' + std::string(std::size_t{20} << 20, 'x') + '"'));
+  return (all ? "all was taken: " : "cut off: ") + here.read_until("");
+}
+
+// Guards: who is refused in the middle of a body that fills all buffers can send the rest, and sees
+// why; closed before, the connection is reset, and a client sends the same again.
+TEST(http_source, who_posts_far_too_much_is_told_so) {
+  with_source({}, [](served& by) -> task<> {
+    auto call = to_thread(&sent_far_too_much, by.source().address());
+    const std::string said = co_await std::move(call);
+    EXPECT_TRUE(said.starts_with("all was taken: HTTP/1.1 413 Payload Too Large\r\n")) << said;
   });
 }
 

@@ -265,6 +265,11 @@ class HttpSourceTest(brigade_e2e.BrigadeTest):
             plain.sendall(b"POST /orders HTTP/1.1\r\n\r\n")
             while plain.recv(4096):
                 pass  # it is told in TLS that this is none, and let go
+        context = ssl.create_default_context(cafile=self.folder / "ca.pem")
+        large = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=20)
+        large.request("POST", "/orders", b" " * (20 << 20), JSON)
+        self.assertEqual(large.getresponse().status, 413)
+        large.close()
         self.stop(running, 0)
 
         self.pipeline({**tls, "tls_client_ca": "ca.pem"})
