@@ -114,6 +114,9 @@ std::unique_ptr<source> make_source(const settings& given, const component_conte
       throw config_error("idle_timeout", "datagrams have no connections");
     }
     options.idle_timeout = given.duration("idle_timeout");
+    if (options.idle_timeout->count() < 1) {
+      throw config_error("idle_timeout", "must be longer than nothing; leave it out for never");
+    }
   }
   read_journal(given, context, options);
   return std::make_unique<socket_source>(std::move(options));

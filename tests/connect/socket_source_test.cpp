@@ -473,6 +473,8 @@ TEST_F(sockets, says_what_is_wrong_with_its_fields) {
   EXPECT_EQ(with_field("unix://x", "permissions", std::string("rw")).substr(0, 17),
             "permissions: 'rw'");
   EXPECT_EQ(with_field(udp, "idle_timeout", 1s), "idle_timeout: datagrams have no connections");
+  EXPECT_EQ(with_field(tcp, "idle_timeout", 0s),
+            "idle_timeout: must be longer than nothing; leave it out for never");
   EXPECT_EQ(with_field(tcp, "max_line", std::int64_t{0}), "max_line: must be at least 1");
   EXPECT_EQ(with_field(tcp, "journal_max", std::int64_t{5}),
             "journal_max: there is no journal: name its file with 'journal'");
