@@ -51,19 +51,29 @@ meaning meaning_of(int status, addressed how) {
   return is_among(of_the_item, status) ? meaning::refused : meaning::unclear;
 }
 
-std::string told(const std::string& who, const answer& what, std::string_view secret) {
-  std::string text = who + " answered " + std::to_string(what.status);
+std::string without(std::string text, const std::vector<std::string>& secrets) {
+  constexpr std::string_view instead = "***";
+  for (const std::string& secret : secrets) {
+    if (secret.empty()) continue;
+    std::size_t at = text.find(secret);
+    while (at != std::string::npos) {
+      text.replace(at, secret.size(), instead);
+      at = text.find(secret, at + instead.size());
+    }
+  }
+  return text;
+}
+
+std::string told(const std::string& who, const answer& what,
+                 const std::vector<std::string>& secrets) {
+  std::string text;
   if (!what.reason.empty()) text += " " + what.reason;
   if (what.status >= 300 && what.status < 400) {
     text += "; redirects are not followed: give the address it leads to";
   } else if (!what.body.empty()) {
     text += ": " + what.body;
   }
-  if (!secret.empty()) {
-    for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-      text.replace(at, secret.size(), "***");
-    }
-  }
+  text = who + " answered " + std::to_string(what.status) + without(std::move(text), secrets);
   std::ranges::replace_if(text, [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
   text.resize(std::min(text.size(), text.find_last_not_of(' ') + 1));
   return excerpt(text, told_bytes_max);

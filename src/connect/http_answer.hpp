@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace brigade::http {
 
@@ -33,9 +34,12 @@ enum class addressed : std::uint8_t {
 };
 [[nodiscard]] meaning meaning_of(int status, addressed how);
 
-/// `https://shop.example answered 422 Unprocessable Entity: {"error":...}`, one line. `secret` is
-/// not in it.
-[[nodiscard]] std::string told(const std::string& who, const answer& what, std::string_view secret);
+/// `https://shop.example answered 422 Unprocessable Entity: {"error":...}`, one line. None of
+/// `secrets` is in it.
+[[nodiscard]] std::string told(const std::string& who, const answer& what,
+                               const std::vector<std::string>& secrets);
+/// `text` with *** in place of each of `secrets`.
+[[nodiscard]] std::string without(std::string text, const std::vector<std::string>& secrets);
 
 /// The value of a Retry-After header, seconds or a date (RFC 9110, 10.2.3), as from `date` (the
 /// answer's own Date header) or, where that is none, from `now`. At most a day; nothing when it is

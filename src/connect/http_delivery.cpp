@@ -189,7 +189,7 @@ std::string delivery::key_for(const indices& these) const {
 }
 
 bool delivery::understand(const answer& got, const indices& these) {
-  const std::string text = told(far_.settings.url.where().shown(), got, far_.settings.token);
+  const std::string text = told(far_.settings.url.where().shown(), got, far_.settings.secrets);
   switch (meaning_of(got.status, how_addressed())) {
     case meaning::done: {
       if (got.is_cut && far_.format != body_format::json) {  // it may say that some were refused
@@ -236,7 +236,7 @@ void delivery::take_statuses(const answer& got, const std::vector<item_status>& 
       continue;
     }
     const std::string text =
-        told(far_.settings.url.where().shown(), one, far_.settings.token) + " for this item";
+        told(far_.settings.url.where().shown(), one, far_.settings.secrets) + " for this item";
     if (what == meaning::refused) failed(these[i], failure(verdict::permanent, text));
     if (what == meaning::throttled) {
       rest(got.retry_after.value_or(rest_usual), text);

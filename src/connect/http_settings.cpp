@@ -156,8 +156,10 @@ client_settings read_client_settings(const settings& values, const component_con
                                      std::string_view type) {
   client_settings result{url_template(values.text("url"))};
   result.method = values.text("method");
-  result.token = read_token(values);
-  result.headers = header_lines(values, result.token, type, result.type_line);
+  const std::string token = read_token(values);
+  result.headers = header_lines(values, token, type, result.type_line);
+  result.secrets = result.url.secrets();
+  if (!token.empty()) result.secrets.insert(result.secrets.begin(), token);
   if (values.has("idempotency_header")) result.key_header = values.text("idempotency_header");
   if (!result.key_header.empty()) check_header("idempotency_header", result.key_header, "");
   result.files = read_files(values, context, result.url.where().tls);

@@ -18,10 +18,10 @@ struct client_settings {
   explicit client_settings(url_template url_) : url(std::move(url_)) {}
   url_template url;
   std::string method;
-  std::string headers;     ///< lines that every request has
-  std::string type_line;   ///< what those with a body have besides; empty: it is in `headers`
-  std::string token;       ///< a secret
-  std::string key_header;  ///< which header has the item's key; empty: none
+  std::string headers;    ///< lines that every request has
+  std::string type_line;  ///< what those with a body have besides; empty: it is in `headers`
+  std::vector<std::string> secrets;        ///< what no message may have, whoever repeats it
+  std::string key_header;                  ///< which header has the item's key; empty: none
   std::optional<tls::client_files> files;  ///< of https://
   client_options client;
 };

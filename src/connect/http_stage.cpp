@@ -82,7 +82,7 @@ attempt_result http_stage::result_of(std::string_view item, answer got) const {
   const meaning what = meaning_of(got.status, addressed::by_item);
   if (what == meaning::done) return use(item, got);
   const verdict kind = what == meaning::refused ? verdict::permanent : verdict::retryable;
-  failure why(kind, told(of.url.where().shown(), got, of.token), got.retry_after);
+  failure why(kind, told(of.url.where().shown(), got, of.secrets), got.retry_after);
   return attempt_result::failed(std::move(why));
 }
 
@@ -95,7 +95,8 @@ attempt_result http_stage::use(std::string_view item, const answer& got) const {
   if (json_text::trimmed(got.body).empty()) return attempt_result::unchanged();
   if (const auto wrong = json_text::check(got.body)) {
     throw permanent_error("the answer of " + who + " is no JSON: " + wrong->why + " at byte " +
-                          std::to_string(wrong->at) + " of '" + excerpt(got.body) + "'");
+                          std::to_string(wrong->at) + " of '" +
+                          excerpt(without(got.body, settings_.client.secrets)) + "'");
   }
   const std::string value = on_one_line(got.body);
   if (settings_.use == use_of_answer::replace) {

@@ -13,6 +13,9 @@
 namespace brigade::http {
 namespace {
 
+// Shorter ones hide nothing, and stand everywhere.
+constexpr std::size_t secret_bytes_min = 4;
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_unreserved(char c) {
@@ -122,6 +125,19 @@ url_template::url_template(std::string_view text) {
 
 std::string url_template::target(std::string_view item) const {
   return has_fields() ? filled(item) : pieces_.front().text;
+}
+
+std::vector<std::string> url_template::secrets() const {
+  std::vector<std::string> result;
+  for (const template_piece& piece : pieces_) {
+    if (piece.is_field) continue;
+    const std::size_t query = std::min(piece.text.find('?'), piece.text.size());
+    const std::string_view all = piece.text;
+    for (const std::string_view part : {all.substr(0, query), all.substr(query)}) {
+      if (part.size() >= secret_bytes_min) result.emplace_back(part.substr(part.front() == '?'));
+    }
+  }
+  return result;
 }
 
 std::string url_template::filled(std::string_view item) const {

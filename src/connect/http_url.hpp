@@ -33,6 +33,8 @@ class url_template {
   /// item has no such field, or when a piece of the path would be empty, `.` or `..`, which is
   /// another address.
   [[nodiscard]] std::string target(std::string_view item) const;
+  /// What of path and query is no item's, and may be secret: it may be as good as a token.
+  [[nodiscard]] std::vector<std::string> secrets() const;
 
  private:
   [[nodiscard]] std::string filled(std::string_view item) const;

@@ -131,6 +131,18 @@ TEST(http_stage, the_answer_goes_where_it_is_told) {
             0U);
 }
 
+// Guards: a far side that repeats what it was sent would have put it into log and dead letter.
+TEST(http_stage, what_an_answer_repeats_of_the_secrets_is_told_to_nobody) {
+  const given fields = {{"token", std::string("s3cret")}};
+  const std::string echo = "s3cret at /hooks/T00B00/7?key=K00 and /hooks/T00B00/";
+  for (const int status : {200, 422}) {
+    const std::string told =
+        try_stage(fields, "/hooks/T00B00/{n}?key=K00", R"({"n": 7})", said(status, echo)).result;
+    EXPECT_EQ(told.find("permanent: "), 0U) << told;
+    EXPECT_NE(told.find("*** at ***7?*** and ***"), std::string::npos) << told;
+  }
+}
+
 TEST(http_stage, the_status_says_whether_to_try_again) {
   const auto of = [](int status, const std::string& headers = "") {
     return try_stage({}, "/", "{}", said(status, "why", headers)).result;
