@@ -110,23 +110,25 @@ task<std::uint64_t> claim_desk::last_number() { co_return last_; }
 
 // As a subquery that gives a value, the look at the claims is one at their key for each row. As an
 // anti join it would be whatever the server thinks of a new table, of which it knows nothing yet.
+// Names that `where` and `order` might mean otherwise begin with _brigade_.
 // $1 pipeline, $2 source, $3 holder, $4 run, $5 the first number, $6 the key to go on behind.
 std::string claim_desk::claim_sql(std::size_t rows_max, bool goes_on) const {
   const std::string& id = table_.id;
   const std::string& order = place_.options.order;
-  return "WITH mine AS (UPDATE " + holders_ + " SET leased_until = " + lease_end() +
+  return "WITH _brigade_mine AS (UPDATE " + holders_ + " SET leased_until = " + lease_end() +
          ", last = greatest(last, $5::bigint + " + std::to_string(rows_max) +
          ") WHERE holder = $3 AND run = $4::bigint RETURNING 1), taken AS (SELECT " + id +
-         " AS key, " + table_.item + " AS item FROM " + table_.source +
-         " WHERE EXISTS (SELECT 1 FROM mine)" +
+         " AS _brigade_key, " + table_.item + " AS _brigade_item FROM " + table_.source +
+         " WHERE " + id + " IS NOT NULL AND EXISTS (SELECT 1 FROM _brigade_mine)" +
          (goes_on ? " AND " + id + " > $6::text::" + table_.id_type : "") +
          " AND (SELECT c.outcome IS NOT NULL OR c.holder = $3 OR EXISTS (SELECT 1 FROM " +
          holders_ + " AS h WHERE h.holder = c.holder AND h.leased_until > now()) FROM " + claims_ +
          " AS c WHERE c.pipeline = $1 AND c.source = $2 AND c.id = " + id + "::text) IS NOT TRUE" +
          table_.condition + " ORDER BY " + (order.empty() ? id : order) + " LIMIT " +
          std::to_string(rows_max) +
-         " FOR NO KEY UPDATE OF o SKIP LOCKED), numbered AS (SELECT key::text AS key, item, "
-         "$5::bigint - 1 + row_number() OVER () AS token FROM taken), claimed AS (INSERT INTO " +
+         " FOR NO KEY UPDATE OF o SKIP LOCKED), numbered AS (SELECT _brigade_key::text "
+         "AS key, _brigade_item AS item, $5::bigint - 1 + row_number() OVER () AS token FROM "
+         "taken), claimed AS (INSERT INTO " +
          claims_ +
          " AS c (pipeline, source, id, holder, token, claimed_at) SELECT $1, $2, key, $3, token, "
          "clock_timestamp() FROM numbered ON CONFLICT (pipeline, source, id) DO UPDATE SET holder "
@@ -134,9 +136,9 @@ std::string claim_desk::claim_sql(std::size_t rows_max, bool goes_on) const {
          "c.outcome IS NULL AND c.holder <> $3 AND NOT EXISTS (SELECT 1 FROM " +
          holders_ +
          " AS h WHERE h.holder = c.holder AND h.leased_until > clock_timestamp()) RETURNING "
-         "token) SELECT n.token, n.key, n.item, (SELECT count(*) FROM mine) FROM (SELECT 1) AS "
-         "one LEFT JOIN (numbered AS n JOIN claimed AS d ON d.token = n.token) ON true ORDER BY "
-         "n.token";
+         "token) SELECT n.token, n.key, n.item, (SELECT count(*) FROM _brigade_mine) FROM (SELECT "
+         "1) AS one LEFT JOIN (numbered AS n JOIN claimed AS d ON d.token = n.token) ON true ORDER "
+         "BY n.token";
 }
 
 task<std::vector<rows::row>> claim_desk::claim(std::uint64_t first, std::size_t rows_max,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace brigade::postgres {
 namespace {
 
 constexpr std::array<unsigned, 3> integers = {20, 21, 23};
+constexpr std::uint64_t largest_id = std::numeric_limits<std::int64_t>::max();
 
 // Holders of the lock that writers of the table take: $1 is its OID, 0 for any table. One that
 // writes to a part of it, or to what it is a part of, counts too. The name of a prepared
@@ -80,6 +82,7 @@ task<> cursor_desk::check_ids() {
 task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, std::size_t rows_max) {
   if (read_to_) low = std::max(low, *read_to_ + 1);
   rows::cursor_rows found;
+  if (low > largest_id) co_return found;
   while (!sure_ || *sure_ < low) {
     if (!fence_) co_await raise_fence(low);
     if (!fence_) co_return found;

@@ -37,8 +37,10 @@ std::string where_is(const source_place& place) {
   return "PostgreSQL at " + conninfo_label(place.conninfo);
 }
 
-// Times say the same whoever asks.
-constexpr const char* session_settings = "SET TimeZone = 'UTC'";
+// Values say the same whoever asks, and whatever is set for the user or the database.
+constexpr const char* session_settings =
+    "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false), "
+    "set_config('bytea_output', 'hex', false), set_config('extra_float_digits', '1', false)";
 
 }  // namespace
 
@@ -124,12 +126,13 @@ task<> source_table::learn(source_session& over, const source_place& place) {
     if (key.empty()) key = co_await primary_key(over);
   }
   id = "o." + quoted_name(key);
+  // With `.*` these are rows, also where a column has the name.
   std::string chosen;
   for (const std::string& name : options.columns) {
     chosen += (chosen.empty() ? "o." : ", o.") + quoted_name(name);
   }
-  item = chosen.empty() ? "row_to_json(o)"
-                        : "(SELECT row_to_json(x) FROM (SELECT " + chosen + ") AS x)";
+  item = chosen.empty() ? "row_to_json(o.*)"
+                        : "(SELECT row_to_json(x.*) FROM (SELECT " + chosen + ") AS x)";
   if (!options.where.empty()) condition = " AND (" + options.where + ")";
   co_await learn_columns(over, place);
 }
@@ -190,8 +193,9 @@ task<> source_table::learn_columns(source_session& over, const source_place& pla
   const result found = co_await std::move(asking);
   id_type_oid = found.type(0);
   for (std::size_t at = 1; at < found.columns(); ++at) add_column(found.name(at), found.type(at));
+  // Without a length: `character` is one character, and `bpchar` any number of them.
   auto more = over.query(
-      "SELECT format_type($1::oid, NULL), current_setting('server_encoding') = 'SQL_ASCII'",
+      "SELECT format_type($1::oid, -1), current_setting('server_encoding') = 'SQL_ASCII'",
       texts({std::to_string(id_type_oid)}));
   const result named = co_await std::move(more);
   id_type = named.text(0, 0);

@@ -31,7 +31,7 @@ constexpr std::chrono::seconds said_when_held_for{10};
 /// Asks again until the database can answer.
 class patience {
  public:
-  explicit patience(outage_book& book) : book_(book) {}
+  patience(outage_book& book, outage_book::part of) : book_(book), of_(of) {}
   template <class F>
   auto operator()(F& ask) -> decltype(ask()) {
     std::chrono::milliseconds pause = first_pause;
@@ -40,17 +40,17 @@ class patience {
       try {
         if constexpr (std::is_void_v<typename decltype(ask())::value_type>) {
           co_await ask();
-          book_.worked();
+          book_.worked(of_);
           co_return;
         } else {
           auto answer = co_await ask();
-          book_.worked();
+          book_.worked(of_);
           co_return answer;
         }
       } catch (const outage& error) {
         why = error.what();
       }
-      book_.failed(why);
+      book_.failed(of_, why);
       co_await sleep_for(pause);
       pause = std::min(pause * 2, longest_pause);
     }
@@ -58,6 +58,7 @@ class patience {
 
  private:
   outage_book& book_;
+  outage_book::part of_;
 };
 
 /// Errors come out of groups in groups; one of them is told.
@@ -81,7 +82,7 @@ class cursor_work {
         low_(options.done.low) {}
 
   task<> fetch() {
-    patience patiently(book_);
+    patience patiently(book_, outage_book::fetching);
     for (;;) {
       while (between_.stock() + cursor_batch > cursor_stock) {
         wanted_.clear();
@@ -154,7 +155,7 @@ class claim_work {
   }
 
   task<> fetch() {
-    patience patiently(book_);
+    patience patiently(book_, outage_book::fetching);
     bool from_start = true;
     for (;;) {
       while (between_.wanted() == 0) {
@@ -198,7 +199,7 @@ class claim_work {
   }
 
   task<> renew() {
-    patience patiently(book_);
+    patience patiently(book_, outage_book::renewing);
     auto ask = [&] { return desk_.renew(); };
     for (;;) {
       co_await sleep_for(options_.lease / 3);
@@ -222,28 +223,26 @@ class claim_work {
  private:
   /// An answer that was lost may have been a claim: then the rows are there.
   task<std::vector<row>> claim(bool from_start) {
-    std::string why;
-    try {
-      std::vector<row> rows =
-          co_await desk_.claim(next_, std::max<std::size_t>(between_.wanted(), 1), from_start);
-      book_.worked();
-      co_return rows;
-    } catch (const outage& error) {
-      why = error.what();
+    bool was_lost = false;
+    auto ask = [&] { return try_to_claim(from_start, was_lost); };
+    patience patiently(book_, outage_book::fetching);
+    co_return co_await patiently(ask);
+  }
+
+  task<std::vector<row>> try_to_claim(bool from_start, bool& was_lost) {
+    if (was_lost) {
+      std::vector<row> mine = co_await desk_.take_over(holder_);
+      std::erase_if(mine, [&](const row& each) { return each.number < next_; });
+      if (!mine.empty()) co_return mine;
     }
-    book_.failed(why);
-    co_await sleep_for(first_pause);
-    patience patiently(book_);
-    auto ask = [&] { return desk_.take_over(holder_); };
-    std::vector<row> mine = co_await patiently(ask);
-    std::erase_if(mine, [&](const row& each) { return each.number < next_; });
-    if (!mine.empty()) co_return mine;
-    co_return co_await claim(from_start);
+    was_lost = true;
+    const std::size_t most = std::max<std::size_t>(between_.wanted(), 1);
+    co_return co_await desk_.claim(next_, most, from_start);
   }
 
   task<> write_some() {
     if (unwritten_.empty()) co_return;
-    patience patiently(book_);
+    patience patiently(book_, outage_book::writing);
     auto ask = [&] { return desk_.settle(unwritten_); };
     const std::size_t foreign = co_await patiently(ask);
     unwritten_.clear();
@@ -297,20 +296,22 @@ task<> until_stopped(exchange& between, Work& work, Start start) {
 
 }  // namespace
 
-void outage_book::failed(const std::string& why) {
+void outage_book::failed(part of, const std::string& why) {
   const auto now = clock::now();
-  if (!since_) since_ = now;
-  ++failures_;
-  if (!endless_ && now - *since_ > finite_limit) {
+  failures& its = failures_.at(of);
+  if (!its.since) its.since = now;
+  ++its.count;
+  if (!endless_ && now - *its.since > finite_limit) {
     throw std::runtime_error(why + "; for 5 minutes now");
   }
-  if (failures_ < 2 || std::exchange(said_, true)) return;
+  if (its.count < 2 || std::exchange(said_, true)) return;
   to_.say("source '" + label_ + "': " + why + "; waiting for it");
 }
 
-void outage_book::worked() {
-  since_.reset();
-  failures_ = 0;
+void outage_book::worked(part of) {
+  failures_.at(of) = failures{};
+  const auto is_failing = [](const failures& each) { return each.count > 0; };
+  if (std::ranges::any_of(failures_, is_failing)) return;
   if (std::exchange(said_, false)) to_.say("source '" + label_ + "': the database is back");
 }
 

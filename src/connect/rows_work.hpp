@@ -5,7 +5,9 @@
 
 #include <brigade/pipeline/mark.hpp>
 
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,17 +21,22 @@ class outage_book {
   /// `endless`: for ever; else for 5 minutes.
   explicit outage_book(exchange& to, std::string label, bool endless)
       : to_(to), label_(std::move(label)), endless_(endless) {}
+  /// What is asked by tasks of its own: that one can do its part does not make up for another.
+  enum part : std::uint8_t { fetching, writing, renewing, parts };
   /// Says so at the second failure in a row. Throws std::runtime_error when it has lasted too long.
-  void failed(const std::string& why);
-  void worked();
+  void failed(part of, const std::string& why);
+  void worked(part of);
 
  private:
   exchange& to_;
   std::string label_;
   bool endless_;
-  std::optional<std::chrono::steady_clock::time_point> since_;
+  struct failures {
+    std::optional<std::chrono::steady_clock::time_point> since;
+    int count = 0;
+  };
+  std::array<failures, parts> failures_;
   bool said_ = false;
-  int failures_ = 0;
 };
 
 struct work_options {

@@ -105,7 +105,8 @@ void claim_desk::prepare() {
   insert_.emplace(in,
                   "INSERT INTO _brigade_claims(pipeline, source, id, holder, token, claimed_at) "
                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET holder = "
-                  "excluded.holder, token = excluded.token, claimed_at = excluded.claimed_at");
+                  "excluded.holder, token = excluded.token, claimed_at = excluded.claimed_at "
+                  "WHERE holder <> excluded.holder");
   update_.emplace(in,
                   "UPDATE _brigade_claims SET outcome = ?3, stage = ?4, error = ?5, settled_at = "
                   "?6 WHERE holder = ?1 AND token = ?2");
@@ -211,6 +212,11 @@ std::vector<rows::row> claim_desk::claim_rows(std::uint64_t first, std::size_t r
     insert_->bind(5, static_cast<std::int64_t>(number));
     insert_->bind(6, now());
     insert_->run();
+    // What was its own before is not looked at, so it is one of this look.
+    if (table_->in().changes() == 0) {
+      throw std::runtime_error(place_.path + ": two rows have the id '" + key_text(select, 0) +
+                               "': a claim needs ids without repetitions");
+    }
     last_key_.reset(sqlite3_value_dup(key));
     claimed.push_back(reader_->read(select, number, key_text(select, 0)));
   }

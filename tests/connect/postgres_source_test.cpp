@@ -3,7 +3,9 @@
 #include "connect/postgres_server.hpp"
 #include "connect/postgres_source_claims.hpp"
 #include "connect/postgres_source_cursor.hpp"
+#include "connect/rows_work.hpp"
 
+#include <brigade/async/group.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/timeout.hpp>
 
@@ -11,6 +13,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -53,6 +56,11 @@ class postgres_source : public ::testing::Test {
   static std::string keys(const std::vector<rows::row>& found) {
     std::string text;
     for (const rows::row& each : found) text += each.id + ";";
+    return text;
+  }
+  static std::string values(const std::vector<rows::row>& found) {
+    std::string text;
+    for (const rows::row& each : found) text += std::string(each.value.raw()) + ";";
     return text;
   }
   /// What there is once nothing is held back any more.
@@ -254,6 +262,142 @@ TEST_F(postgres_source, what_is_given_back_is_free_at_once) {
     EXPECT_EQ(keys(released), "2;");
   };
   run(main());
+}
+
+// Guards: `.*`, without which a column of that name is taken for the row; names in the statement
+// that nobody has; what is set for each session.
+TEST_F(postgres_source, any_name_and_setting_will_do) {
+  ask("DROP TABLE orders");
+  ask("CREATE TABLE orders(id int PRIMARY KEY, o int, x int, item text, key int)");
+  ask("INSERT INTO orders VALUES (1, 5, 6, 'c', 1), (2, 7, 8, 'a', 2), (3, 9, 10, 'b', 3)");
+  ask("CREATE TABLE mine(which int)");
+  ask("INSERT INTO mine VALUES (2), (3)");
+  auto main = [&]() -> task<> {
+    postgres::source_place where = place(rows::reading::claim);
+    where.options.where = "id IN (SELECT which FROM mine)";
+    where.options.order = "item";
+    postgres::claim_desk whole(where);
+    co_await whole.open();
+    co_await whole.take_over("whole");
+    std::vector<rows::row> found = co_await whole.claim(1, 10, true);
+    EXPECT_EQ(values(found), R"({"id":2,"o":7,"x":8,"item":"a","key":2};)"
+                             R"({"id":3,"o":9,"x":10,"item":"b","key":3};)");
+    where.options.pipeline = "another";
+    where.options.order = "key DESC";
+    where.options.columns = {"o", "x"};
+    postgres::claim_desk some(where);
+    co_await some.open();
+    co_await some.take_over("some");
+    found = co_await some.claim(1, 10, true);
+    EXPECT_EQ(values(found), R"({"o":9,"x":10};{"o":7,"x":8};)");
+    ask("CREATE TABLE odd(id int PRIMARY KEY, b bytea, d date, f float8)");
+    ask("INSERT INTO odd VALUES (1, '\\x005c', '2024-02-29', 0.30000000000000004)");
+    where = place();
+    where.options.table = "odd";
+    where.conninfo +=
+        " options='-c bytea_output=escape -c DateStyle=German -c extra_float_digits=0'";
+    postgres::cursor_desk cursor(where);
+    co_await cursor.open();
+    const rows::cursor_rows odd = co_await cursor.next(0, 10);
+    EXPECT_EQ(values(odd.rows),
+              R"({"id":1,"b":"\\x005c","d":"2024-02-29","f":0.30000000000000004};)");
+  };
+  run(main());
+}
+
+// Guards: the type without a length that a key is read as: `character` would cut it to one.
+TEST_F(postgres_source, keys_of_a_fixed_length_are_found_again) {
+  ask("DROP TABLE orders");
+  ask("CREATE TABLE orders(id char(5) PRIMARY KEY)");
+  ask("INSERT INTO orders VALUES ('AB'), ('ABCDE'), ('ABCDF')");
+  auto main = [&]() -> task<> {
+    postgres::claim_desk before(place(rows::reading::claim));
+    co_await before.open();
+    co_await before.take_over("one");
+    const std::vector<rows::row> first = co_await before.claim(1, 2, true);
+    EXPECT_EQ(first.size(), 2u);
+    postgres::claim_desk after(place(rows::reading::claim));
+    co_await after.open();
+    const std::vector<rows::row> again = co_await after.take_over("one");
+    EXPECT_EQ(keys(again), "AB;ABCDE;");
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, a_row_without_an_id_is_no_item) {
+  ask("DROP TABLE orders");
+  ask("CREATE TABLE orders(id int)");
+  ask("INSERT INTO orders VALUES (1), (NULL), (2)");
+  auto main = [&]() -> task<> {
+    postgres::source_place where = place(rows::reading::claim);
+    where.options.id = "id";
+    postgres::claim_desk desk(where);
+    co_await desk.open();
+    co_await desk.take_over("one");
+    const std::vector<rows::row> found = co_await desk.claim(1, 10, true);
+    EXPECT_EQ(keys(found), "1;2;");
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, a_cursor_ends_behind_the_largest_id_there_can_be) {
+  ask("ALTER TABLE orders ALTER id TYPE bigint");
+  ask("INSERT INTO orders VALUES (0, 1), (9223372036854775807, 2)");
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk desk(place());
+    co_await desk.open();
+    const std::string found = co_await all_behind(desk, 0);
+    EXPECT_EQ(found, "0;9223372036854775807;");
+    const std::string more = co_await all_behind(desk, std::uint64_t{1} << 63);
+    EXPECT_EQ(more, "");
+  };
+  run(main());
+}
+
+/// Claims are never to be had, and everything else is.
+class refusing_desk final : public rows::claim_desk {
+ public:
+  explicit refusing_desk(int& tries) : tries_(tries) {}
+  task<> open() override { co_return; }
+  task<> wait(std::chrono::milliseconds most) override { co_await sleep_for(most); }
+  task<std::vector<rows::row>> take_over(std::string) override {
+    co_return std::vector<rows::row>();
+  }
+  task<std::uint64_t> last_number() override { co_return 0; }
+  task<std::vector<rows::row>> claim(std::uint64_t, std::size_t, bool) override {
+    ++tries_;
+    throw rows::outage("it takes too long");
+    co_return std::vector<rows::row>();
+  }
+  task<std::size_t> settle(const std::vector<rows::settled_row>&) override { co_return 0; }
+  task<> renew() override { co_return; }
+  task<> release() override { co_return; }
+
+ private:
+  int& tries_;
+};
+
+// Guards: failures of a claim are counted by themselves; a server that does anything else was taken
+// for one that is back, and was asked twenty times a second, for ever and in silence.
+TEST_F(postgres_source, claims_that_always_fail_are_tried_less_and_less_often) {
+  int tries = 0;
+  auto main = [&]() -> task<> {
+    const auto between = std::make_shared<rows::exchange>();
+    rows::work_options options;
+    options.table = place(rows::reading::claim).options;
+    options.holder = "one";
+    auto body = [&](task_group& group) -> task<> {
+      group.spawn(rows::work_with_claims, between, options, std::make_unique<refusing_desk>(tries));
+      group.spawn(&rows::exchange::take, between.get(), std::size_t{10});
+      co_await sleep_for(1000ms);
+      between->ask_to_stop();
+      group.cancel();
+    };
+    co_await with_group(body);
+  };
+  run(main());
+  EXPECT_GE(tries, 3);
+  EXPECT_LE(tries, 6);
 }
 
 }  // namespace

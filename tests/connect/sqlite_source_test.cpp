@@ -292,5 +292,19 @@ TEST_F(sqlite_source, what_makes_no_sense_is_refused_before_anything_is_opened) 
             "table: '_brigade_claims' is a reserved name");
 }
 
+TEST_F(sqlite_source, a_claim_finds_two_rows_with_one_id) {
+  execute("CREATE TABLE orders(id INT); INSERT INTO orders VALUES (1), (2), (2)");
+  auto at = opened("claim", {{"id", std::string("id")}});
+  std::string why;
+  try {
+    why = read(*at);
+  } catch (const std::runtime_error& error) {
+    why = error.what();
+  }
+  EXPECT_NE(why.find("two rows have the id '2'"), std::string::npos) << why;
+  run(at->close());
+  EXPECT_EQ(query("SELECT count(*) FROM _brigade_claims WHERE holder <> ''"), "0;");
+}
+
 }  // namespace
 }  // namespace brigade
