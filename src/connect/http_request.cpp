@@ -242,7 +242,11 @@ std::size_t http_request_reader::feed(std::string_view bytes) {
     // The parser asserts that much once it has seen the last chunk's size; less is never the rest.
     const bool is_chunked = state_ == state::body && parser_->is_chunked;
     if (is_chunked && next.size() < last_chunk.size()) break;
-    more = parse_part(next, used);
+    // So much at a time that what stands beside a chunk is too long however it comes in.
+    const std::string_view shown = is_chunked ? next.substr(0, rules_.header_bytes_max + 1) : next;
+    const std::size_t before = used;
+    more = parse_part(shown, used);
+    if (state_ == state::body && shown.size() < next.size() && used > before) more = true;
   }
   if (state_ != state::body || !request_.body.empty()) wants_continue_ = false;
   return used;

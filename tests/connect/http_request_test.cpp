@@ -166,6 +166,20 @@ TEST(http_request, bad_chunks_are_refused) {
   EXPECT_EQ(read(chunked("0\r\nX: " + std::string(5000, 'a'))).status, 400U);
 }
 
+// Guard: that the parser is shown so much at a time, or what is whole at once would be read.
+TEST(http_request, what_stands_beside_a_chunk_is_as_short_however_it_comes_in) {
+  const auto of = [](std::size_t bytes) {
+    return chunked("1;" + std::string(bytes - 4, 'a') + "\r\n5\r\n0\r\n\r\n");
+  };
+  EXPECT_EQ(read(of(1000)).at, http_request_reader::state::complete);
+  for (std::size_t bytes = 1015; bytes < 1040; ++bytes) {
+    SCOPED_TRACE(bytes);
+    static_cast<void>(read(of(bytes)));  // compares
+  }
+  EXPECT_EQ(read(of(1100)).status, 400U);
+  EXPECT_EQ(read(chunked("0\r\nX: " + std::string(1100, 'a') + "\r\n\r\n")).status, 400U);
+}
+
 TEST(http_request, limits_hold) {
   EXPECT_EQ(read(sized(std::string(100, '5'))).at, http_request_reader::state::complete);
   EXPECT_EQ(read(sized(std::string(101, '5'))).status, 413U);
