@@ -152,12 +152,7 @@ task<> cursor_desk::wait(std::chrono::milliseconds most) {
     co_await sleep_for(most);
     co_return;
   }
-  const bool was_listening = co_await listener_.listen();
-  if (!was_listening) co_return;
-  try {
-    co_await timeout(most, listener_.heard());
-  } catch (const timed_out&) {
-  }
+  co_await listener_.heard_within(most);
 }
 
 }  // namespace brigade::postgres

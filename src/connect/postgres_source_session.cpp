@@ -2,6 +2,7 @@
 
 #include "connect/json_text.hpp"
 
+#include <brigade/async/timeout.hpp>
 #include <brigade/connect/record.hpp>
 
 #include <algorithm>
@@ -114,6 +115,15 @@ task<notification> source_session::hear_over(connection& base) {
 task<> source_session::heard() {
   auto work = [&](connection& base) { return hear_over(base); };
   co_await ask(work);
+}
+
+task<> source_session::heard_within(std::chrono::milliseconds most) {
+  const bool was_listening = co_await listen();
+  if (!was_listening) co_return;
+  try {
+    co_await timeout(most, heard());
+  } catch (const timed_out&) {
+  }
 }
 
 task<> source_table::learn(source_session& over, const source_place& place) {

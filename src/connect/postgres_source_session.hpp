@@ -9,6 +9,7 @@
 #include <brigade/async/mutex.hpp>
 #include <brigade/async/task.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -36,10 +37,12 @@ class source_session {
   task<std::vector<result>> together(std::vector<statement> statements);
   /// Hears of a channel from now on. True: it did so before, and nothing was missed.
   task<bool> listen();
-  /// Completes when one was heard of since the last call.
-  task<> heard();
+  /// Completes when one was heard of since the last call, or it has lasted that long; at once when
+  /// it begins to listen only now, for some may have been missed.
+  task<> heard_within(std::chrono::milliseconds most);
 
  private:
+  task<> heard();
   template <class Ask>
   auto ask(Ask work) -> decltype(work(std::declval<connection&>()));
   task<> connect();
