@@ -1,5 +1,7 @@
 #include "connect/http_settings.hpp"
 
+#include "connect/http_components.hpp"
+
 #include <brigade/async/thread.hpp>
 #include <brigade/connect/record.hpp>
 
@@ -18,17 +20,6 @@ constexpr std::array own_headers = {"Host"sv,    "Content-Length"sv, "Transfer-E
                                     "Expect"sv,  "Upgrade"sv,        "TE"sv};
 // To do these twice is to do them once (RFC 9110, 9.2.2).
 constexpr std::array repeatable_methods = {"GET"sv, "PUT"sv, "DELETE"sv};
-
-field_spec field(std::string name, field_type type, std::string fallback, std::string doc,
-                 std::string example) {
-  field_spec result;
-  result.name = std::move(name);
-  result.type = type;
-  result.fallback = std::move(fallback);
-  result.doc = std::move(doc);
-  result.example = std::move(example);
-  return result;
-}
 
 void check_header(const std::string& of, const std::string& name, const std::string& value) {
   if (!is_header_name(name)) throw config_error(of, "'" + excerpt(name) + "' is no header's name");

@@ -96,16 +96,7 @@ std::unique_ptr<source> make_source(const settings& given, const component_conte
   return std::make_unique<http_source>(std::move(options));
 }
 
-field_spec field(std::string name, field_type type, std::string fallback, std::string doc,
-                 std::string example = {}) {
-  field_spec made;
-  made.name = std::move(name);
-  made.type = type;
-  made.fallback = std::move(fallback);
-  made.doc = std::move(doc);
-  made.example = std::move(example);
-  return made;
-}
+using http::field;
 
 std::vector<field_spec> fields() {
   std::vector<field_spec> made;
