@@ -1,13 +1,18 @@
 """Times tables in and out: python3 bench/db_bench.py BRIGADE [ROWS]
 
 copy   a table of PostgreSQL -> a table of SQLite, by cursor and exactly once, beside `psql \\copy`
-       to a file and `sqlite3 .import` of that; the quotient of the two, of the best of three rounds
+       to a file and `sqlite3 .import` of that, in turns; the median of the rounds' quotients, and
+       the CPU time of each, the server's included
 claim  the same by claim, with 50 000 rows at most; rows a second
 
-The server is started for it. Every row has a number: each must be in the table once.
+The server is started for it. By hand there is one process at a time, while brigade, its thread that
+reads and the server work at once: a quotient is worth something where both processors are free.
+Every row has a number: each must be in the table once.
 """
 import json
+import os
 import pathlib
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -18,7 +23,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "e2e"))
 from postgres_server import POSTGRES, Postgres
 
-ROUNDS = 3
+ROUNDS = 5
 CLAIMED_MOST = 50_000
 
 
@@ -27,6 +32,16 @@ def timed(command, folder, stdin=None):
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.PIPE, input=stdin, text=True, timeout=900)
     return time.monotonic() - began
+
+
+def cpu_so_far(server):
+    """Seconds, of the children of this process and of the server with its children."""
+    ours = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ticks = 0
+    for pid in server.pids():
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ours.ru_utime + ours.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def by_hand(server, folder):
@@ -70,14 +85,18 @@ def main():
         server.ask("insert into orders select i, 'customer ' || i % 1000, i / 4.0, "
                    f"md5(i::text) from generate_series(1, {rows}) i")
         server.ask("vacuum analyze orders")
-        hand = []
-        copied = []
+        hand, copied, cpu = [], [], []
         for _ in range(ROUNDS):
+            before = cpu_so_far(server)
             hand.append(by_hand(server, folder))
+            between = cpu_so_far(server)
             copied.append(by_brigade(brigade, server, folder, rows, "cursor"))
-        print(f"copy   {rows} rows: brigade {min(copied):.2f} s, by hand {min(hand):.2f} s, "
-              f"{min(copied) / min(hand):.2f} of it; all: "
-              f"{[f'{each:.2f}' for each in copied]} {[f'{each:.2f}' for each in hand]}")
+            cpu.append((cpu_so_far(server) - between, between - before))
+        ratios = sorted(ours / theirs for ours, theirs in zip(copied, hand))
+        ours, theirs = sorted(cpu)[ROUNDS // 2]
+        print(f"copy   {rows} rows: brigade {sorted(copied)[ROUNDS // 2]:.2f} s and {ours:.2f} s "
+              f"of CPU, by hand {sorted(hand)[ROUNDS // 2]:.2f} s and {theirs:.2f} s; "
+              f"{ratios[ROUNDS // 2]:.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
         claimed = min(rows, CLAIMED_MOST)
         seconds = by_brigade(brigade, server, folder, claimed, "claim")
         print(f"claim  {claimed / seconds:.0f} rows/s")

@@ -1,8 +1,8 @@
 """What an item posted by HTTP costs: python3 bench/http_source_bench.py BRIGADE FOLDER [SECONDS]
 
-Clients on connections that are kept post orders to the source `http`, one a request (on 256
-connections) and a hundred a request (on 64), and wait for each answer. Prints the CPU-seconds of
-brigade's own (all its threads, not the client's) for a million items, and the requests a second
+Clients on connections that are kept post orders to the source `http`, one a request (on 64 and on
+256 connections) and a hundred a request (on 64), and wait for each answer. Prints the CPU-seconds
+of brigade's own (all its threads, not the client's) for a million items, and the requests a second
 that this client made.
 
 Every request must be answered 200, and every item of it must be delivered.
@@ -103,8 +103,8 @@ def post_for(seconds, port, text, clients):
     return answered
 
 
-def measure(brigade, folder, mode, items, seconds):
-    folder.mkdir()
+def measure(brigade, folder, mode, items, clients, seconds):
+    folder.mkdir(parents=True)
     port = free_port()
     (folder / "orders.yaml").write_text(PIPELINE.format(port=port, mode=mode))
     report = folder / "report.json"
@@ -112,7 +112,7 @@ def measure(brigade, folder, mode, items, seconds):
                                 str(report)], cwd=folder, stderr=open(folder / "log", "wb"))
     try:
         wait_until_open(port, running)
-        text, clients = request(items), 256 if items == 1 else 64
+        text = request(items)
         post_for(0.3, port, text, clients)
         before, began = cpu_seconds(running.pid), time.monotonic()
         answered = post_for(seconds, port, text, clients)
@@ -124,15 +124,17 @@ def measure(brigade, folder, mode, items, seconds):
     delivered = json.loads(report.read_text())["delivered"]
     if code != 0 or delivered < answered * items:
         sys.exit(f"WRONG: exit {code}, {delivered} delivered of {answered * items} answered")
-    print(f"{mode:8} {items:4} a request: {cpu / (answered * items) * 1e6:6.2f} CPU-s a million "
-          f"items ({answered / wall:.0f} requests/s, {answered * items} items)")
+    cost = cpu / (answered * items) * 1e6
+    print(f"{mode:8} {items:4} a request, {clients:3} clients: {cost:6.2f} CPU-s a million items "
+          f"({answered / wall:.0f} requests/s, {answered * items} items)")
 
 
-def main(brigade, where, seconds):
-    folder = pathlib.Path(where).absolute()
+def main(brigade, target, seconds):
+    folder = pathlib.Path(target).absolute()
     for mode in ("full", "failures"):
-        for items in (1, 100):
-            measure(brigade, folder / f"{mode}{items}", mode, items, seconds)
+        for items, clients in ((1, 64), (1, 256), (100, 64)):
+            where = folder / f"{mode}-{items}-{clients}"
+            measure(brigade, where, mode, items, clients, seconds)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ add_library(brigade_compile INTERFACE)
 target_compile_options(brigade_compile INTERFACE -Wall -Wextra -Wpedantic -Wshadow
                        -Woverloaded-virtual)
 if(PROJECT_IS_TOP_LEVEL)  # a compiler we do not know may warn in somebody else's build
-  target_compile_options(brigade_compile INTERFACE -Werror)
+  target_compile_options(brigade_compile INTERFACE
+                         $<$<NOT:$<BOOL:$<TARGET_PROPERTY:BRIGADE_MAY_WARN>>>:-Werror>)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Sibling calls keep coroutine resumption at constant stack in -Og builds too. With -O2, g++ 12

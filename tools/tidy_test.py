@@ -133,11 +133,9 @@ class Layers(unittest.TestCase):
 
 
 class Promises(unittest.TestCase):
-    PAIRS = "class FileToNull(Pair):\n    def test_killed(self):\n        pass\n"
-
     def check(self, line, **more):
-        files = {"docs/guarantees.md": "`FileToNull.test_killed`\n" + line + "\n",
-                 "tests/oracle/pairs_test.py": self.PAIRS,
+        files = {"docs/guarantees.md": "| `FileToNull` | yes |\n" + line + "\n",
+                 "tests/e2e/kill_test.py": "def test_killed(self):\n    pass\n",
                  "tests/async/queue_test.cpp": "TEST_F(queue_test,\n       keeps_all) {\n}\n",
                  **more}
         return [message for _, _, message in problems_of(tidy.check_named_tests, files)]
@@ -150,17 +148,14 @@ class Promises(unittest.TestCase):
                  ["tests/async/queue_test.cpp has no test keeps"]),
                 ("`tests/async/stack_test.cpp::keeps_all`",
                  ["there is no tests/async/stack_test.cpp"]),
-                ("`FileToNull.test_stopped`",
-                 ["tests/oracle/pairs_test.py has no test FileToNull.test_stopped"]),
-                ("`FileToFile.test_killed`",
-                 ["tests/oracle/pairs_test.py has no test FileToFile.test_killed"]),
                 ("`test_row_99`", ["there is no test test_row_99"])):
             self.assertEqual(self.check(line), wrong, line)
 
     def test_have_a_row_for_each_pair(self):
-        more = self.PAIRS + "class FileToTable(OutOfRoom, Pair):\n    pass\n"
-        self.assertEqual(self.check("", **{"tests/oracle/pairs_test.py": more}),
-                         ["has no row for the pair FileToTable of tests/oracle/pairs_test.py"])
+        ends = {"tests/oracle/sources.py": "SOURCES = (File,)\n",
+                "tests/oracle/sinks.py": "SINKS = (Null,\n         Table)\n"}
+        self.assertEqual(self.check("", **ends), ["has no row for the pair FileToTable: "
+                                                  "tests/oracle/pairs_test.py --table"])
 
 
 class Headers(unittest.TestCase):

@@ -163,9 +163,12 @@ std::vector<task_ref> loop::tasks() const {
 }
 
 detail::runnable& loop::pick() {
+  std::size_t passed = takes_the_first_ ? 0 : driver_->choose(ready_count_);
+  // Whoever looks on before a step may have changed who is ready.
+  BRIGADE_ASSERT(ready_count_ != 0, "loop: nobody is ready any more");
+  passed = std::min(passed, ready_count_ - 1);
   detail::link* node = ready_.front();
-  const std::size_t passed = takes_the_first_ ? 0 : driver_->choose(ready_count_);
-  for (std::size_t i = passed; i > 0; --i) node = node->next;
+  for (; passed > 0; --passed) node = node->next;
   return *static_cast<detail::runnable*>(node);
 }
 

@@ -197,7 +197,7 @@ bool is_loopback(std::string_view listen) {
          listen.starts_with("[::1]:");
 }
 
-/// Whoever posts may send again what was not answered: where that is not enough.
+/// Who may post; and whoever posts may send again what was not answered: where that is not enough.
 void warn_of_http(const pipeline_config& config, const warner& warn) {
   if (!is_posted_to(config)) return;
   const component_use& source = config.source;
@@ -216,6 +216,7 @@ void warn_of_http(const pipeline_config& config, const warner& warn) {
                                 "way: give it a 'tls_certificate', or put a TLS proxy in front",
                                 name));
   }
+  if (source.values.text("reply") == "accepted") return;  // by the journal all is taken once
   if (config.ledger.mode != ledger_mode::full) {
     warn(source.at, fmt::format("this ledger keeps no row for each item: a request that is sent "
                                 "again to source '{}' under its Idempotency-Key after a restart is "

@@ -122,6 +122,7 @@ class settings_reader {
 
   void read_one(const field_spec& field, const yaml_node& value) {
     use_.places.emplace(field.name, value.at);
+    use_.spelled.emplace(field.name, as_spelled(value));
     if (auto read = read_field(reader_, field, value)) {
       use_.values.set(field.name, std::move(*read));
     }

@@ -16,16 +16,19 @@ namespace {
 
 constexpr std::size_t value_bytes_max = 60;
 
-/// A field as the file gives it, unless it is a secret. Of a mapping only the keys are shown: `env`
-/// may hold secrets.
-std::string value_text(const settings& values, const field_spec& field) {
+/// A field as the file gives it, unless it is a secret; so may be what stands for a variable, and
+/// the values of a mapping (`env`), of which only the keys are shown.
+std::string value_text(const component_use& use, const field_spec& field) {
   if (field.secret) return "***";
+  const settings& values = use.values;
   switch (field.type) {
     case field_type::branches:
       return {};  // they have boxes of their own
     case field_type::text:
     case field_type::choice:
-      return plain_line(values.text(field.name), value_bytes_max);
+    case field_type::text_list:
+    case field_type::text_or_list:
+      return plain_line(use.spelled.at(field.name), value_bytes_max);
     case field_type::integer:
       return fmt::format("{}", values.integer(field.name));
     case field_type::boolean:
@@ -34,10 +37,6 @@ std::string value_text(const settings& values, const field_spec& field) {
       return duration_text(values.duration(field.name));
     case field_type::bytes:
       return size_text(static_cast<std::uint64_t>(values.integer(field.name)));
-    case field_type::text_list:
-    case field_type::text_or_list:
-      return plain_line(fmt::format("{}", fmt::join(values.list(field.name), " ")),
-                        value_bytes_max);
     case field_type::text_map: {
       std::vector<std::string_view> keys;
       for (const auto& [key, value] : values.table(field.name)) keys.push_back(key);
@@ -50,7 +49,7 @@ std::string value_text(const settings& values, const field_spec& field) {
 void add_fields(const component_use& use, picture_box& box) {
   for (const field_spec& field : use.what->fields) {
     if (use.places.count(field.name) == 0) continue;
-    box.lines.push_back(fmt::format("{}: {}", field.name, value_text(use.values, field)));
+    box.lines.push_back(fmt::format("{}: {}", field.name, value_text(use, field)));
   }
 }
 
@@ -79,7 +78,7 @@ std::string rate_text(const rate_limit& rate) {
 std::string queue_text(const stage_config& stage) {
   std::string text = fmt::format("queue: {}", stage.policy.queue_items_max);
   if (stage.policy.queue_order == queue_kind::lifo) text += ", lifo";
-  if (stage.priority) text += ", by " + plain_line(stage.priority->text, value_bytes_max);
+  if (stage.priority) text += ", by " + plain_line(stage.priority->spelled, value_bytes_max);
   if (stage.policy.queue_full == when_full::drop_oldest) text += ", drop_oldest";
   if (stage.policy.queue_full == when_full::drop_newest) text += ", drop_newest";
   return text;
@@ -99,10 +98,10 @@ picture_box source_box(const pipeline_config& config) {
   picture_box box;
   box.title = title_of("source", config.source);
   add_fields(config.source, box);
-  if (config.id) box.lines.push_back("id: " + plain_line(config.id->text, value_bytes_max));
+  if (config.id) box.lines.push_back("id: " + plain_line(config.id->spelled, value_bytes_max));
   if (config.order_by) {
     const bool holds = config.run.after_letter == after_dead_letter::hold_key;
-    box.lines.push_back("order_by: " + plain_line(config.order_by->text, value_bytes_max) +
+    box.lines.push_back("order_by: " + plain_line(config.order_by->spelled, value_bytes_max) +
                         (holds ? ", held behind a dead letter" : ""));
   }
   if (config.run.order == item_order::source) box.lines.emplace_back("order: source");
@@ -117,7 +116,7 @@ picture_box stage_box(const stage_config& stage) {
   picture_box box;
   box.title = title_of("stage", stage.use);
   add_fields(stage.use, box);
-  if (stage.when) box.lines.push_back("when: " + plain_line(stage.when->text, value_bytes_max));
+  if (stage.when) box.lines.push_back("when: " + plain_line(stage.when->spelled, value_bytes_max));
   box.lines.push_back(fmt::format("workers: {}; {}", workers_text(policy), queue_text(stage)));
   if (policy.rate.items != 0) box.lines.push_back(rate_text(policy.rate));
   box.lines.push_back(fmt::format("timeout: {}; deadline: {}", limit_text(policy.attempt_timeout),
@@ -167,8 +166,7 @@ picture_box then_box(const then_config& step) {
   constexpr std::string_view conditions[] = {"success", "failure", "always"};
   picture_box box;
   box.title = fmt::format("then, if {}", conditions[static_cast<std::size_t>(step.when)]);
-  box.lines.push_back(
-      plain_line(fmt::format("exec: {}", fmt::join(step.command, " ")), value_bytes_max));
+  box.lines.push_back(plain_line("exec: " + step.spelled, value_bytes_max));
   return box;
 }
 
@@ -189,7 +187,7 @@ picture_box quiet_box(const stage_config& stage) {
 std::string label_of(const stage_config& stage, const branch_config& branch) {
   if (is_tee(*stage.use.what)) return branch.required ? "copy" : "copy, not required";
   if (!branch.when) return "else";
-  return "when " + plain_line(branch.when->text, value_bytes_max);
+  return "when " + plain_line(branch.when->spelled, value_bytes_max);
 }
 
 /// Draws the boxes in the order of the file, and arrows to what stands behind.

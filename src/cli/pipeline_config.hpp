@@ -26,6 +26,7 @@ namespace brigade::cli {
 struct located_text {
   std::string text;
   position at;
+  std::string spelled = {};  ///< with its variables not filled in: what may be shown
 };
 
 /// A component and what the file says to it.
@@ -35,7 +36,9 @@ struct component_use {
   component_context context;
   position at;                               ///< of the component's key
   std::map<std::string, position> places{};  ///< of the fields that the file gives
-  bool complete = false;                     ///< nothing was wrong with its fields
+  /// Texts and lists of them with their variables not filled in: what may be shown.
+  std::map<std::string, std::string> spelled{};
+  bool complete = false;  ///< nothing was wrong with its fields
 };
 
 struct branch_config;
@@ -112,7 +115,8 @@ struct admin_config {
 struct then_config {
   enum class condition : std::uint8_t { success, failure, always };
   condition when = condition::always;
-  std::vector<std::string> command;  ///< as written; the program and its arguments
+  std::vector<std::string> command;  ///< the program and its arguments
+  std::string spelled;               ///< with its variables not filled in: what may be shown
   position at;                       ///< of the command
 };
 

@@ -1,4 +1,5 @@
 // From a checked file to the components it names, none of them open.
+#include "cli/business_id.hpp"
 #include "cli/fork_components.hpp"
 #include "cli/pipeline_config.hpp"
 
@@ -8,6 +9,9 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <stdexcept>
+#include <string>
 
 namespace brigade::cli {
 namespace {
@@ -42,6 +46,16 @@ void try_expression(const located_text& expression, const component_context& con
   static_cast<void>(made(filter->make_stage, use, problems));
 }
 
+std::function<std::string(const payload&)> id_expression(const located_text& expression,
+                                                         problem_list& problems) {
+  try {
+    return business_id_of(expression.text);
+  } catch (const std::invalid_argument& wrong) {
+    problems.add(expression.at, wrong.what());
+    return {};
+  }
+}
+
 /// Work that does not wait is spread over the pipeline's threads, a body each.
 std::unique_ptr<stage_body> body_of(const component_use& use, int threads, problem_list& problems) {
   std::unique_ptr<stage_body> first = made(use.what->make_stage, use, problems);
@@ -54,22 +68,34 @@ std::unique_ptr<stage_body> body_of(const component_use& use, int threads, probl
   return std::make_unique<threaded_stage>(use.context.name, std::move(bodies));
 }
 
+milliseconds patience_with(const source& from) {
+  constexpr std::chrono::minutes finite_limit{5};
+  return from.finite() ? milliseconds(finite_limit) : milliseconds(0);
+}
+
+component_use with_patience(const component_use& use, std::optional<milliseconds> give_up_after) {
+  component_use told = use;
+  told.context.give_up_after = give_up_after;
+  return told;
+}
+
 class parts_maker {
  public:
   parts_maker(const registry& known, problem_list& problems, int threads, pipeline_parts& parts)
       : known_(known), problems_(problems), threads_(threads), parts_(parts) {}
 
-  void make(const chain_config& chain, bool has_something_behind) {
+  /// `give_up_after` of its sink.
+  void make(const chain_config& chain, bool has_something_behind, milliseconds give_up_after) {
     for (std::size_t i = 0; i < chain.stages.size(); ++i) {
-      make_stage(chain.stages[i], has_behind(chain, i, has_something_behind));
+      make_stage(chain.stages[i], has_behind(chain, i, has_something_behind), give_up_after);
     }
     if (!chain.has_sink()) return;
-    const component_use& use = chain.sink.use;
+    const component_use use = with_patience(chain.sink.use, give_up_after);
     parts_.sinks.push_back(use.complete ? made(use.what->make_sink, use, problems_) : nullptr);
   }
 
  private:
-  void make_stage(const stage_config& stage, bool leads_on) {
+  void make_stage(const stage_config& stage, bool leads_on, milliseconds give_up_after) {
     const component_use& use = stage.use;
     if (stage.when) try_expression(*stage.when, use.context, known_, problems_);
     if (stage.priority) try_expression(*stage.priority, use.context, known_, problems_);
@@ -82,7 +108,9 @@ class parts_maker {
       parts_.stages.push_back(use.complete ? body_of(use, threads, problems_) : nullptr);
     }
     for (const branch_config& branch : stage.branches) {
-      make(branch.chain, leads_on && is_route(*use.what));
+      // A branch that is not required ends no run.
+      make(branch.chain, leads_on && is_route(*use.what),
+           branch.required ? give_up_after : milliseconds(0));
     }
   }
 
@@ -106,11 +134,21 @@ class parts_maker {
 pipeline_parts make_all(const pipeline_config& config, const registry& known,
                         problem_list& problems) {
   pipeline_parts parts;
-  const component_use& source = config.source;
+  std::optional<milliseconds> give_up_after;
+  if (!config.gives_up_after_default) give_up_after = config.run.give_up_after;
+  component_use source = with_patience(config.source, give_up_after);
+  if (config.id) {
+    const std::size_t problems_before = problems.size();
+    try_expression(*config.id, source.context, known, problems);
+    if (problems.size() == problems_before) {
+      source.context.item_id = id_expression(*config.id, problems);
+    }
+  }
   if (source.complete) parts.source = made(source.what->make_source, source, problems);
-  if (config.id) try_expression(*config.id, source.context, known, problems);
   if (config.order_by) try_expression(*config.order_by, source.context, known, problems);
-  parts_maker(known, problems, config.threads, parts).make(config, false);
+  if (!give_up_after && parts.source) give_up_after = patience_with(*parts.source);
+  parts_maker(known, problems, config.threads, parts)
+      .make(config, false, give_up_after.value_or(milliseconds(0)));
   return parts;
 }
 
@@ -120,11 +158,7 @@ pipeline_parts make_parts(pipeline_config& config, const registry& known) {
   problem_list problems;
   pipeline_parts parts = make_all(config, known, problems);
   problems.raise(config.where);
-  if (config.gives_up_after_default) {
-    constexpr std::chrono::minutes finite_limit{5};
-    config.run.give_up_after =
-        parts.source->finite() ? milliseconds(finite_limit) : milliseconds(0);
-  }
+  if (config.gives_up_after_default) config.run.give_up_after = patience_with(*parts.source);
   return parts;
 }
 

@@ -54,8 +54,9 @@ ledger_mode default_ledger_mode(std::string_view source) {
 }
 
 /// Where somebody waits for each item's outcome, a batch waits hardly for company.
-std::optional<milliseconds> default_batch_age(const component* source) {
-  if (source == nullptr || source->name != "http") return std::nullopt;
+std::optional<milliseconds> default_batch_age(const component_use& source) {
+  if (source.what == nullptr || source.what->name != "http") return std::nullopt;
+  if (!source.values.has("reply") || source.values.text("reply") != "outcome") return std::nullopt;
   return milliseconds(2);
 }
 
@@ -90,6 +91,7 @@ void pipeline_reader::read(const yaml_node& root) {
     config_.ledger.mode = default_ledger_mode(config_.source.what->name);
   }
   read_run_keys(reader_, root, config_);
+  config_.source.context.state = config_.state;
   if (config_.ledger.mode == ledger_mode::full) {
     config_.source.context.ledger = config_.ledger_path();
   }
@@ -209,7 +211,7 @@ void pipeline_reader::read_stage(const found_stage& found, chain_config& chain) 
 void pipeline_reader::read_sink(const part& found, sink_config& sink) {
   sink.use = start_use(found, take_name(found));
   sink.policy.attempt_timeout = found.what->timeout_default;
-  if (const auto age = default_batch_age(config_.source.what)) sink.policy.batch_age_max = *age;
+  if (const auto age = default_batch_age(config_.source)) sink.policy.batch_age_max = *age;
   read_sink_policy(reader_, *found.node, found.owner, sink.policy);
   sink.use.context.attempt_timeout = sink.policy.attempt_timeout;
   read_settings(reader_, *found.entry, found.owner, sink.use);
@@ -338,7 +340,7 @@ std::optional<located_text> pipeline_reader::expression(const yaml_node& map,
   if (entry == nullptr) return std::nullopt;
   const auto text = reader_.text(key, entry->value);
   if (!text) return std::nullopt;
-  return located_text{*text, entry->value.at};
+  return located_text{*text, entry->value.at, as_spelled(entry->value)};
 }
 
 }  // namespace brigade::cli

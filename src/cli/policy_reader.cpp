@@ -106,7 +106,9 @@ void read_queue_kind(value_reader& reader, const yaml_node& value, const std::st
     }
     stage.policy.queue_order = queue_kind::priority;
     const auto text = reader.text("priority", priority->value);
-    if (text) stage.priority = located_text{*text, priority->value.at};
+    if (text) {
+      stage.priority = located_text{*text, priority->value.at, as_spelled(priority->value)};
+    }
   } else if (value.text == "priority") {
     reader.problem(value.at, "'kind: priority' needs to know by what: { priority: .urgency }");
   } else if (const auto kind = reader.choice("kind", value, kinds)) {
@@ -304,7 +306,7 @@ void read_order(value_reader& reader, const yaml_node& root, pipeline_config& co
   static constexpr std::array<std::string_view, 2> answers = {"continue", "hold_key"};
   if (const yaml_entry* const by = root.find("order_by")) {
     const auto text = reader.text("order_by", by->value);
-    if (text) config.order_by = located_text{*text, by->value.at};
+    if (text) config.order_by = located_text{*text, by->value.at, as_spelled(by->value)};
     config.run.order = item_order::by_key;
   }
   if (const yaml_entry* const order = root.find("order")) {

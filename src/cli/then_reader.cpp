@@ -29,6 +29,7 @@ std::optional<then_config> read_then(value_reader& reader, const yaml_entry& ent
   if (const yaml_entry* const exec = entry.value.find("exec")) {
     step.at = exec->value.at;
     step.command = reader.text_list("exec", exec->value).value_or(std::vector<std::string>{});
+    step.spelled = as_spelled(exec->value);
     const bool is_list = exec->value.what == yaml_node::kind::list;
     if (is_list && (exec->value.items.empty() || exec->value.items.front().text.empty())) {
       reader.problem(exec->value.at, "'exec' is empty: write it as [program, argument, ...]");

@@ -26,8 +26,9 @@ struct yaml_node {
   kind what = kind::null;
   position at;  ///< of a null: its key's, for there is nothing to point at
   std::string text;
-  bool quoted = false;    ///< a plain `5` is a number, a quoted one is text ...
-  bool expanded = false;  ///< ... unless a variable stood there: in `{ }` it must be quoted
+  bool quoted = false;       ///< a plain `5` is a number, a quoted one is text ...
+  bool expanded = false;     ///< ... unless a variable stood there: in `{ }` it must be quoted
+  std::string spelled = {};  ///< then this is the text as it stands in the file
   std::vector<yaml_node> items;
   std::vector<yaml_entry> entries;  ///< in the order of the file, keys unique
 
@@ -49,6 +50,10 @@ using environment = std::function<std::optional<std::string>(const std::string& 
 
 /// Replaces `${VAR}` and `${VAR:default}` in every scalar (not in keys).
 void expand_variables(yaml_node& node, const environment& lookup, problem_list& problems);
+
+/// A scalar, or the items of a list with blanks between them, as in the file: variables are not
+/// filled in, for they may be secrets.
+[[nodiscard]] std::string as_spelled(const yaml_node& node);
 
 /// Everything in `node` stands at the argument that gave it.
 void place_at(yaml_node& node, position at);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace brigade::cli {
 namespace {
@@ -54,7 +55,7 @@ void expand_scalar(yaml_node& node, const environment& lookup, problem_list& pro
   }
   if (!node.expanded) return;
   result += rest;
-  node.text = std::move(result);
+  node.spelled = std::exchange(node.text, std::move(result));
 }
 
 std::vector<std::string_view> names_of(const yaml_node& item) {
@@ -110,6 +111,13 @@ void expand_variables(yaml_node& node, const environment& lookup, problem_list& 
   if (node.what == yaml_node::kind::scalar) expand_scalar(node, lookup, problems);
   for (yaml_node& item : node.items) expand_variables(item, lookup, problems);
   for (yaml_entry& entry : node.entries) expand_variables(entry.value, lookup, problems);
+}
+
+std::string as_spelled(const yaml_node& node) {
+  if (node.what == yaml_node::kind::scalar) return node.expanded ? node.spelled : node.text;
+  std::string text;
+  for (const yaml_node& item : node.items) text += (text.empty() ? "" : " ") + as_spelled(item);
+  return text;
 }
 
 void place_at(yaml_node& node, position at) {

@@ -1,6 +1,6 @@
 // An answer as it goes over the wire, and where the source `http` listens.
 #pragma once
-#include "connect/http_desk.hpp"
+#include "connect/http_taker.hpp"
 
 #include <cstdint>
 #include <optional>

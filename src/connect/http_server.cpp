@@ -96,8 +96,8 @@ class read_ahead {
 
 class http_server::implementation : public std::enable_shared_from_this<implementation> {
  public:
-  implementation(http_server_options options, std::shared_ptr<http_desk> desk)
-      : options_(std::move(options)), desk_(std::move(desk)) {
+  implementation(http_server_options options, std::shared_ptr<http_taker> taker)
+      : options_(std::move(options)), taker_(std::move(taker)) {
     if (options_.tls) {
       try {
         tls_ = tls::server_context(*options_.tls);
@@ -377,9 +377,9 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
       http_request request = reader.take_request();
       how.keep_alive = request.keep_alive;
       how.is_http_10 = request.is_http_10;
-      auto posting = desk_->post(std::move(request));
+      auto posting = taker_->post(std::move(request));
       said = co_await std::move(posting);
-      how.keep_alive = how.keep_alive && !closing_ && !desk_->is_stopping();
+      how.keep_alive = how.keep_alive && !closing_ && !taker_->is_stopping();
     }
     const std::string text = http_reply(said, headers, how);
     auto writing = write(stream, text);
@@ -441,7 +441,7 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
   }
 
   http_server_options options_;
-  std::shared_ptr<http_desk> desk_;
+  std::shared_ptr<http_taker> taker_;
   std::shared_ptr<asio::ssl::context> tls_;
   tcp::acceptor* acceptor_ = nullptr;  ///< while it listens
   std::string address_;
@@ -455,8 +455,8 @@ class http_server::implementation : public std::enable_shared_from_this<implemen
   bool closing_ = false;
 };
 
-http_server::http_server(http_server_options options, std::shared_ptr<http_desk> desk)
-    : impl_(std::make_shared<implementation>(std::move(options), std::move(desk))) {
+http_server::http_server(http_server_options options, std::shared_ptr<http_taker> taker)
+    : impl_(std::make_shared<implementation>(std::move(options), std::move(taker))) {
   impl_->begin();
 }
 http_server::~http_server() { impl_->abandon(); }

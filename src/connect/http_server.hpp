@@ -1,8 +1,8 @@
 // The connections of the source `http`, on the loop of whoever makes it: a task each. Who is slow,
-// silent or talks nonsense is sent away; whoever else is answered by the desk.
+// silent or talks nonsense is sent away; whoever else is answered by the taker.
 #pragma once
-#include "connect/http_desk.hpp"
 #include "connect/http_request.hpp"
+#include "connect/http_taker.hpp"
 #include "connect/tls_context.hpp"
 
 #include <brigade/async/task.hpp>
@@ -31,7 +31,7 @@ class http_server {
  public:
   /// Listens, and answers from the next turn of the loop on. Throws std::runtime_error when it
   /// cannot listen or a file of its TLS cannot be used.
-  http_server(http_server_options options, std::shared_ptr<http_desk> desk);
+  http_server(http_server_options options, std::shared_ptr<http_taker> taker);
   /// Without `close`: connections are cut.
   ~http_server();
   http_server(const http_server&) = delete;

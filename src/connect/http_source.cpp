@@ -106,13 +106,11 @@ std::vector<std::uint32_t> http_source::take_forgotten() {
 }
 
 task<std::vector<source_item>> http_source::read(std::size_t items_max) {
-  try {
-    auto taking = desk_->take(items_max);
-    co_return co_await std::move(taking);
-  } catch (const cancelled&) {
-    desk_->stop();
-    throw;
-  }
+  return desk_->take(items_max);
+}
+
+void http_source::stopping() {
+  if (desk_ != nullptr) desk_->stop();
 }
 
 task<> http_source::close() {

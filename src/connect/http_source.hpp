@@ -26,6 +26,7 @@ class http_source final : public source {
 
   task<> open(std::vector<partition_mark> resume, std::string state) override;
   task<std::vector<source_item>> read(std::size_t items_max) override;
+  void stopping() override;
   [[nodiscard]] bool wants_outcomes() const override { return true; }
   void settled(const settled_item& what) override { desk_->settled(what); }
   [[nodiscard]] std::vector<std::uint32_t> take_forgotten() override;

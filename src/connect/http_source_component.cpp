@@ -1,4 +1,5 @@
 #include "connect/http_components.hpp"
+#include "connect/http_journal_source.hpp"
 #include "connect/http_reply.hpp"
 #include "connect/http_source.hpp"
 
@@ -7,6 +8,8 @@
 
 namespace brigade {
 namespace {
+
+constexpr std::int64_t mib = std::int64_t{1} << 20;
 
 std::size_t bytes_of(const settings& given, const char* name, std::int64_t at_least,
                      std::int64_t at_most) {
@@ -68,8 +71,8 @@ std::optional<tls::server_files> tls_of(const settings& given, const component_c
   return std::nullopt;
 }
 
-std::unique_ptr<source> make_source(const settings& given, const component_context& context) {
-  http_source_options options;
+http_server_options server_of(const settings& given, const component_context& context) {
+  http_server_options made;
   const auto where = parse_http_address(given.text("listen"));
   if (!where || where->port == 0) {
     throw config_error("listen",
@@ -77,23 +80,76 @@ std::unique_ptr<source> make_source(const settings& given, const component_conte
                        "127.0.0.1:8080 or [::1]:8080, not '" +
                            given.text("listen") + "'");
   }
-  constexpr std::int64_t mib = std::int64_t{1} << 20;
-  options.server.name = options.desk.name = context.name;
-  options.server.ip = where->ip;
-  options.server.port = where->port;
-  options.server.rules.path = path_of(given);
-  options.server.rules.tokens = tokens_of(given);
-  options.server.rules.body_bytes_max = bytes_of(given, "max_body", 1, 64 * mib);
-  options.server.rules.header_bytes_max = bytes_of(given, "max_headers", 1024, mib);
-  options.server.connections_max = bytes_of(given, "max_connections", 1, 100'000);
-  options.server.idle_timeout = time_of(given, "idle_timeout");
-  options.server.request_timeout = time_of(given, "request_timeout");
-  options.server.tls = tls_of(given, context);
-  options.desk.backlog = bytes_of(given, "backlog", 1, 1'000'000);
+  made.name = context.name;
+  made.ip = where->ip;
+  made.port = where->port;
+  made.rules.path = path_of(given);
+  made.rules.tokens = tokens_of(given);
+  made.rules.body_bytes_max = bytes_of(given, "max_body", 1, 64 * mib);
+  made.rules.header_bytes_max = bytes_of(given, "max_headers", 1024, mib);
+  made.connections_max = bytes_of(given, "max_connections", 1, 100'000);
+  made.idle_timeout = time_of(given, "idle_timeout");
+  made.request_timeout = time_of(given, "request_timeout");
+  made.tls = tls_of(given, context);
+  return made;
+}
+
+std::unique_ptr<source> make_replying(const settings& given, const component_context& context) {
+  for (const char* name : {"journal", "journal_max"}) {
+    if (!given.has(name)) continue;
+    throw config_error(name, std::string("'") + name +
+                                 "' is of 'reply: accepted'; by default a request is answered "
+                                 "when its items are done, and needs no journal");
+  }
+  http_source_options options;
+  options.server = server_of(given, context);
+  options.desk.name = context.name;
+  if (given.has("backlog")) options.desk.backlog = bytes_of(given, "backlog", 1, 1'000'000);
   options.desk.items_max = bytes_of(given, "max_items", 1, 1'000'000);
   options.desk.reply_timeout = time_of(given, "reply_timeout");
+  options.desk.item_id = context.item_id;
   options.ledger = context.ledger;
   return std::make_unique<http_source>(std::move(options));
+}
+
+intake_options journal_of(const settings& given, const component_context& context) {
+  intake_options made;
+  if (given.has("journal")) {
+    if (given.text("journal").empty()) throw config_error("journal", "the path is empty");
+    made.file = (context.folder / given.text("journal")).lexically_normal();
+  } else {
+    made.file = context.state / (context.pipeline + "." + context.name + ".intake.db");
+  }
+  if (given.has("journal_max")) {
+    made.bytes_max = bytes_of(given, "journal_max", 1, std::int64_t{1} << 50);
+  }
+  if (made.bytes_max < bytes_of(given, "max_body", 1, 64 * mib)) {
+    throw config_error("journal_max", "'journal_max' is less than one request may have (max_body)");
+  }
+  return made;
+}
+
+std::unique_ptr<source> make_accepting(const settings& given, const component_context& context) {
+  if (given.has("backlog")) {
+    throw config_error("backlog",
+                       "with 'reply: accepted' what is posted waits in the journal: "
+                       "say with 'journal_max' how much may");
+  }
+  http_journal_source_options options;
+  options.server = server_of(given, context);
+  options.desk.name = context.name;
+  options.desk.items_max = bytes_of(given, "max_items", 1, 1'000'000);
+  options.desk.reply_timeout = time_of(given, "reply_timeout");
+  options.desk.item_id = context.item_id;
+  options.journal = journal_of(given, context);
+  if (given.has("journal")) options.journal_name = given.text("journal");
+  options.ledger = context.ledger;
+  return std::make_unique<http_journal_source>(std::move(options));
+}
+
+std::unique_ptr<source> make_source(const settings& given, const component_context& context) {
+  return given.text("reply") == "accepted" ? make_accepting(given, context)
+                                           : make_replying(given, context);
 }
 
 using http::field;
@@ -109,10 +165,21 @@ std::vector<field_spec> fields() {
                        "Who posts must send one of these: Authorization: Bearer TOKEN.",
                        "${ORDERS_TOKEN}"));
   made.back().secret = true;
+  made.push_back(field("reply", field_type::choice, "outcome",
+                       "outcome: a request is answered when its items are done; accepted: with "
+                       "202, when they are in a journal on the disk."));
+  made.back().choices = {"outcome", "accepted"};
+  made.push_back(field("journal", field_type::text, "",
+                       "Of accepted: its file; by default NAME.SOURCE.intake.db beside the ledger.",
+                       "orders.in.db"));
+  made.push_back(field("journal_max", field_type::bytes, "",
+                       "When so much waits in the journal: 429; 1GiB by default.", "1GiB"));
   made.push_back(field("reply_timeout", field_type::duration, "30s",
                        "How long a request waits for its outcomes; then 504, outcome unknown."));
-  made.push_back(field("backlog", field_type::integer, "10000",
-                       "Items that may wait for room in the pipeline; beyond, 429."));
+  made.push_back(field("backlog", field_type::integer, "",
+                       "Items that may wait for room in the pipeline; beyond, 429. Of outcome; "
+                       "10000 by default.",
+                       "10000"));
   made.push_back(field("max_items", field_type::integer, "10000", "Items of one request."));
   made.push_back(field("max_body", field_type::bytes, "8MiB", "A larger body gets 413."));
   made.push_back(field("max_headers", field_type::bytes, "16KiB", "A larger header gets 431."));

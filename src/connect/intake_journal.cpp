@@ -65,8 +65,11 @@ intake_journal::implementation::admission intake_journal::implementation::admit(
   if (!full_.empty() && made.may_be_refused) return admission::full;
   if (!has_room(made.cost)) {
     room_wanted_ = true;
-    now_full(options_.file.string() + ": the journal has reached its " +
-             std::to_string(options_.bytes_max) + " bytes");
+    // One that is too large is refused alone.
+    if (!made.may_be_refused || !has_room(options_.bytes_max / 16)) {
+      now_full(options_.file.string() + ": the journal has reached its " +
+               std::to_string(options_.bytes_max) + " bytes");
+    }
     if (trim_is_due()) work_.notify_one();
     return admission::full;
   }
@@ -162,6 +165,19 @@ std::optional<std::string> intake_journal::implementation::full() {
   return full_;
 }
 
+bool intake_journal::implementation::disk_is_full() {
+  const std::lock_guard lock(mutex_);
+  return disk_full_;
+}
+
+std::uint64_t intake_journal::implementation::unfinished(const mark& done) {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t low = std::max<std::uint64_t>(done.low, 1);
+  std::uint64_t left = durable_end_ - std::min(low, durable_end_);
+  for (const mark::range& each : done.above) left -= std::min(each.end - each.begin, left);
+  return left;
+}
+
 std::uint64_t intake_journal::implementation::unwritten() {
   const std::lock_guard lock(mutex_);
   return unwritten_;
@@ -176,6 +192,7 @@ void intake_journal::implementation::now_full(const std::string& why) {
 }
 
 void intake_journal::implementation::not_full() {
+  disk_full_ = false;
   if (full_.empty()) return;
   full_.clear();
   post([](implementation& self) {
@@ -315,7 +332,9 @@ bool intake_journal::offer(std::vector<intake_entry> entries, const std::stop_to
 }
 task<> intake_journal::flushed() { return impl_->flushed(); }
 std::optional<std::string> intake_journal::full() const { return impl_->full(); }
+bool intake_journal::disk_is_full() const { return impl_->disk_is_full(); }
 std::uint64_t intake_journal::unwritten() const { return impl_->unwritten(); }
+std::uint64_t intake_journal::unfinished(const mark& done) const { return impl_->unfinished(done); }
 void intake_journal::start(const mark& done) { impl_->start(done); }
 task<std::vector<intake_item>> intake_journal::read(std::size_t items_max) {
   return impl_->read(items_max);

@@ -92,6 +92,8 @@ class intake_journal {
   [[nodiscard]] std::uint64_t unwritten() const;
   /// Why producers wait, for people; nothing while they need not.
   [[nodiscard]] std::optional<std::string> full() const;
+  /// It is the disk that has no room.
+  [[nodiscard]] bool disk_is_full() const;
 
   // --- the source ---
   /// Reads from there on, without what `done` calls finished. Once, before the first `read`.
@@ -104,6 +106,8 @@ class intake_journal {
   /// short, and at the end. What is not removed when the program is killed is skipped at the next
   /// start, by the mark.
   void trim(std::uint64_t low);
+  /// How many durable entries `done` does not call finished; also behind `close`.
+  [[nodiscard]] std::uint64_t unfinished(const mark& done) const;
 
   /// Writes what was offered and what is to be trimmed, unless the disk is full, and closes the
   /// file. Appends that still wait fail.

@@ -107,6 +107,8 @@ class intake_journal::implementation {
   bool offer(std::vector<intake_entry> entries, const std::stop_token& stop);
   task<> flushed();
   std::optional<std::string> full();
+  bool disk_is_full();
+  std::uint64_t unfinished(const mark& done);
   void start(const mark& done);
   task<std::vector<intake_item>> read(std::size_t items_max);
   void trim(std::uint64_t low);
@@ -138,7 +140,7 @@ class intake_journal::implementation {
   void run();
   std::optional<commit_batch> next_batch(std::uint64_t& trim_to);
   bool commit(commit_batch& batch, std::uint64_t trim_to);
-  bool wait_for_disk(commit_batch& batch, const std::string& why);
+  bool wait_for_disk(commit_batch& batch, const std::string& why, std::uint64_t& trim_to);
   void committed(commit_batch batch);
   void keep_for_reader(commit_batch& batch);
   void fail(const std::string& why);
@@ -173,8 +175,9 @@ class intake_journal::implementation {
   bool room_wanted_ = false;  ///< somebody was refused
   bool closing_ = false;
   bool abandoned_ = false;  ///< what is queued is not written any more
-  std::string full_;        ///< why
-  std::string failed_;      ///< why
+  bool disk_full_ = false;
+  std::string full_;    ///< why
+  std::string failed_;  ///< why
   std::deque<intake_item> ready_;
   std::size_t ready_bytes_ = 0;
   std::uint64_t cursor_ = 1;       ///< what is read next

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +36,10 @@ CREATE UNIQUE INDEX items_by_id ON items (id) WHERE id IS NOT NULL;
 constexpr const char* tuning =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;"
     "PRAGMA journal_size_limit = 67108864;";
+
+// What entries leave of the disk beside what the log has: a step of trimming takes less.
+constexpr std::uint64_t room_kept = std::uint64_t{256} << 10;
+constexpr std::uint64_t trimmed_at_a_step = 16;  // each at most a page, and one of the index
 
 std::string error_text(int number) { return std::generic_category().message(number); }
 
@@ -204,16 +209,80 @@ void intake_store::load() {
 
 void intake_store::skip_to(std::uint64_t position) { next_ = std::max(next_, position); }
 
+// The log grows by what is written, and the file, at the latest when the log is moved into it, by
+// what that has then and the pages do not take that were trimmed.
+bool intake_store::has_room(std::uint64_t cost) {
+  struct statvfs disk{};
+  if (::statvfs(file_.c_str(), &disk) != 0) return true;  // then writing says what is wrong
+  std::error_code none;
+  const std::uintmax_t log = std::filesystem::file_size(file_.string() + "-wal", none);
+  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  const std::uint64_t to_move = (none ? 0 : log) + cost;
+  if (free >= cost + to_move + room_kept) return true;
+  statement pages = database_.prepare(
+      "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size");
+  const std::uint64_t trimmed = pages.step() ? pages.unsigned_integer(0) : 0;
+  // Less is kept where the file need not grow: else it would stand still right behind the limit.
+  return to_move <= trimmed && free >= cost + room_kept / 2;
+}
+
+// What was trimmed has left pages in the file which take what the log has. Somebody who reads just
+// now, or a disk without any room, only puts it off.
+void intake_store::empty_log() {
+  try {
+    database_.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch (const database_error&) {
+  }
+}
+
+// Where there is hardly room for the log, little is removed at a time.
+void intake_store::trim_in_steps(std::uint64_t to) {
+  while (trimmed_ < to) {
+    std::vector<intake_place> none;
+    write_now({}, std::min(to, trimmed_ + trimmed_at_a_step), none);
+    if (!has_room(0)) empty_log();
+  }
+}
+
+void intake_store::find_room(std::uint64_t cost, std::uint64_t trim_to) {
+  if (!has_room(cost)) {
+    empty_log();
+    trim_in_steps(std::min(trim_to, next_));
+    empty_log();
+  }
+  if (!has_room(cost)) throw intake_disk_full(file_.string() + ": the journal's disk is full");
+  try {
+    transaction trying(database_);
+    statements_.set_trimmed.run(trimmed_);
+    trying.commit();
+  } catch (const database_error& error) {
+    explain(file_, error);
+  }
+}
+
 void intake_store::write(std::span<const intake_entry> entries, std::uint64_t trim_to,
                          std::vector<intake_place>& places) {
-  const std::size_t places_before = places.size();
   trim_to = std::min(trim_to, next_);
+  std::uint64_t cost = 0;
+  for (const intake_entry& each : entries) cost += intake_cost(each);
+  if (!entries.empty() && !has_room(cost)) find_room(cost, trim_to);
+  try {
+    write_now(entries, trim_to, places);
+  } catch (const intake_disk_full&) {
+    if (!entries.empty()) throw;
+    empty_log();
+    trim_in_steps(trim_to);
+  }
+}
+
+void intake_store::write_now(std::span<const intake_entry> entries, std::uint64_t trim_to,
+                             std::vector<intake_place>& places) {
+  const std::size_t places_before = places.size();
   std::uint64_t next = next_;
   std::uint64_t bytes_now = bytes_;
   try {
     transaction writing(database_);
     if (trim_to > trimmed_) bytes_now -= trim(trim_to);
-    if (entries.empty() && trim_to <= trimmed_) statements_.set_trimmed.run(trimmed_);
     for (const intake_entry& entry : entries) {
       places.push_back(add(entry, next));
       if (places.back().known) continue;

@@ -8,6 +8,9 @@
 /// disk says, when it returns, and either all of it or nothing. Mode 0600. A lock on a file beside
 /// it keeps every other program out, and another journal of this one.
 ///
+/// It never takes the last room of its disk: entries leave as much as it takes to move the log into
+/// the file and to trim, so that what is finished gives room again.
+///
 /// Throws std::runtime_error with the file's name and what to do instead.
 /// Thread safety: none; a store and a reader of the same file may be used at the same time.
 #pragma once
@@ -65,10 +68,11 @@ class intake_store {
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
   /// One transaction: removes what is before `trim_to`, and adds the entries, for each of which it
-  /// appends a place; with nothing to do it shows that there is room. Throws intake_disk_full
-  /// too.
+  /// appends a place. Throws intake_disk_full too; something may have been removed then.
   void write(std::span<const intake_entry> entries, std::uint64_t trim_to,
              std::vector<intake_place>& places);
+  /// Returns when entries of this cost have room. Throws as `write`.
+  void find_room(std::uint64_t cost, std::uint64_t trim_to);
   /// After an error that is no full disk: closing writes nothing either.
   void never_write_again() { database_.never_write_again(); }
 
@@ -84,6 +88,11 @@ class intake_store {
     ledger_detail::statement set_trimmed;
   };
   void load();
+  void write_now(std::span<const intake_entry> entries, std::uint64_t trim_to,
+                 std::vector<intake_place>& places);
+  [[nodiscard]] bool has_room(std::uint64_t cost);
+  void trim_in_steps(std::uint64_t to);
+  void empty_log();
   intake_place add(const intake_entry& entry, std::uint64_t position);
   std::uint64_t trim(std::uint64_t to);
 

@@ -59,9 +59,11 @@ std::optional<intake_detail::commit_batch> intake_journal::implementation::next_
 
 // False: it is over.
 bool intake_journal::implementation::commit(commit_batch& batch, std::uint64_t trim_to) {
+  std::uint64_t refused = 0;  // what its room is looked for, when nobody waits any more
   while (true) {
     std::string why;
     try {
+      if (refused != 0) store_->find_room(refused, trim_to);
       store_->write(batch.entries, trim_to, batch.where);
       return true;
     } catch (const intake_disk_full& error) {
@@ -70,22 +72,27 @@ bool intake_journal::implementation::commit(commit_batch& batch, std::uint64_t t
       fail(error.what());
       return false;
     }
-    if (!wait_for_disk(batch, why)) return false;
+    refused = std::max(refused, batch.cost());
+    if (!wait_for_disk(batch, why, trim_to)) return false;
   }
 }
 
-bool intake_journal::implementation::wait_for_disk(commit_batch& batch, const std::string& why) {
+bool intake_journal::implementation::wait_for_disk(commit_batch& batch, const std::string& why,
+                                                   std::uint64_t& trim_to) {
   const std::uint64_t cost = batch.cost();
   const std::size_t entries = batch.entries.size();
   std::vector<answer> refused = batch.refuse();
   std::unique_lock lock(mutex_);
   under_way_ -= cost - batch.cost();
   unwritten_ -= entries - batch.entries.size();
+  disk_full_ = true;
   now_full(why);
   post([refused = std::move(refused)](implementation& self) mutable {
     self.settle(std::move(refused));
   });
-  return !work_.wait_for(lock, options_.full_retry_after, [&] { return closing_; });
+  const bool ends = work_.wait_for(lock, options_.full_retry_after, [&] { return closing_; });
+  trim_to = trim_to_;  // what was finished meanwhile gives room
+  return !ends;
 }
 
 void intake_journal::implementation::committed(commit_batch batch) {

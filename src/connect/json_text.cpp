@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 namespace brigade::json_text {
 namespace {
@@ -49,6 +50,15 @@ std::size_t container_length(std::string_view text) {
     }
   }
   return text.size();
+}
+
+std::size_t scalar_length(std::string_view text) {
+  std::size_t at = 0;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == ',' || c == '}' || c == ']' || is_blank(c)) break;
+  }
+  return at;
 }
 
 // Behind a value or an opening bracket: to the next value, or false at the closing one.
@@ -203,7 +213,7 @@ std::string_view leading_value(std::string_view text) {
     case '[':
       return text.substr(0, container_length(text));
     default:
-      return text.substr(0, text.find_first_of(",]} \t\r\n"));
+      return text.substr(0, scalar_length(text));
   }
 }
 
@@ -213,12 +223,39 @@ object_reader::object_reader(std::string_view object) : rest_(object) {
 
 bool object_reader::next() {
   if (!to_next(rest_, '}')) return false;
-  key_ = take_value(rest_);
+  take_member(leading_value(rest_).size());
+  return true;
+}
+
+bool object_reader::next_if(std::string_view key) {
+  const std::string_view before = rest_;
+  if (to_next(rest_, '}') && rest_.starts_with(key)) {
+    take_member(key.size());
+    return true;
+  }
+  rest_ = before;
+  return false;
+}
+
+void object_reader::take_member(std::size_t key_size) {
+  key_ = rest_.substr(0, key_size);
+  rest_.remove_prefix(key_size);
   drop_blanks(rest_);
   if (!rest_.empty()) rest_.remove_prefix(1);
   drop_blanks(rest_);
   value_ = take_value(rest_);
-  return true;
+}
+
+unsigned object_shape::learn(std::string_view object, std::size_t names) {
+  std::vector<std::string> keys;
+  object_reader members(object);
+  while (members.next()) {
+    if (members.key().find('\\') != std::string_view::npos) return 0;
+    keys.emplace_back(members.key());
+  }
+  if (keys.size() != names) return 0;
+  keys_ = std::move(keys);
+  return ++version_;
 }
 
 array_reader::array_reader(std::string_view array) : rest_(array) {

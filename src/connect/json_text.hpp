@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace brigade::json_text {
 
@@ -40,13 +41,47 @@ class object_reader {
   explicit object_reader(std::string_view object);
   /// Goes to the next member; false behind the last.
   bool next();
+  /// Goes to the next member if its key is spelled like this, with quotes and without escapes; else
+  /// false, and it stays where it is.
+  bool next_if(std::string_view key);
   [[nodiscard]] std::string_view key() const { return key_; }  ///< as spelled, with its quotes
   [[nodiscard]] std::string_view value() const { return value_; }
 
  private:
+  void take_member(std::size_t key_size);
+
   std::string_view rest_;
   std::string_view key_;
   std::string_view value_;
+};
+
+/// The names an object had, for the objects behind it: they mostly have the same, in the same
+/// order, and names that were looked at once need not be again.
+class object_shape {
+ public:
+  /// Changes with the names; 0 is none.
+  [[nodiscard]] unsigned version() const { return version_; }
+  [[nodiscard]] std::size_t size() const { return keys_.size(); }
+
+  /// Gives `take` each member's place, name and value, as long as the names are these in this
+  /// order. False: they are not, or not all.
+  template <class Take>
+  bool read(std::string_view object, Take take) const {
+    if (version_ == 0) return false;
+    object_reader members(object);
+    for (std::size_t at = 0; at < keys_.size(); ++at) {
+      if (!members.next_if(keys_[at])) return false;
+      take(at, members.key().substr(1, members.key().size() - 2), members.value());
+    }
+    return !members.next();
+  }
+  /// Takes the names of an object that has so many different ones; none where one is there twice or
+  /// has an escape. Gives the version, or 0.
+  unsigned learn(std::string_view object, std::size_t names);
+
+ private:
+  std::vector<std::string> keys_;  ///< as spelled, with their quotes
+  unsigned version_ = 0;
 };
 
 /// The elements of an array, in order.

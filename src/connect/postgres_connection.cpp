@@ -204,6 +204,31 @@ task<> send_rows(connection::implementation& to, const exchange& talk, std::stri
   co_await to.flush();
 }
 
+struct frees {
+  void operator()(char* memory) const { PQfreemem(memory); }
+};
+
+/// Takes the rows of a COPY as they come; false: `take` wants no more.
+task<bool> receive_rows(connection::implementation& from, const exchange& talk,
+                        const std::function<bool(std::string_view)>& take) {
+  for (;;) {
+    char* bytes = nullptr;
+    const int size = PQgetCopyData(from.pq.get(), &bytes, 1);
+    const std::unique_ptr<char, frees> held(bytes);
+    if (size > 0) {
+      std::string_view row(bytes, static_cast<std::size_t>(size));
+      if (row.ends_with('\n')) row.remove_suffix(1);
+      if (!take(row)) co_return false;
+    } else if (size == 0) {
+      co_await from.socket->wait_readable();
+      talk.check(PQconsumeInput(from.pq.get()));
+    } else {
+      talk.check(size == -1 ? 1 : 0);
+      co_return true;
+    }
+  }
+}
+
 }  // namespace
 
 // --- questions ---
@@ -289,6 +314,26 @@ task<std::vector<result>> connection::copy_in(std::string sql,
   std::vector<result> all;
   for (auto& each : raw) all.push_back(result(std::move(each)));
   co_return all;
+}
+
+// Not as a script is sent, so that it is one statement whatever somebody has put into it.
+task<bool> connection::copy_out(std::string sql, std::function<bool(std::string_view)> take) {
+  implementation& at = *impl_;
+  exchange talk(at);
+  talk.check(PQsendQueryParams(at.pq.get(), sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0));
+  co_await at.flush();
+  for (;;) {
+    const auto result = co_await at.next();
+    if (result == nullptr) break;
+    if (PQresultStatus(result.get()) == PGRES_COPY_OUT) {
+      const bool is_whole = co_await receive_rows(at, talk, take);
+      if (!is_whole) co_return false;
+    } else if (!is_success(result.get())) {
+      talk.note(result.get(), 0);
+    }
+  }
+  talk.finish();
+  co_return true;
 }
 
 task<std::vector<result>> connection::pipeline(std::span<const statement> statements) {

@@ -203,6 +203,9 @@ class connection {
   /// fails with 57014. `all_sent` is set when what is sent next makes the server go on behind it.
   task<std::vector<result>> copy_in(std::string sql, std::function<bool(std::string&)> more,
                                     bool* all_sent = nullptr);
+  /// `COPY ... TO STDOUT`, one statement: `take` is given row after row, without its newline, as
+  /// they come, and says whether it wants more. False: it did not; the connection is closed.
+  task<bool> copy_out(std::string sql, std::function<bool(std::string_view)> take);
 
   /// Begins to hear of a channel; `channel` is a name, not SQL.
   task<> listen(const std::string& channel);

@@ -38,6 +38,8 @@ constexpr std::array meanings = {
     meaning{"42P01", error_kind::missing},   // table
     meaning{"42703", error_kind::missing},   // column
     meaning{"42704", error_kind::missing},   // object
+    meaning{"42804", error_kind::missing},   // a column's type is another by now
+    meaning{"42846", error_kind::missing},   // no cast to the type it has by now
     meaning{"42883", error_kind::missing},   // function
     meaning{"3D", error_kind::missing},      // database
     meaning{"3F", error_kind::missing},      // schema

@@ -49,8 +49,9 @@ task<> loader::prepare_stage() {
   for (const column& each : into_.columns()) columns += ", " + quoted_name(each.name);
   co_await base_.script("DROP TABLE IF EXISTS " + std::string(stage_name) +
                         "; CREATE TEMPORARY TABLE _brigade_rows ON COMMIT DELETE ROWS AS SELECT "
-                        "0::bigint AS _brigade_n, ''::text AS _brigade_key" +
-                        columns + " FROM " + into_.sql_name() + " WITH NO DATA");
+                        "0::bigint AS " +
+                        number_name() + ", ''::text AS " + key_name() + columns + " FROM " +
+                        into_.sql_name() + " WITH NO DATA");
 }
 
 void loader::queue(std::string_view sql) { queued_.emplace_back(sql); }
@@ -150,15 +151,17 @@ std::string loader::on_conflict(const unit& one) const {
 }
 
 std::string loader::sql_from_stage(const unit& one, std::uint64_t from) const {
-  const std::string which = "_brigade_n >= " + std::to_string(from);
+  const std::string number = number_name();
+  const std::string key = key_name();
+  const std::string which = number + " >= " + std::to_string(from);
   const std::string into = "INSERT INTO " + into_.sql_name() + " (" + names(one, "") + ") SELECT " +
                            names(one, "r.") + " FROM " + stage_name + " r";
-  const std::string end = " WHERE r." + which + " ORDER BY r._brigade_n" + on_conflict(one);
+  const std::string end = " WHERE r." + which + " ORDER BY r." + number + on_conflict(one);
   if (options_.keys.empty()) return into + end;
   return "WITH fresh AS (INSERT INTO " + options_.keys + " (\"table\", key) SELECT " +
-         quoted_literal(into_.label()) + ", _brigade_key FROM " + stage_name + " WHERE " + which +
-         " ON CONFLICT DO NOTHING RETURNING key) " + into +
-         " JOIN fresh ON fresh.key = r._brigade_key" + end;
+         quoted_literal(into_.label()) + ", " + key + " FROM " + stage_name + " WHERE " + which +
+         " ON CONFLICT DO NOTHING RETURNING key) " + into + " JOIN fresh ON fresh.key = r." + key +
+         end;
 }
 
 void loader::append_copy_row(std::string& to, const unit& one, const row_to_load& from) {
@@ -187,8 +190,8 @@ task<> loader::copy(const unit& one, std::string_view behind) {
   statements_before_ = queued_.size();
   std::string sql = joined(std::exchange(queued_, {}));
   if (stages_rows()) {
-    sql += "COPY " + std::string(stage_name) + " (_brigade_n, _brigade_key, " + names(one, "") +
-           ") FROM STDIN;" + sql_from_stage(one, from) + ";";
+    sql += "COPY " + std::string(stage_name) + " (" + number_name() + ", " + key_name() + ", " +
+           names(one, "") + ") FROM STDIN;" + sql_from_stage(one, from) + ";";
     statements_with_ = statements_before_ + 2;
   } else {
     sql += "COPY " + into_.sql_name() + " (" + names(one, "") + ") FROM STDIN;";
@@ -254,13 +257,12 @@ std::string loader::sql_to_insert(const unit& one, std::size_t rows) const {
   }
   const std::string into = "INSERT INTO " + into_.sql_name() + " (" + names(one, "") + ") ";
   if (options_.keys.empty()) return into + "VALUES " + values + on_conflict(one);
-  return "WITH r (_brigade_key, " + names(one, "") + ") AS (VALUES " + values +
+  const std::string key = key_name();
+  return "WITH r (" + key + ", " + names(one, "") + ") AS (VALUES " + values +
          "), fresh AS (INSERT INTO " + options_.keys + " (\"table\", key) SELECT " +
-         quoted_literal(into_.label()) +
-         ", _brigade_key FROM r ON CONFLICT DO NOTHING RETURNING "
-         "key) " +
-         into + "SELECT " + names(one, "r.") + " FROM r JOIN fresh ON fresh.key = r._brigade_key" +
-         on_conflict(one);
+         quoted_literal(into_.label()) + ", " + key +
+         " FROM r ON CONFLICT DO NOTHING RETURNING key) " + into + "SELECT " + names(one, "r.") +
+         " FROM r JOIN fresh ON fresh.key = r." + key + on_conflict(one);
 }
 
 task<> loader::insert(const unit& one, std::string_view behind) {

@@ -76,6 +76,9 @@ class loader {
   task<> copy(const unit& one, std::string_view behind);
   task<> insert(const unit& one, std::string_view behind);
   task<> insert_defaults(std::size_t rows, std::string_view behind);
+  /// Columns of its own beside the table's: a row's number, and its key.
+  [[nodiscard]] std::string number_name() const { return into_.free_name("_brigade_n"); }
+  [[nodiscard]] std::string key_name() const { return into_.free_name("_brigade_key"); }
   [[nodiscard]] std::string names(const unit& one, std::string_view prefix) const;
   [[nodiscard]] std::string on_conflict(const unit& one) const;
   [[nodiscard]] std::string sql_from_stage(const unit& one, std::uint64_t from) const;

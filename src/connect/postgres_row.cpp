@@ -56,7 +56,7 @@ void append_array(std::string& to, std::string_view json) {
 
 }  // namespace
 
-std::optional<std::string> row::read(std::string_view json, row_shape& shape) {
+std::optional<std::string> row::read(std::string_view json, json_text::object_shape& shape) {
   storage_.clear();
   const std::string_view object = json_text::trimmed(json);
   if (json_text::kind_of(object) != kind::object) {
@@ -73,37 +73,18 @@ std::optional<std::string> row::read(std::string_view json, row_shape& shape) {
       return why;
     }
   }
-  keep_shape(shape, object);
+  shape_ = shape.learn(object, cells_.size());
   return std::nullopt;
 }
 
 // False: its names are others.
-bool row::read_as(const row_shape& shape, std::string_view object) {
-  if (shape.version_ == 0) return false;
-  cells_.resize(shape.keys_.size());
-  json_text::object_reader members(object);
-  std::size_t at = 0;
-  for (; members.next(); ++at) {
-    if (at == shape.keys_.size() || members.key() != shape.keys_[at]) return false;
-    cells_[at].name = members.key().substr(1, members.key().size() - 2);
-    set_value(cells_[at], members.value());
-  }
-  shape_ = shape.version_;
-  return at == shape.keys_.size();
-}
-
-// Only where no name has an escape, and none is there twice.
-void row::keep_shape(row_shape& shape, std::string_view object) {
-  std::vector<std::string> keys;
-  shape_ = 0;
-  json_text::object_reader members(object);
-  while (members.next()) {
-    if (members.key().find('\\') != std::string_view::npos) return;
-    keys.emplace_back(members.key());
-  }
-  if (keys.size() != cells_.size()) return;
-  shape.keys_ = std::move(keys);
-  shape_ = ++shape.version_;
+bool row::read_as(const json_text::object_shape& shape, std::string_view object) {
+  cells_.resize(shape.size());
+  shape_ = shape.version();
+  return shape.read(object, [&](std::size_t at, std::string_view name, std::string_view value) {
+    cells_[at].name = name;
+    set_value(cells_[at], value);
+  });
 }
 
 void row::set_value(cell& to, std::string_view value) {

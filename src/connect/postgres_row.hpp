@@ -22,33 +22,20 @@ struct cell {
 /// How a column wants its values.
 enum class column_form : std::uint8_t { text, number, boolean, json, array };
 
-/// The names a row had, for the rows behind it: they mostly have the same, in the same order, and
-/// names that were looked at once need not be again.
-class row_shape {
- public:
-  /// Changes with the names; 0 is none.
-  [[nodiscard]] unsigned version() const { return version_; }
-
- private:
-  friend class row;
-  std::vector<std::string> keys_;  ///< as spelled, with their quotes; none has an escape
-  unsigned version_ = 0;
-};
-
 /// Reads items, one after the other.
 class row {
  public:
   /// Reads the top-level fields of a JSON object. Gives why it cannot be stored; then the row is
   /// empty. `json` stays valid as long as the cells are used. Where a name is there twice the last
   /// one counts.
-  [[nodiscard]] std::optional<std::string> read(std::string_view json, row_shape& shape);
+  [[nodiscard]] std::optional<std::string> read(std::string_view json,
+                                                json_text::object_shape& shape);
   /// Of its names; 0: nobody has the like.
   [[nodiscard]] unsigned shape() const { return shape_; }
   [[nodiscard]] const std::vector<cell>& cells() const { return cells_; }
 
  private:
-  bool read_as(const row_shape& shape, std::string_view object);
-  void keep_shape(row_shape& shape, std::string_view object);
+  bool read_as(const json_text::object_shape& shape, std::string_view object);
   void set_value(cell& to, std::string_view value);
   std::optional<std::string> add(std::string_view key, std::string_view value);
   std::string_view unquoted(std::string_view quoted);

@@ -82,6 +82,7 @@ std::unique_ptr<sink> make_sink(const settings& given, const component_context& 
   options.into = read_table(given);
   options.dedupe = given.flag("dedupe");
   options.copies = given.text("method") == "copy";
+  options.give_up_after = context.give_up_after.value_or(options.give_up_after);
   const bool wants_names = options.dedupe;
   return std::make_unique<postgres_sink>(std::move(options), wants_names);
 }

@@ -181,16 +181,19 @@ statement claim_desk::settling(const rows::settled_row& row) const {
 // One by one, in few round trips: each is found by its index, whatever the server knows of a table
 // that was empty a moment ago.
 task<std::size_t> claim_desk::settle(const std::vector<rows::settled_row>& rows) {
-  std::size_t mine = 0;
+  std::size_t foreign = 0;
   for (std::size_t from = 0; from < rows.size(); from += settled_at_once) {
     const std::size_t to = std::min(rows.size(), from + settled_at_once);
     std::vector<statement> changes;
     for (std::size_t n = from; n < to; ++n) changes.push_back(settling(rows[n]));
     auto asking = session_.together(std::move(changes));
     const std::vector<result> done = co_await std::move(asking);
-    for (const result& each : done) mine += static_cast<std::size_t>(each.affected());
+    for (std::size_t n = 0; n < done.size(); ++n) {
+      const bool is_given_back = rows[from + n].result == to_string(outcome::returned);
+      if (!is_given_back && done[n].affected() == 0) ++foreign;
+    }
   }
-  co_return rows.size() - mine;
+  co_return foreign;
 }
 
 task<> claim_desk::renew() {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -79,7 +80,7 @@ task<> cursor_desk::check_ids() {
   }
 }
 
-task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, std::size_t rows_max) {
+task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, rows::page_limits most) {
   if (read_to_) low = std::max(low, *read_to_ + 1);
   rows::cursor_rows found;
   if (low > largest_id) co_return found;
@@ -94,8 +95,8 @@ task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, std::size_t rows_ma
     }
     sure_ = std::exchange(fence_, std::nullopt)->last;
   }
-  found = co_await read(low, rows_max);
-  if (found.rows.size() < rows_max) read_to_ = *sure_;
+  const bool is_all = co_await read(low, most, found.rows);
+  if (is_all) read_to_ = *sure_;
   // With a condition there may be none of them: what is behind the fence is then not looked at yet.
   found.held_back = found.rows.empty();
   co_return found;
@@ -127,24 +128,41 @@ task<std::string> cursor_desk::writers_left() {
   co_return std::string(left.text(0, 1));
 }
 
-task<rows::cursor_rows> cursor_desk::read(std::uint64_t low, std::size_t rows_max) {
-  auto asking = session_.query("SELECT " + table_.id + ", " + table_.columns + " FROM " +
-                                   table_.source + " WHERE " + table_.id + " >= $1::int8 AND " +
-                                   table_.id + " <= $2::int8" + table_.condition + " ORDER BY " +
-                                   table_.id + " LIMIT " + std::to_string(rows_max),
-                               numbers({low, *sure_}));
-  const result answer = co_await std::move(asking);
-  rows::cursor_rows found;
-  found.rows.reserve(answer.rows());
-  for (std::size_t n = 0; n < answer.rows(); ++n) {
-    const auto id = static_cast<std::uint64_t>(answer.integer(n, 0));
-    if (!found.rows.empty() && id == found.rows.back().number) {
-      throw std::runtime_error("two rows have the id " + std::to_string(id) +
+std::string cursor_desk::page_sql(std::uint64_t low, std::size_t rows) const {
+  return "COPY (SELECT " + table_.id + ", " + table_.columns + " FROM " + table_.source +
+         " WHERE " + table_.id + " >= " + std::to_string(low) + "::int8 AND " + table_.id +
+         " <= " + std::to_string(*sure_) + "::int8" + table_.condition + " ORDER BY " + table_.id +
+         " LIMIT " + std::to_string(rows) + ") TO STDOUT";
+}
+
+// How large rows are is known when they come. Where they turn out to have no room, the rest is left
+// with the connection, and fewer are asked for next time.
+task<bool> cursor_desk::read(std::uint64_t low, rows::page_limits most,
+                             std::vector<rows::row>& to) {
+  const std::size_t asked = std::min(page_rows_, most.rows);
+  std::size_t bytes = 0;
+  std::function<bool(std::string_view)> take = [&](std::string_view line) {
+    rows::row next = table_.read_copied(line);
+    if (!to.empty() && next.number == to.back().number) {
+      throw std::runtime_error("two rows have the id " + std::to_string(next.number) +
                                ": a cursor needs ids without repetitions");
     }
-    found.rows.push_back(table_.read_columns(answer, n, 1, id));
+    if (bytes >= most.bytes) return false;
+    if (to.size() >= asked) return true;
+    bytes += next.bytes();
+    to.push_back(std::move(next));
+    return true;
+  };
+  std::string sql = page_sql(low, asked + 1);  // one more, to see that it is another one
+  auto copying = session_.copy_out(std::move(sql), std::move(take));
+  const bool had_room = co_await std::move(copying);
+  if (!had_room) {
+    page_rows_ = to.size();
+    co_return false;
   }
-  co_return found;
+  if (to.size() < asked) co_return true;
+  if (bytes < most.bytes / 4) page_rows_ = std::min(most.rows, 4 * page_rows_);
+  co_return false;
 }
 
 task<> cursor_desk::wait(std::chrono::milliseconds most) {

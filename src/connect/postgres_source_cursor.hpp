@@ -25,7 +25,7 @@ class cursor_desk final : public rows::cursor_desk {
       : place_(std::move(place)), session_(place_), listener_(place_) {}
   task<> open() override;
   task<> wait(std::chrono::milliseconds most) override;
-  task<rows::cursor_rows> next(std::uint64_t low, std::size_t rows_max) override;
+  task<rows::cursor_rows> next(std::uint64_t low, rows::page_limits most) override;
 
  private:
   struct fence {
@@ -37,12 +37,15 @@ class cursor_desk final : public rows::cursor_desk {
   task<> raise_fence(std::uint64_t low);
   /// Who is still at it; empty: nobody.
   task<std::string> writers_left();
-  task<rows::cursor_rows> read(std::uint64_t low, std::size_t rows_max);
+  /// True: all there are up to the fence.
+  task<bool> read(std::uint64_t low, rows::page_limits most, std::vector<rows::row>& to);
+  [[nodiscard]] std::string page_sql(std::uint64_t low, std::size_t rows) const;
 
   source_place place_;
   source_session session_;
   source_session listener_;
   source_table table_;
+  std::size_t page_rows_ = 64;            ///< how many are asked for: as many as have room
   std::optional<fence> fence_;            ///< not sure yet
   std::optional<std::uint64_t> sure_;     ///< ids up to here are all there
   std::optional<std::uint64_t> read_to_;  ///< and were read

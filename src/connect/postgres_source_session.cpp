@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <stdexcept>
 
 namespace brigade::postgres {
@@ -86,6 +87,11 @@ auto source_session::ask(Ask work) -> decltype(work(std::declval<connection&>())
 
 task<result> source_session::query(std::string sql, std::vector<parameter> parameters) {
   auto work = [&](connection& base) { return base.query(std::move(sql), std::move(parameters)); };
+  co_return co_await ask(work);
+}
+
+task<bool> source_session::copy_out(std::string sql, std::function<bool(std::string_view)> take) {
+  auto work = [&](connection& base) { return base.copy_out(std::move(sql), std::move(take)); };
   co_return co_await ask(work);
 }
 
@@ -229,22 +235,59 @@ void source_table::add_column(std::string_view name, unsigned type) {
   columns_.push_back(std::move(next));
 }
 
-rows::row source_table::read_columns(const result& from, std::size_t row, std::size_t first,
-                                     std::uint64_t number) {
+void copied_row::read(std::string_view line) {
+  fields_.clear();
+  plain_.clear();
+  const bool has_escapes = line.find('\\') != std::string_view::npos;
+  if (has_escapes) plain_.reserve(line.size());
+  for (;;) {
+    const std::size_t end = line.find('\t');
+    const std::string_view field = line.substr(0, end);
+    if (has_escapes && field == "\\N") {
+      fields_.emplace_back();
+    } else {
+      fields_.emplace_back(has_escapes ? unescaped(field) : field);
+    }
+    if (end == std::string_view::npos) return;
+    line.remove_prefix(end + 1);
+  }
+}
+
+std::string_view copied_row::unescaped(std::string_view field) {
+  constexpr std::string_view letters = "bfnrtv";
+  constexpr std::string_view meanings = "\b\f\n\r\t\v";
+  const std::size_t from = plain_.size();
+  for (std::size_t at = 0; at < field.size(); ++at) {
+    char c = field[at];
+    if (c == '\\' && at + 1 < field.size()) {
+      c = field[++at];
+      const std::size_t letter = letters.find(c);
+      if (letter != std::string_view::npos) c = meanings[letter];
+    }
+    plain_.push_back(c);
+  }
+  return std::string_view(plain_).substr(from);
+}
+
+rows::row source_table::read_copied(std::string_view line) {
+  fields_.read(line);
+  std::uint64_t number = 0;
+  const std::string_view digits = fields_.field(0).value_or("");
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
   json_ = "{";
   for (std::size_t n = 0; n < columns_.size(); ++n) {
     if (n > 0) json_.push_back(',');
     json_ += columns_[n].key;
-    const std::string_view text = from.text(row, first + n);
-    if (from.is_null(row, first + n)) {
+    const std::optional<std::string_view> text = fields_.field(n + 1);
+    if (!text) {
       json_ += "null";
     } else if (columns_[n].what == kind::boolean) {
-      json_ += text == "t" ? "true" : "false";
+      json_ += *text == "t" ? "true" : "false";
     } else if (columns_[n].what == kind::text ||
-               (columns_[n].what == kind::number && text.back() > '9')) {
-      append_json_quoted(json_, text);  // NaN, Infinity: the last of them is a letter
+               (columns_[n].what == kind::number && text->back() > '9')) {
+      append_json_quoted(json_, *text);  // NaN, Infinity: the last of them is a letter
     } else {
-      json_ += text;
+      json_ += *text;
     }
   }
   json_.push_back('}');

@@ -33,6 +33,8 @@ class source_session {
   explicit source_session(const source_place& place) : place_(place) {}
 
   task<result> query(std::string sql, std::vector<parameter> parameters = {});
+  /// See connection::copy_out.
+  task<bool> copy_out(std::string sql, std::function<bool(std::string_view)> take);
   /// In one transaction.
   task<std::vector<result>> together(std::vector<statement> statements);
   /// Hears of a channel from now on. True: it did so before, and nothing was missed.
@@ -54,6 +56,21 @@ class source_session {
   mutex turn_{"connection"};
   std::optional<connection> base_;
   bool listening_ = false;
+};
+
+/// The fields of a row of COPY's text format.
+class copied_row {
+ public:
+  /// `line` stays valid as long as the fields are used.
+  void read(std::string_view line);
+  [[nodiscard]] std::size_t size() const { return fields_.size(); }
+  /// Nothing: NULL.
+  [[nodiscard]] std::optional<std::string_view> field(std::size_t at) const { return fields_[at]; }
+
+ private:
+  [[nodiscard]] std::string_view unescaped(std::string_view field);
+  std::vector<std::optional<std::string_view>> fields_;
+  std::string plain_;  ///< of those that had escapes; made large enough beforehand
 };
 
 /// What is read, as SQL.
@@ -82,9 +99,8 @@ class source_table {
   /// A row of a result, with `item` in column `item_at`.
   [[nodiscard]] rows::row read_item(const result& from, std::size_t row, std::size_t item_at,
                                     std::uint64_t number, std::string id_text) const;
-  /// A row of a result, with `columns` from column `first` on. The same as `read_item`.
-  [[nodiscard]] rows::row read_columns(const result& from, std::size_t row, std::size_t first,
-                                       std::uint64_t number);
+  /// A row of a COPY of the id and `columns`. The same as `read_item`.
+  [[nodiscard]] rows::row read_copied(std::string_view line);
 
  private:
   enum class kind : std::uint8_t { number, boolean, text, json };
@@ -99,6 +115,7 @@ class source_table {
   task<std::string> primary_key(source_session& over) const;
   task<> learn_columns(source_session& over, const source_place& place);
   std::vector<column> columns_;
+  copied_row fields_;
   std::string json_;
   bool must_check_ = false;  ///< what the server calls JSON may be none to us
 };

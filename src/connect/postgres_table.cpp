@@ -75,9 +75,9 @@ std::string table::label() const {
   return (options_.schema.empty() ? "" : options_.schema + ".") + options_.name;
 }
 
-task<> table::load(connection& base) {
+task<result> table::describe(connection& base) const {
   std::vector<parameter> name(1, parameter(sql_name()));
-  const result found = co_await base.query(
+  co_return co_await base.query(
       "SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.typname, b.typcategory, "
       "a.atthasdef OR a.attidentity <> '', c.relkind, c.relrowsecurity FROM pg_class c "
       "LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
@@ -85,6 +85,28 @@ task<> table::load(connection& base) {
       "LEFT JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END "
       "WHERE c.oid = to_regclass($1) ORDER BY a.attnum",
       name);
+}
+
+column table::column_at(const result& described, std::size_t row) {
+  column made;
+  made.name = described.text(row, 0);
+  made.type = described.text(row, 1);
+  made.form = form_of(described.text(row, 2), described.text(row, 3).front());
+  made.has_default = described.text(row, 4) == "t";
+  return made;
+}
+
+task<bool> table::has_changed(connection& base) const {
+  const result found = co_await describe(base);
+  if (found.rows() != columns_.size()) co_return true;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (found.is_null(i, 0) || column_at(found, i) != columns_[i]) co_return true;
+  }
+  co_return false;
+}
+
+task<> table::load(connection& base) {
+  const result found = co_await describe(base);
   columns_.clear();
   last_names_.clear();
   last_places_.clear();
@@ -97,12 +119,7 @@ task<> table::load(connection& base) {
     }
     if (found.is_null(i, 0)) throw std::runtime_error("the table " + label() + " has no columns");
     has_policies_ = found.text(i, 6) == "t";
-    column each;
-    each.name = found.text(i, 0);
-    each.type = found.text(i, 1);
-    each.form = form_of(found.text(i, 2), found.text(i, 3).front());
-    each.has_default = found.text(i, 4) == "t";
-    columns_.push_back(std::move(each));
+    columns_.push_back(column_at(found, i));
   }
   if (!exists()) co_return;
   for (const std::string& each : options_.columns) {
@@ -158,6 +175,11 @@ std::optional<std::size_t> table::find(std::string_view name) const {
     if (columns_[i].name == name) return i;
   }
   return std::nullopt;
+}
+
+std::string table::free_name(std::string wanted) const {
+  while (find(wanted)) wanted.push_back('_');
+  return wanted;
 }
 
 bool table::is_wanted(std::string_view name) const {

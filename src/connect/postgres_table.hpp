@@ -19,6 +19,7 @@ struct column {
   std::string type;  ///< as SQL spells it: `numeric(10,2)`
   column_form form = column_form::text;
   bool has_default = false;  ///< so that no value is something else than NULL
+  friend bool operator==(const column&, const column&) = default;
 };
 
 /// A row and where its fields go.
@@ -44,6 +45,8 @@ class table {
   /// Looks what is there. Throws std::runtime_error where rows cannot go there as it is, and
   /// postgres::error.
   task<> load(connection& base);
+  /// Whether its columns are others by now, or it is gone. Throws postgres::error.
+  task<bool> has_changed(connection& base) const;
   [[nodiscard]] bool exists() const { return !columns_.empty(); }
 
   /// Makes the table, or columns, that `rows` need, each in a transaction of its own, and finds
@@ -60,6 +63,8 @@ class table {
   /// `name` in the table's schema.
   [[nodiscard]] std::string beside(std::string_view name) const;
   [[nodiscard]] std::string label() const;
+  /// `wanted`, or what resembles it and is the name of no column.
+  [[nodiscard]] std::string free_name(std::string wanted) const;
   /// Changes whenever the columns do.
   [[nodiscard]] unsigned version() const { return version_; }
   [[nodiscard]] std::optional<std::size_t> find(std::string_view name) const;
@@ -73,6 +78,8 @@ class table {
     unsigned kinds = 0;  ///< as which its values were seen
   };
 
+  task<result> describe(connection& base) const;
+  [[nodiscard]] static column column_at(const result& described, std::size_t row);
   [[nodiscard]] bool is_wanted(std::string_view name) const;
   std::vector<new_column> missing(std::vector<placed_row>& rows,
                                   std::vector<std::optional<std::string>>& failures);

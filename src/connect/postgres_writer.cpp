@@ -79,9 +79,10 @@ task<writer::failures> writer::write(std::span<const sink_item> items,
     } else if (why->kind() == error_kind::conflict) {
       if (++conflicts == conflicts_max) throw sink_down(label_ + ": " + why->what());
       co_await sleep_for(conflict_pause * conflicts);
-    } else if (why->kind() == error_kind::missing && !std::exchange(has_reloaded, true)) {
+    } else if (why->kind() == error_kind::missing && !has_reloaded) {
       const std::vector<column> before = table_.columns();
       co_await table_.load(*base_);
+      has_reloaded = table_.columns() == before;
       if (table_.exists()) continue;
       throw fatal_error(label_ + ": the table " + table_.label() +
                         " was changed or dropped while the run was on: " + why->what());
@@ -180,10 +181,18 @@ task<writer::failures> writer::write_once(std::span<const sink_item> items, cons
     co_return result;
   }
   co_await base_->script("ROLLBACK");
+  co_await blame_no_row_for_a_change();
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (why[i]) result[i].emplace(verdict::permanent, *std::move(why[i]));
   }
   co_return result;
+}
+
+// What a row is made of, and the temporary table, have the types that the columns had.
+task<> writer::blame_no_row_for_a_change() {
+  const bool is_another = co_await table_.has_changed(*base_);
+  if (!is_another) co_return;
+  throw error(error_kind::missing, {}, "its columns were changed while rows were written");
 }
 
 // Nothing: all is committed. Else why not, where a row is to blame.
@@ -355,18 +364,24 @@ task<> writer::retry_deferred(search& in) {
 
 // --- the end of a transaction ---
 
+// Nobody is told what came of it, so it may be cut off: whoever connects next reads it.
 task<> writer::commit_marks(std::span<const partition_mark> marks) {
   if (!base_ || !base_->is_open()) co_await reconnect();
   mark_rows next = next_marks(marks, false);
   if (next == known_) co_return;
+  const std::string sql = "BEGIN;" + marks_->change(known_, next) + "COMMIT";
+  uncertain_ = next;
   std::optional<error> why;
   try {
-    auto end = commit_shielded("BEGIN;", std::move(next));
-    co_await std::move(end);
+    co_await base_->script(sql);
   } catch (const error& failed) {
     why.emplace(failed);
   }
-  if (!why) co_return;
+  if (!why) {
+    known_ = std::move(next);
+    uncertain_.reset();
+    co_return;
+  }
   co_await roll_back();
   throw_for_engine(*why);
 }
@@ -399,10 +414,11 @@ task<> writer::commit(std::string before, mark_rows next) {
 }
 
 // Asks until there is an answer: the engine must not be told that nothing was written before that
-// is so.
+// is so. Should that last too long, the run ends, and the next one reads it in the marks.
 task<bool> writer::was_committed(const mark_rows& next) {
   constexpr std::chrono::milliseconds pause_max{2000};
   bool has_said = false;
+  const auto lost_at = std::chrono::steady_clock::now();
   for (std::chrono::milliseconds pause{50};; pause = std::min(2 * pause, pause_max)) {
     std::string why;
     try {
@@ -416,6 +432,13 @@ task<bool> writer::was_committed(const mark_rows& next) {
           "The connection was lost while rows were committed; it is asked again whether "
           "they are: " +
           why);
+    }
+    const auto unknown_for = std::chrono::steady_clock::now() - lost_at;
+    if (options_.give_up_after.count() > 0 && unknown_for >= options_.give_up_after) {
+      throw fatal_error(
+          label_ +
+          " was down for too long after the connection was lost in a COMMIT; the next run " +
+          "finds out whether it came to be: " + why);
     }
     co_await sleep_for(pause);
   }

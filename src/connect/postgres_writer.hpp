@@ -15,6 +15,7 @@
 #include <brigade/connect/record.hpp>
 #include <brigade/pipeline/sink.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -29,6 +30,8 @@ struct writer_options {
   table_options into;
   bool dedupe = false;
   bool copies = true;  ///< by COPY, else by INSERT
+  /// How long it may be unknown whether a COMMIT came to be; 0: for ever.
+  std::chrono::milliseconds give_up_after{0};
 };
 
 class writer {
@@ -73,6 +76,7 @@ class writer {
   [[nodiscard]] std::optional<std::string> prepare(placed_row& to, const record& value);
   [[nodiscard]] std::optional<std::string> problem_of(const placed_row& row) const;
   task<failures> write_once(std::span<const sink_item> items, const mark_rows& next);
+  task<> blame_no_row_for_a_change();
   task<std::optional<error>> try_all(loader& with, std::span<const row_to_load> rows,
                                      const mark_rows& next);
   task<std::optional<error>> try_in_one(loader& with, std::span<const row_to_load> rows,
@@ -101,7 +105,7 @@ class writer {
   std::optional<mark_rows> uncertain_;  ///< or this, when a COMMIT was not answered
   std::optional<unsigned> staged_for_;  ///< the table's version the temporary table is for
   std::uint64_t commits_ = 0;           ///< tells apart what would be the same marks
-  row_shape shape_;
+  json_text::object_shape shape_;
   std::vector<placed_row> rows_;  ///< of the batch; kept for their memory
 };
 

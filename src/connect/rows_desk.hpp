@@ -26,6 +26,12 @@ class desk {
   virtual task<> wait(std::chrono::milliseconds most) = 0;
 };
 
+/// How much is given at a time.
+struct page_limits {
+  std::size_t rows;
+  std::size_t bytes;  ///< about; a row is given whatever it has
+};
+
 struct cursor_rows {
   std::vector<row> rows;   ///< ascending
   bool held_back = false;  ///< there are rows that must not be given yet: look again soon
@@ -35,7 +41,7 @@ struct cursor_rows {
 class cursor_desk : public desk {
  public:
   /// Rows from id `low` on. What it gives is never followed by a row with a smaller id.
-  virtual task<cursor_rows> next(std::uint64_t low, std::size_t rows_max) = 0;
+  virtual task<cursor_rows> next(std::uint64_t low, page_limits most) = 0;
 };
 
 /// Numbers are given to claims by whoever holds them, ascending, each once: with its holder's name
@@ -51,7 +57,8 @@ class claim_desk : public desk {
   /// numbered from `first` on.
   virtual task<std::vector<row>> claim(std::uint64_t first, std::size_t rows_max,
                                        bool from_start) = 0;
-  /// Writes outcomes. What is somebody else's by now stays as it is; gives how many these were.
+  /// Writes outcomes. What is somebody else's by now stays as it is; gives how many of these were
+  /// not just to be given back.
   virtual task<std::size_t> settle(const std::vector<settled_row>& rows) = 0;
   virtual task<> renew() = 0;
   /// Gives all back that has no outcome.

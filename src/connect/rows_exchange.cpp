@@ -67,6 +67,7 @@ task<std::vector<row>> exchange::take(std::size_t rows_max) {
       const auto end = rows_.begin() + static_cast<std::ptrdiff_t>(count);
       taken.assign(std::move_iterator(rows_.begin()), std::move_iterator(end));
       rows_.erase(rows_.begin(), end);
+      for (const row& each : taken) bytes_ -= each.bytes();
       wanted_ = taken.empty() ? rows_max : 0;
       if (taken.empty() && error_) std::rethrow_exception(error_);
       if (taken.empty() && at_end_) co_return taken;
@@ -79,6 +80,11 @@ task<std::vector<row>> exchange::take(std::size_t rows_max) {
 
 void exchange::settle(settled_row what) {
   change(there_, [&] { settled_.push_back(std::move(what)); });
+}
+
+void exchange::keep_claims() {
+  const std::lock_guard lock(mutex_);
+  keeps_claims_ = true;
 }
 
 void exchange::ask_to_stop() {
@@ -106,6 +112,7 @@ void exchange::say_opened() {
 void exchange::give(std::vector<row> rows) {
   change(here_, [&] {
     wanted_ -= std::min(wanted_, rows.size());
+    for (const row& each : rows) bytes_ += each.bytes();
     rows_.insert(rows_.end(), std::move_iterator(rows.begin()), std::move_iterator(rows.end()));
   });
 }
@@ -134,14 +141,19 @@ std::size_t exchange::wanted() {
   return wanted_;
 }
 
-std::size_t exchange::stock() {
+exchange::amount exchange::stock() {
   const std::lock_guard lock(mutex_);
-  return rows_.size();
+  return {rows_.size(), bytes_};
 }
 
 std::vector<settled_row> exchange::take_settled() {
   const std::lock_guard lock(mutex_);
   return std::exchange(settled_, {});
+}
+
+bool exchange::keeps_claims() {
+  const std::lock_guard lock(mutex_);
+  return keeps_claims_;
 }
 
 bool exchange::stopping() {

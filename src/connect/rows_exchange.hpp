@@ -25,6 +25,10 @@ namespace brigade::rows {
 
 class exchange {
  public:
+  struct amount {
+    std::size_t rows = 0;
+    std::size_t bytes = 0;
+  };
   // --- the source's side ---
   /// Completes once the database was opened. Throws what opening it threw.
   task<> opened();
@@ -32,6 +36,8 @@ class exchange {
   /// what the other side failed with, when all that came before is taken.
   task<std::vector<row>> take(std::size_t rows_max);
   void settle(settled_row what);
+  /// What has no outcome at the end stays claimed: some of it may be finished.
+  void keep_claims();
   /// Rows without an outcome are given back.
   void ask_to_stop();
   /// Nothing is given back, as by a kill.
@@ -51,9 +57,10 @@ class exchange {
   task<> news() { return there_.wait(); }
   /// How many rows are waited for beyond those that are there.
   [[nodiscard]] std::size_t wanted();
-  /// How many rows are there.
-  [[nodiscard]] std::size_t stock();
+  /// How much is there.
+  [[nodiscard]] amount stock();
   [[nodiscard]] std::vector<settled_row> take_settled();
+  [[nodiscard]] bool keeps_claims();
   [[nodiscard]] bool stopping();
   [[nodiscard]] bool abandoned();
 
@@ -67,11 +74,13 @@ class exchange {
   bool opened_ = false;
   bool at_end_ = false;
   bool ended_ = false;
+  bool keeps_claims_ = false;
   bool stopping_ = false;
   bool abandoned_ = false;
   std::exception_ptr error_;
   std::size_t wanted_ = 0;
   std::deque<row> rows_;
+  std::size_t bytes_ = 0;  ///< of these
   std::vector<settled_row> settled_;
   std::shared_ptr<detail::mailbox> box_;  ///< of the source's loop
 };

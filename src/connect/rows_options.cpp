@@ -7,6 +7,7 @@ namespace brigade::rows {
 namespace {
 
 constexpr std::chrono::milliseconds shortest_lease{1000};
+constexpr std::chrono::minutes patience_of_finite{5};
 
 field_spec text_field(std::string name, std::string doc, std::string example) {
   return field_spec{.name = std::move(name),
@@ -110,6 +111,9 @@ table_options table_options_of(const settings& given, const component_context& c
   options.source = context.name;
   options.by = given.text("by") == "claim" ? reading::claim : reading::cursor;
   options.tail = given.text("mode") == "tail";
+  const std::chrono::milliseconds usual =
+      options.tail ? std::chrono::milliseconds(0) : patience_of_finite;
+  options.give_up_after = context.give_up_after.value_or(usual);
   options.table = optional_text(given, "table");
   options.query = optional_text(given, "query");
   options.id = optional_text(given, "id");

@@ -33,6 +33,8 @@ struct table_options {
   std::chrono::milliseconds poll{1000};
   std::chrono::milliseconds lease{30'000};
   std::chrono::milliseconds lag{0};
+  /// How long the database may be away; 0: for ever.
+  std::chrono::milliseconds give_up_after{0};
 
   /// What ids of items and partitions begin with: `orders:public.orders`. Blanks, `/` and `:` of a
   /// table's name are `_` in it.
@@ -55,6 +57,8 @@ struct row {
   std::string id;        ///< its key as text
   record value;
   std::optional<std::string> undecodable;
+  /// What it takes of memory, about.
+  [[nodiscard]] std::size_t bytes() const { return sizeof(row) + id.size() + value.raw().size(); }
 };
 
 /// What became of a claimed row.

@@ -18,14 +18,15 @@ namespace {
 
 constexpr std::chrono::milliseconds first_pause = 50ms;
 constexpr std::chrono::milliseconds longest_pause = 2s;
-constexpr std::chrono::minutes finite_limit{5};
-// Rows are fetched while others are worked on; so many are there at most.
+// Rows are fetched while others are worked on; so many are there at most, and a row more.
 constexpr std::size_t cursor_stock = 16'384;
 constexpr std::size_t cursor_batch = 4096;
+constexpr std::size_t cursor_stock_bytes = std::size_t{16} << 20;
+constexpr std::size_t cursor_batch_bytes = std::size_t{4} << 20;
 // Looking through a whole table takes at most this part of the time.
 constexpr int whole_look_part = 10;
 constexpr std::chrono::milliseconds held_back_pause = 20ms;
-constexpr std::chrono::seconds last_words_within{5};
+constexpr std::chrono::seconds last_words_within{2};
 constexpr std::chrono::seconds said_when_held_for{10};
 
 /// Asks again until the database can answer.
@@ -78,17 +79,17 @@ class cursor_work {
       : between_(between),
         options_(options.table),
         desk_(desk),
-        book_(between, options.table.source, options.table.tail),
+        book_(between, options.table.source, options.table.give_up_after),
         low_(options.done.low) {}
 
   task<> fetch() {
     patience patiently(book_, outage_book::fetching);
     for (;;) {
-      while (between_.stock() + cursor_batch > cursor_stock) {
+      while (!has_room()) {
         wanted_.clear();
         co_await wanted_.wait();
       }
-      auto ask = [&] { return desk_.next(low_, cursor_batch); };
+      auto ask = [&] { return desk_.next(low_, {cursor_batch, cursor_batch_bytes}); };
       cursor_rows found = co_await patiently(ask);
       if (!found.rows.empty()) {
         low_ = found.rows.back().number + 1;
@@ -105,6 +106,11 @@ class cursor_work {
   void look() { wanted_.set(); }
 
  private:
+  [[nodiscard]] bool has_room() {
+    const exchange::amount there = between_.stock();
+    return there.rows + cursor_batch <= cursor_stock &&
+           there.bytes + cursor_batch_bytes <= cursor_stock_bytes;
+  }
   /// Says once who keeps it waiting, when that is long.
   void note_hold(const cursor_rows& found) {
     if (found.by.empty()) held_since_.reset();
@@ -133,7 +139,7 @@ class claim_work {
         holder_(options.holder),
         done_(options.done),
         desk_(desk),
-        book_(between, options.table.source, options.table.tail) {}
+        book_(between, options.table.source, options.table.give_up_after) {}
 
   /// What was claimed before a kill is finished, or given once more.
   task<> recover() {
@@ -212,7 +218,7 @@ class claim_work {
     co_await write_some();
     unwritten_ = between_.take_settled();
     co_await write_some();
-    co_await desk_.release();
+    if (!between_.keeps_claims()) co_await desk_.release();
   }
 
   void look() {
@@ -301,8 +307,10 @@ void outage_book::failed(part of, const std::string& why) {
   failures& its = failures_.at(of);
   if (!its.since) its.since = now;
   ++its.count;
-  if (!endless_ && now - *its.since > finite_limit) {
-    throw std::runtime_error(why + "; for 5 minutes now");
+  const auto away_for = now - *its.since;
+  if (give_up_after_.count() > 0 && away_for >= give_up_after_) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(away_for);
+    throw std::runtime_error(why + "; for " + std::to_string(seconds.count()) + " s now");
   }
   if (its.count < 2 || std::exchange(said_, true)) return;
   to_.say("source '" + label_ + "': " + why + "; waiting for it");

@@ -18,9 +18,9 @@ namespace brigade::rows {
 /// What is said of outages, and how long they are waited out.
 class outage_book {
  public:
-  /// `endless`: for ever; else for 5 minutes.
-  explicit outage_book(exchange& to, std::string label, bool endless)
-      : to_(to), label_(std::move(label)), endless_(endless) {}
+  /// `give_up_after` 0: for ever.
+  explicit outage_book(exchange& to, std::string label, std::chrono::milliseconds give_up_after)
+      : to_(to), label_(std::move(label)), give_up_after_(give_up_after) {}
   /// What is asked by tasks of its own: that one can do its part does not make up for another.
   enum part : std::uint8_t { fetching, writing, renewing, parts };
   /// Says so at the second failure in a row. Throws std::runtime_error when it has lasted too long.
@@ -30,7 +30,7 @@ class outage_book {
  private:
   exchange& to_;
   std::string label_;
-  bool endless_;
+  std::chrono::milliseconds give_up_after_;
   struct failures {
     std::optional<std::chrono::steady_clock::time_point> since;
     int count = 0;

@@ -76,6 +76,7 @@ class memory_inbox final : public socket_inbox {
     return frames_.size();
   }
   void trim(std::uint64_t) override {}
+  [[nodiscard]] std::uint64_t unfinished(const mark&) const override { return 0; }
   task<> close() override { co_return; }
 
  private:
@@ -140,6 +141,9 @@ class journal_inbox final : public socket_inbox {
   std::vector<intake_item> take_rest() override { return {}; }  // it stays where it is
   [[nodiscard]] std::uint64_t lost() const override { return journal_->unwritten(); }
   void trim(std::uint64_t low) override { journal_->trim(low); }
+  [[nodiscard]] std::uint64_t unfinished(const mark& done) const override {
+    return journal_->unfinished(done);
+  }
   task<> close() override { return journal_->close(); }
 
  private:

@@ -31,6 +31,8 @@ class socket_inbox {
   /// Frames that were read and not kept.
   [[nodiscard]] virtual std::uint64_t lost() const = 0;
   virtual void trim(std::uint64_t low) = 0;
+  /// How many frames that are kept `done` does not call finished; also behind `close`.
+  [[nodiscard]] virtual std::uint64_t unfinished(const mark& done) const = 0;
   virtual task<> close() = 0;
 };
 

@@ -63,12 +63,12 @@ task<> socket_source::open_journal(const std::vector<partition_mark>& resume) {
   auto opening = intake_journal::open(*options_.journal);
   std::unique_ptr<intake_journal> journal = co_await std::move(opening);
   partitions_.push_back(options_.name + ":" + journal->token());
-  mark done;
   for (const partition_mark& each : resume) {
-    if (each.partition == partitions_.front()) done = each.at;
+    if (each.partition == partitions_.front()) done_ = each.at;
   }
-  journal->on_full = [this](const std::string& why) { say_full(why); };
-  journal->start(done);
+  // Without `this`: a connection may hold the journal for longer.
+  journal->on_full = [name = options_.name](const std::string& why) { say_full(name, why); };
+  journal->start(done_);
   inbox_ = make_journal_inbox(std::move(journal));
 }
 
@@ -134,7 +134,9 @@ std::optional<std::string> socket_source::decode(payload& value) const {
 }
 
 void socket_source::acknowledge(std::uint32_t partition, const watermark& at) {
-  if (partition == 0 && inbox_ != nullptr) inbox_->trim(at.low());
+  if (partition != 0 || inbox_ == nullptr) return;
+  if (options_.journal) done_ = at.at();
+  inbox_->trim(at.low());
 }
 
 task<> socket_source::close() {
@@ -153,6 +155,11 @@ task<> socket_source::close() {
             " items were received and are lost: they were not yet " +
             (options_.journal ? "in the journal" : "taken, and there is no journal");
   }
+  const std::uint64_t left = inbox_ == nullptr ? 0 : inbox_->unfinished(done_);
+  if (left != 0) {
+    text += (text.empty() ? "" : "; ") + std::to_string(left) +
+            " items stay in the journal, for the next run";
+  }
   if (!text.empty()) log_line("source '" + options_.name + "': " + text);
   server_.reset();
   inbox_.reset();
@@ -163,8 +170,8 @@ std::string socket_source::fingerprint() const {
   return "socket " + what + " " + std::string(name_of(options_.format));
 }
 
-void socket_source::say_full(const std::string& why) const {
-  log_line("source '" + options_.name + "': " +
+void socket_source::say_full(const std::string& name, const std::string& why) {
+  log_line("source '" + name + "': " +
            (why.empty() ? "there is room in the journal again"
                         : why + ": nothing is read until there is room"));
 }

@@ -34,13 +34,14 @@ class socket_source final : public source {
   task<> open_journal(const std::vector<partition_mark>& resume);
   void forget_earlier_runs(const std::vector<partition_mark>& resume);
   std::vector<source_item> items_of(std::vector<intake_item> taken) const;
-  void say_full(const std::string& why) const;
+  static void say_full(const std::string& name, const std::string& why);
   void failed(const std::string& why);
 
   socket_options options_;
   const std::string written_;  ///< the address, as it is in the pipeline file
   std::vector<std::string> partitions_;
   std::vector<std::uint32_t> forgotten_;
+  mark done_;  ///< of the journal
   std::shared_ptr<socket_inbox> inbox_;
   std::unique_ptr<socket_server> server_;
   std::string failed_;

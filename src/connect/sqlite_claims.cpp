@@ -244,7 +244,7 @@ bool claim_desk::settle_one(const rows::settled_row& row) {
     change.bind(6, now());
   }
   change.run();
-  return table_->in().changes() == 1;
+  return returned || table_->in().changes() == 1;
 }
 
 task<> claim_desk::renew() {

@@ -67,9 +67,9 @@ std::int64_t cursor_desk::fence() {
   return sure_;
 }
 
-task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, std::size_t rows_max) {
+task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, rows::page_limits most) {
   try {
-    co_return read(low, rows_max);
+    co_return read(low, most);
   } catch (const error& failed) {
     if (select_) select_->reset();
     rethrow(place_, failed);
@@ -78,22 +78,24 @@ task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, std::size_t rows_ma
   }
 }
 
-rows::cursor_rows cursor_desk::read(std::uint64_t low, std::size_t rows_max) {
+rows::cursor_rows cursor_desk::read(std::uint64_t low, rows::page_limits most) {
   rows::cursor_rows found;
   if (low > static_cast<std::uint64_t>(no_fence)) return found;
   const std::int64_t last = fence();
   select_->bind(1, static_cast<std::int64_t>(low));
   select_->bind(2, last);
-  select_->bind(3, static_cast<std::int64_t>(rows_max));
-  found.rows.reserve(rows_max);
-  while (select_->step()) {
+  // One more, to see that it is another one.
+  select_->bind(3, static_cast<std::int64_t>(most.rows) + 1);
+  for (std::size_t bytes = 0; select_->step();) {
     if (!reader_) reader_.emplace(*select_, 1);
     const std::uint64_t id = id_of(*select_);
     if (!found.rows.empty() && id <= found.rows.back().number) {
       throw std::runtime_error("two rows have the id " + std::to_string(id) +
                                ": a cursor needs ids without repetitions");
     }
+    if (found.rows.size() >= most.rows || bytes >= most.bytes) break;
     found.rows.push_back(reader_->read(*select_, id, {}));
+    bytes += found.rows.back().bytes();
   }
   select_->reset();
   found.held_back = !sights_.empty();

@@ -16,7 +16,7 @@ class cursor_desk final : public rows::cursor_desk {
   explicit cursor_desk(table_place place) : place_(std::move(place)) {}
   task<> open() override;
   task<> wait(std::chrono::milliseconds most) override;
-  task<rows::cursor_rows> next(std::uint64_t low, std::size_t rows_max) override;
+  task<rows::cursor_rows> next(std::uint64_t low, rows::page_limits most) override;
 
  private:
   using clock = std::chrono::steady_clock;
@@ -26,7 +26,7 @@ class cursor_desk final : public rows::cursor_desk {
   };
   void check_ids();
   [[nodiscard]] std::int64_t fence();
-  [[nodiscard]] rows::cursor_rows read(std::uint64_t low, std::size_t rows_max);
+  [[nodiscard]] rows::cursor_rows read(std::uint64_t low, rows::page_limits most);
   [[nodiscard]] std::uint64_t id_of(const statement& rows) const;
 
   table_place place_;

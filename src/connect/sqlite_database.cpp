@@ -136,7 +136,8 @@ database::database(const std::string& path, std::chrono::milliseconds busy_timeo
   sqlite3* opened = nullptr;
   errno = 0;
   const int result =
-      sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+      sqlite3_open_v2(path.c_str(), &opened,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   database_.reset(opened);
   if (opened == nullptr) throw error(SQLITE_NOMEM, "out of memory");
   if (result != SQLITE_OK) throw last_error(opened);

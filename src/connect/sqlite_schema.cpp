@@ -76,7 +76,9 @@ void writer::load_columns() {
   columns_.clear();
   last_names_.clear();
   last_places_.clear();
+  last_shape_ = 0;
   inserts_.clear();
+  last_insert_ = nullptr;
   while (list.step()) columns_.push_back(list.text(0));
 }
 
@@ -201,7 +203,9 @@ void writer::make_key_unique() {
 // have the same fields.
 bool writer::resolve(prepared_row& to) {
   const std::vector<cell>& cells = to.cells.cells();
+  const bool is_of_shape = to.cells.shape() != 0 && to.cells.shape() == last_shape_;
   const bool as_before =
+      is_of_shape ||
       std::equal(cells.begin(), cells.end(), last_names_.begin(), last_names_.end(),
                  [](const cell& each, const std::string& name) { return each.name == name; });
   if (!as_before) {
@@ -212,6 +216,7 @@ bool writer::resolve(prepared_row& to) {
       last_places_.push_back(is_wanted(each.name) ? find_column(each.name) : unwanted);
     }
   }
+  last_shape_ = to.cells.shape();
   to.values.clear();
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (!last_places_[i]) return false;

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <thread>
@@ -12,6 +13,21 @@ namespace {
 
 constexpr std::size_t statements_max = 64;
 constexpr std::chrono::milliseconds busy_pause{20};
+
+class brief_wait {
+ public:
+  brief_wait(sqlite3* base, std::chrono::milliseconds usual) : base_(base), usual_(usual) {
+    constexpr int milliseconds = 250;
+    sqlite3_busy_timeout(base_, milliseconds);
+  }
+  ~brief_wait() { sqlite3_busy_timeout(base_, static_cast<int>(usual_.count())); }
+  brief_wait(const brief_wait&) = delete;
+  brief_wait& operator=(const brief_wait&) = delete;
+
+ private:
+  sqlite3* base_;
+  std::chrono::milliseconds usual_;
+};
 
 [[noreturn]] void throw_for_engine(const std::string& path, const error& cause) {
   const std::string message = path + ": " + cause.what();
@@ -141,27 +157,27 @@ void writer::roll_back() noexcept {
 std::vector<std::optional<failure>> writer::write(const std::vector<row_to_write>& items,
                                                   const std::vector<partition_mark>& marks) try {
   std::vector<std::optional<failure>> failures(items.size());
-  std::vector<prepared_row> rows(items.size());
+  rows_.resize(items.size());
   bool failed = false;
   const auto fail = [&](std::size_t at, const std::string& why) {
     failures[at].emplace(verdict::permanent, why);
   };
   begin();
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (const auto why = prepare(rows[i], items[i].value)) fail(i, *why);
+    if (const auto why = prepare(rows_[i], items[i].value)) fail(i, *why);
   }
-  add_columns(rows, failures);
+  add_columns(rows_, failures);
   database_.run("SAVEPOINT before_rows");
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (!failures[i]) {
-      if (const auto why = insert(items[i], rows[i])) fail(i, *why);
+      if (const auto why = insert(items[i], rows_[i])) fail(i, *why);
       // Some triggers end the transaction; the rows behind them are still to be looked at.
       if (!database_.in_transaction()) begin();
     }
     failed = failed || failures[i].has_value();
   }
   if (!failed && database_.has_open_references()) {
-    fail_open_references(items, rows, failures);
+    fail_open_references(items, rows_, failures);
     failed = true;
   }
   if (failed) {
@@ -205,7 +221,9 @@ void writer::fail_open_references(const std::vector<row_to_write>& items,
   }
 }
 
+// The last marks of a run that ends, which must not wait for others: the ledger has them as well.
 void writer::commit_marks(const std::vector<partition_mark>& marks) try {
+  const brief_wait briefly(database_.handle(), options_.busy_timeout);
   begin();
   write_marks(marks);
   commit();
@@ -217,7 +235,7 @@ void writer::commit_marks(const std::vector<partition_mark>& marks) try {
   throw;
 }
 
-std::optional<std::string> writer::prepare(prepared_row& to, const record& value) const {
+std::optional<std::string> writer::prepare(prepared_row& to, const record& value) {
   std::string_view json = value.raw();
   if (value.what() != record::shape::json) {
     try {
@@ -227,7 +245,7 @@ std::optional<std::string> writer::prepare(prepared_row& to, const record& value
     }
     json = to.json;
   }
-  if (auto why = to.cells.read(json)) return why;
+  if (auto why = to.cells.read(json, shape_)) return why;
   if (options_.key.empty()) return std::nullopt;
   for (const cell& each : to.cells.cells()) {
     if (same_column(each.name, options_.key) && each.type != cell_type::null) return std::nullopt;
@@ -282,15 +300,25 @@ bool writer::is_new(const std::string& key) {
   return database_.changes() > 0;
 }
 
+// Rows in a row mostly have the same columns.
 statement& writer::insert_for(const prepared_row& row) {
+  const auto is_for_row = [&](const std::vector<std::size_t>& columns) {
+    return std::ranges::equal(columns, row.values, {}, {},
+                              [](const auto& each) { return each.first; });
+  };
+  if (last_insert_ != nullptr && is_for_row(last_insert_->first)) return last_insert_->second;
   std::vector<std::size_t> signature;
   signature.reserve(row.values.size());
   for (const auto& [index, value] : row.values) signature.push_back(index);
-  const auto found = inserts_.find(signature);
-  if (found != inserts_.end()) return found->second;
-  if (inserts_.size() >= statements_max) inserts_.clear();
-  statement made(database_, insert_sql(row));
-  return inserts_.emplace(std::move(signature), std::move(made)).first->second;
+  auto found = inserts_.find(signature);
+  if (found == inserts_.end()) {
+    last_insert_ = nullptr;
+    if (inserts_.size() >= statements_max) inserts_.clear();
+    statement made(database_, insert_sql(row));
+    found = inserts_.emplace(std::move(signature), std::move(made)).first;
+  }
+  last_insert_ = &*found;
+  return found->second;
 }
 
 std::string writer::insert_sql(const prepared_row& row) const {

@@ -75,7 +75,7 @@ class writer {
   void write_marks(const std::vector<partition_mark>& marks);
   void forget_mark(const std::string& partition);
   void load_forgotten_units();
-  std::optional<std::string> prepare(prepared_row& to, const record& value) const;
+  std::optional<std::string> prepare(prepared_row& to, const record& value);
   std::optional<std::string> insert(const row_to_write& item, const prepared_row& row);
   void fail_open_references(const std::vector<row_to_write>& items,
                             const std::vector<prepared_row>& rows,
@@ -107,11 +107,15 @@ class writer {
   std::uint64_t forgotten_units_ = 0;
   database database_;
   std::pair<std::uint64_t, std::uint64_t> identity_;
-  std::vector<std::string> columns_;                       ///< empty: there is no table yet
-  bool schema_changed_ = false;                            ///< in the open transaction
-  std::vector<std::string> last_names_;                    ///< the fields of the row resolved last,
-  std::vector<std::optional<std::size_t>> last_places_;    ///< and their columns
+  std::vector<std::string> columns_;                     ///< empty: there is no table yet
+  bool schema_changed_ = false;                          ///< in the open transaction
+  std::vector<std::string> last_names_;                  ///< the fields of the row resolved last,
+  std::vector<std::optional<std::size_t>> last_places_;  ///< their columns,
+  unsigned last_shape_ = 0;                              ///< and its shape
+  json_text::object_shape shape_;
+  std::vector<prepared_row> rows_;                         ///< of the batch; kept for their memory
   std::map<std::vector<std::size_t>, statement> inserts_;  ///< by columns
+  std::pair<const std::vector<std::size_t>, statement>* last_insert_ = nullptr;
   std::optional<statement> insert_key_;
   std::optional<statement> insert_mark_;
 };

@@ -287,11 +287,15 @@ task<> engine::implementation::close_one(task<> closing, bool required) {
   try {
     co_await std::move(closing);
   } catch (const std::exception& failed) {
-    if (required) {
-      stop_now(1, failed.what());
-    } else {
-      notice(failed.what());
-    }
+    close_failed(failed.what(), required);
+  }
+}
+
+void engine::implementation::close_failed(const std::string& why, bool required) {
+  if (required) {
+    stop_now(1, why);
+  } else {
+    notice(why);
   }
 }
 
@@ -305,16 +309,43 @@ task<> engine::implementation::close_all() {
   co_await close_one(plan.from->close(), true);
 }
 
-// A sink that is down and need not be there has its marks when it is there again.
+// A sink that is down has its marks when it is there again.
 task<> engine::implementation::close_sink(stage_run& stage, bool sound) {
   sink& to = *stage.end->to;
-  const bool required = stage.end->required;
-  const bool is_down = stage.end->outage_since.has_value() && !required;
-  if (to.transactional() && sound && !is_down) {
-    const std::vector<partition_mark> marks = marks_with(stage, {});
-    if (!marks.empty()) co_await close_one(to.commit_marks(marks), required);
+  const bool is_down = stage.end->outage_since.has_value();
+  if (to.transactional() && sound && !is_down) co_await commit_last_marks(stage);
+  co_await close_one(to.close(), stage.end->required);
+}
+
+// What the last batch did not bring along. The ledger knows it as well, so a sink that goes down
+// now, or says nothing until the deadline, is no failure of the run.
+task<> engine::implementation::commit_last_marks(stage_run& stage) {
+  const std::vector<partition_mark> marks = marks_with(stage, {});
+  if (marks.empty()) co_return;
+  loop_->refresh_now();
+  std::chrono::nanoseconds limit = close_limit;
+  if (stop_deadline_) {
+    limit = std::clamp<std::chrono::nanoseconds>(*stop_deadline_ - loop_->now(), stopped_close_min,
+                                                 close_limit);
   }
-  co_await close_one(to.close(), required);
+  std::string why;
+  try {
+    auto committing = stage.end->to->commit_marks(marks);
+    co_await timeout(limit, std::move(committing));
+  } catch (const sink_down& down) {
+    why = down.what();
+  } catch (const timed_out& late) {
+    why = late.what();
+  } catch (const std::exception& failed) {
+    close_failed(failed.what(), stage.end->required);
+  }
+  if (why.empty()) co_return;
+  why = "sink '" + stage.name + "' has not got the last marks: " + why;
+  if (journal_ == nullptr) {
+    close_failed(why, stage.end->required);
+  } else {
+    notice(why);
+  }
 }
 
 int engine::implementation::exit_code() const {

@@ -58,7 +58,9 @@ class engine::implementation {
   task<> close_stages();
   task<> close_all();
   task<> close_one(task<> closing, bool required);
+  void close_failed(const std::string& why, bool required);
   task<> close_sink(stage_run& stage, bool sound);
+  task<> commit_last_marks(stage_run& stage);
   [[nodiscard]] int exit_code() const;
   [[nodiscard]] double seconds_since_start() const;
   task<> report_progress();
@@ -226,6 +228,8 @@ class engine::implementation {
   void move_deadline(std::chrono::nanoseconds from_now);
   void return_the_unrecorded();
   void return_the_rest();
+  [[nodiscard]] bool a_sink_keeps_marks() const;
+  [[nodiscard]] bool a_sink_is_in_doubt() const;
 
   // engine_status.cpp: how it goes, for a status board
   void show_on_board();
@@ -285,6 +289,7 @@ class engine::implementation {
   bool journal_keeps_delivered_ = true;
   bool source_wants_outcomes_ = false;
   bool journal_broken_ = false;
+  bool in_doubt_ = false;  ///< a sink may have what is returned now
   bool waits_for_journal_ = false;
 
   std::uint64_t taken_ = 0;

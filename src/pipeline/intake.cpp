@@ -29,11 +29,15 @@ task<> engine::implementation::intake() {
       source_ended_ = !more;
     } catch (const cancelled&) {
       // One that the source threw by itself must not take the intake along.
-      if (!scope.caused_cancellation() && loop_->running()->interrupted()) throw;
+      if (!scope.caused_cancellation() && loop_->running()->interrupted()) {
+        plan.from->stopping();
+        throw;
+      }
       if (!scope.caused_cancellation()) failed = std::current_exception();
     } catch (const std::exception&) {
       failed = std::current_exception();
     }
+    if (!source_ended_) plan.from->stopping();
     if (failed) stop_now(1, "source '" + plan.source_name + "': " + error_text(failed));
   }
   // What was read but never put into the first queue has not been started: it goes back, unless it

@@ -281,16 +281,16 @@ std::int64_t ledger_store::last_run() {
   return query.step() ? query.integer(0) : 0;
 }
 
-/// The sink had these letters before the last run was killed. What they are is known to the letter.
-/// Who dropped one since then did not know that it was delivered.
+/// The sink had these letters before the last run was killed, or stopped not knowing it. What they
+/// are is known to the letter. Who dropped one since then did not know that it was delivered.
 void ledger_store::recover_letters(partition& replay, const ranges& letters) {
   const std::int64_t run = last_run();
   for (const mark::range& each : letters) {
     if (options_.mode == ledger_mode::full) {
       database_
           .prepare(
-              "INSERT INTO item_rows SELECT ?1, letter, '', ?2, ?3, NULL, 0, NULL, NULL, NULL, "
-              "business_id, id, id FROM dead_letters "
+              "INSERT OR REPLACE INTO item_rows SELECT ?1, letter, '', ?2, ?3, NULL, 0, NULL, "
+              "NULL, NULL, business_id, id, id FROM dead_letters "
               "WHERE letter >= ?4 AND letter < ?5 AND status <> 'replayed'")
           .run(replay.number, run, stored(outcome::delivered), each.begin, each.end);
     }
@@ -303,9 +303,16 @@ void ledger_store::recover_letters(partition& replay, const ranges& letters) {
   }
 }
 
+/// The last run may have a row for it: it was returned, and its sink has it all the same.
 void ledger_store::recover_part(partition& in, const mark::part& part) {
   if (options_.mode != ledger_mode::full) return;
-  statements_.item.run(in.number, part.begin, part.path, last_run(), stored(outcome::delivered),
+  const std::int64_t run = last_run();
+  statement correct = database_.prepare(
+      "UPDATE item_rows SET outcome = ?, error = NULL WHERE partition = ? AND position = ? AND "
+      "part = ? AND run = ?");
+  correct.run(stored(outcome::delivered), in.number, part.begin, part.path, run);
+  if (database_.changes() != 0) return;
+  statements_.item.run(in.number, part.begin, part.path, run, stored(outcome::delivered),
                        std::nullopt, 0, std::nullopt, std::nullopt, std::nullopt, std::nullopt,
                        std::nullopt, std::nullopt);
 }

@@ -111,6 +111,10 @@ task<std::vector<source_item>> merged_source::read(std::size_t items_max) {
   }
 }
 
+void merged_source::stopping() {
+  for (auto& each : desk_->parts) each->from->stopping();
+}
+
 task<> merged_source::close() {
   for (auto& one : readers_) one.cancel("the source is closed");
   if (!readers_.empty()) co_await wait(readers_);

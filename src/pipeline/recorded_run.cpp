@@ -1,3 +1,4 @@
+#include <brigade/async/cancel.hpp>
 #include <brigade/async/loop.hpp>
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/recorded_run.hpp>
@@ -78,12 +79,45 @@ void report_repeated_ids(ledger& account, std::function<void(std::string_view)> 
   };
 }
 
-report failed_to_open(const pipeline_plan& plan, std::string error) {
+report not_begun(const pipeline_plan& plan, int exit_code, std::string error) {
   report result;
   result.pipeline = plan.name;
-  result.exit_code = 1;
+  result.exit_code = exit_code;
   result.error = std::move(error);
   return result;
+}
+
+// While the ends are opened, which a lock or a silent server can draw out, a signal gives that up:
+// nothing has been taken.
+class opening_to_stop {
+ public:
+  explicit opening_to_stop(stop_signals* signals) : signals_(signals) {
+    if (signals_ == nullptr) return;
+    signals_->attach(loop::current(), stop_target{[this](auto) { scope_.cancel("stopping"); },
+                                                  [this] { scope_.cancel("stopping"); }});
+  }
+  ~opening_to_stop() {
+    if (signals_ != nullptr) signals_->detach();
+  }
+  opening_to_stop(const opening_to_stop&) = delete;
+  opening_to_stop& operator=(const opening_to_stop&) = delete;
+  /// In the handler of a `cancelled`.
+  [[nodiscard]] bool caused_cancellation() const { return scope_.caused_cancellation(); }
+
+ private:
+  cancel_scope scope_;
+  stop_signals* signals_;
+};
+
+// Nothing: a stop came first.
+task<std::optional<engine_resume>> open_unless_stopped(recorded_run& run) {
+  const opening_to_stop listening(run.signals);
+  try {
+    co_return co_await open_ends(run.plan, run.account);
+  } catch (const cancelled&) {
+    if (!listening.caused_cancellation()) throw;
+  }
+  co_return std::nullopt;
 }
 
 // Signals, and whoever wants to know it, reach the engine while it runs, however that ends.
@@ -123,18 +157,22 @@ void end_account(ledger& account, report& result) {
 }  // namespace
 
 task<report> execute_recorded(recorded_run run) {
-  engine_resume resume;
-  std::string error;
+  std::optional<engine_resume> resume;
+  std::optional<std::string> error;  // without a word, perhaps
   try {
-    resume = co_await open_ends(run.plan, run.account);
+    resume = co_await open_unless_stopped(run);
   } catch (const std::exception& why) {
     error = why.what();
   }
-  if (!error.empty()) co_return failed_to_open(run.plan, std::move(error));
+  if (error) co_return not_begun(run.plan, 1, std::move(*error));
+  if (!resume) {
+    co_return not_begun(run.plan, run.plan.from->finite() ? 5 : 0,
+                        "stopped before source and sink were open");
+  }
   if (run.account != nullptr) report_repeated_ids(*run.account, run.plan.observer.on_notice);
   const std::uint64_t number = run.account != nullptr ? run.account->begin_run() : 1;
   engine work(std::move(run.plan), run.account);
-  report result = co_await run_engine(work, std::move(resume), run);
+  report result = co_await run_engine(work, std::move(*resume), run);
   result.run = number;
   if (run.account != nullptr) {
     end_account(*run.account, result);

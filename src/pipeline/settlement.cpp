@@ -132,6 +132,10 @@ std::unique_ptr<journaled::told_item> engine::implementation::what_to_tell(
     const item& work, outcome result, std::string_view stage, const std::string& error) const {
   auto told = std::make_unique<journaled::told_item>();
   told->begin = work.begin;
+  // Of what is behind a fork one sink may have its part, and another not.
+  const bool is_forked = work.worst_child == outcome::returned;
+  told->in_doubt =
+      result == outcome::returned && (in_doubt_ || (is_forked && a_sink_keeps_marks()));
   told->what.result = result;
   told->what.stage = stage;
   told->what.error = error;
@@ -146,7 +150,7 @@ std::unique_ptr<journaled::told_item> engine::implementation::what_to_tell(
 void engine::implementation::tell(std::uint32_t partition, journaled::told_item& told) {
   const item_outcome& what = told.what;
   if (source_wants_outcomes_) {
-    plan.from->settled({partition, told.begin, what.result, what.stage, what.error});
+    plan.from->settled({partition, told.begin, what.result, what.stage, what.error, told.in_doubt});
   }
   // One that came later was not meant: what it would read has no name.
   if (outcomes_are_read() && !what.id.empty()) plan.outcomes->tell(std::move(told.what));
@@ -371,6 +375,7 @@ void engine::implementation::return_the_unrecorded() {
         --source.settled[was], ++source.settled[is];
       }
       if (!entry.told) continue;
+      entry.told->in_doubt |= entry.result != outcome::returned && a_sink_keeps_marks();
       entry.told->what.result = outcome::returned;
       entry.told->what.error = "its outcome could not be recorded";
       tell(entry.partition, *entry.told);
@@ -378,7 +383,21 @@ void engine::implementation::return_the_unrecorded() {
   }
 }
 
+bool engine::implementation::a_sink_keeps_marks() const {
+  return std::ranges::any_of(stages_, [](const auto& stage) {
+    return stage->is_sink() && stage->end->to->transactional();
+  });
+}
+
+// A write that was destroyed, or ended without an answer, may have come to be all the same.
+bool engine::implementation::a_sink_is_in_doubt() const {
+  return std::ranges::any_of(stages_, [](const auto& stage) {
+    return stage->is_sink() && stage->end->writing && stage->end->to->transactional();
+  });
+}
+
 void engine::implementation::return_the_rest() {
+  in_doubt_ = a_sink_is_in_doubt();
   // Read from where it cannot be asked for again: it belongs into the account all the same.
   while (!plan.from->replayable() && !in_hand_.empty()) {
     source_item left = std::move(in_hand_.back());

@@ -8,6 +8,8 @@ std::optional<std::string> source::changed_state(state_kept) { return std::nullo
 
 std::vector<std::uint32_t> source::take_forgotten() { return {}; }
 
+void source::stopping() {}
+
 void source::settled(const settled_item&) {}
 
 void source::acknowledge(std::uint32_t, const watermark&) {}

@@ -320,6 +320,7 @@ struct journaled {
   struct told_item {
     std::uint64_t begin = 0;
     item_outcome what;
+    bool in_doubt = false;
   };
   std::uint64_t number = 0;
   struct entry {

@@ -57,13 +57,19 @@ std::string reason(const Description& what, const suite_case<Description>& which
 }
 
 template <class Description>
+void run_among(const Description& what, const suite_case<Description>& which) {
+  const std::shared_ptr<void> around = what.surroundings ? what.surroundings() : nullptr;
+  which.run(what);
+}
+
+template <class Description>
 std::string attempt(const Description& what, const suite_case<Description>& which) {
   if (std::getenv("BRIGADE_SUITE_HERE") == nullptr) {
-    const suite::child_end end = suite::in_child([&] { which.run(what); });
+    const suite::child_end end = suite::in_child([&] { run_among(what, which); });
     return end.killed ? "the process was killed" : end.failure;
   }
   try {
-    which.run(what);
+    run_among(what, which);
   } catch (const std::exception& wrong) {
     return wrong.what();
   }

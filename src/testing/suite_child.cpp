@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,7 +11,9 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
+#include <vector>
 
 namespace brigade::testing::suite {
 
@@ -19,6 +22,19 @@ namespace {
 // More than any number of runs of one case should take.
 constexpr unsigned seconds_max = 120;
 
+// Threads of a far side go on in the parent, and nobody would hear of it when they close a
+// connection, as long as it is open here too.
+void close_sockets() {
+  std::vector<int> all;
+  for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+    all.push_back(std::stoi(each.path().filename()));
+  }
+  for (const int fd : all) {
+    struct stat what{};
+    if (::fstat(fd, &what) == 0 && S_ISSOCK(what.st_mode)) ::close(fd);
+  }
+}
+
 // A far side that lives in the parent is not the child's to end: nothing is destroyed.
 [[noreturn]] void be_child(const std::function<void()>& body, int tell) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -26,6 +42,7 @@ constexpr unsigned seconds_max = 120;
   ::alarm(seconds_max);
   std::string failure;
   try {
+    close_sockets();
     body();
   } catch (const std::exception& wrong) {
     failure = wrong.what();

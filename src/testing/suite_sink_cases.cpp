@@ -4,6 +4,7 @@
 #include <brigade/async/timeout.hpp>
 
 #include <algorithm>
+#include <list>
 #include <utility>
 
 namespace brigade::testing::suite {
@@ -184,6 +185,82 @@ void is_cancelled_in_a_write(const description& what) {
   if (what.keeps) expect_cancelled_apart(trial, cut_short, behind, was_cancelled);
 }
 
+// A batch, and whether its write was cancelled.
+struct attempted {
+  attempted(const sink_trial& trial, std::size_t at, std::size_t count)
+      : wanted(trial.sample(at + 1, count)), items(*trial.far, wanted, at), end(at + count) {}
+  texts wanted;
+  batch items;
+  std::size_t end;  ///< where its marks are
+  bool was_cancelled = false;
+};
+
+// As the engine does it: a far side that is down is asked again.
+task<> write_whole(sink& to, const attempted& one) {
+  const std::vector<partition_mark> marks = marks_up_to(one.end);
+  for (int turn = 0;; ++turn) {
+    try {
+      static_cast<void>(co_await to.write(one.items.items(), marks));
+      co_return;
+    } catch (const sink_down& down) {
+      expect(turn < 500,
+             std::string("behind a write that was cancelled it is down: ") + down.what());
+    }
+    co_await sleep_for(10ms);
+  }
+}
+
+task<> write_within(sink& to, attempted& one, std::chrono::nanoseconds limit) {
+  const std::vector<partition_mark> marks = marks_up_to(one.end);
+  auto cut_short = timeout(limit, to.write(one.items.items(), marks));
+  try {
+    static_cast<void>(co_await std::move(cut_short));
+  } catch (const timed_out&) {
+    one.was_cancelled = true;
+  } catch (const sink_down&) {
+    one.was_cancelled = true;  // nobody knows what there is of it, either
+  }
+}
+
+// Later and later, until a write gets to its end; behind each a whole one.
+task<> write_cancelled_ever_later(const sink_trial& trial, std::list<attempted>& all) {
+  const std::unique_ptr<sink> to = trial.far->make_sink();
+  const sink_resume resume = new_resume();
+  static_cast<void>(co_await to->open(resume));
+  std::size_t at = 0;
+  std::size_t whole = 0;
+  for (std::chrono::nanoseconds limit = 0ns; whole < 2; limit = limit * 4 / 3 + 20us) {
+    attempted& cut = all.emplace_back(trial, at, 5);
+    co_await write_within(*to, cut, limit);
+    if (!cut.was_cancelled) ++whole;
+    attempted& behind = all.emplace_back(trial, cut.end, 2);
+    co_await write_whole(*to, behind);
+    at = behind.end;
+  }
+  co_await to->close();
+}
+
+void is_cancelled_at_any_moment_of_a_write(const description& what) {
+  sink_trial trial(what);
+  if (trial.far->wire() != nullptr) trial.far->wire()->delay(1ms);  // each answer is waited for
+  std::list<attempted> all;
+  run_bounded(write_cancelled_ever_later(trial, all));
+  if (!what.keeps) return;
+  const texts found = trial.far->stored();
+  texts expected;
+  for (const attempted& each : all) {
+    std::size_t there = 0;
+    for (const std::string& text : each.wanted) {
+      if (each.was_cancelled && std::ranges::find(found, text) == found.end()) continue;
+      expected.push_back(text);
+      ++there;
+    }
+    expect(there == 0 || there == each.wanted.size() || !what.exactly_once,
+           "half of a write that was cancelled is stored");
+  }
+  expect_all(found, expected, !what.exactly_once);
+}
+
 // --- marks ---
 
 task<> open_with(std::unique_ptr<sink> to, std::uint64_t epoch, const batch* items,
@@ -296,6 +373,8 @@ void add_sink_cases(std::vector<sink_case>& to) {
   to.push_back({"keeps_the_order", if_it_keeps_order, keeps_the_order});
   to.push_back({"has_what_it_says_it_has", if_it_keeps, has_what_it_says_it_has});
   to.push_back({"is_cancelled_in_a_write", always<description>, is_cancelled_in_a_write});
+  to.push_back({"is_cancelled_at_any_moment_of_a_write", always<description>,
+                is_cancelled_at_any_moment_of_a_write});
   to.push_back({"answers_with_its_marks", if_it_keeps_marks, answers_with_its_marks});
   to.push_back(special("stores_an_empty_item", &suite_texts::empty, "no item of it is empty"));
   to.push_back(special("stores_a_large_item", &suite_texts::large, "its items are small"));

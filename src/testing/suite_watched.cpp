@@ -35,6 +35,10 @@ class watched_source final : public source {
     at_step_("read done");
     co_return items;
   }
+  void stopping() override {
+    at_step_("stopping");
+    one_->stopping();
+  }
   [[nodiscard]] bool wants_outcomes() const override { return one_->wants_outcomes(); }
   void settled(const settled_item& what) override {
     at_step_("settled");

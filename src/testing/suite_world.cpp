@@ -195,12 +195,10 @@ task<> run_watched(recorded_run run, engine*& running, const course& how, report
   expect(!late, "the run did not come to its end");
 }
 
-std::filesystem::path ledger_in(const folder& place) { return place.path() / "ledger.db"; }
-
 }  // namespace
 
 report rig::run(std::unique_ptr<source> from, std::unique_ptr<sink> to, const course& how) {
-  ledger_options options(ledger_in(place_), "suite");
+  ledger_options options(ledger_path(), "suite");
   options.source_fingerprint = from->fingerprint();
   const auto account = ledger::open(options);
   recorded_run what(plan_of(std::move(from), std::move(to), how));
@@ -213,9 +211,9 @@ report rig::run(std::unique_ptr<source> from, std::unique_ptr<sink> to, const co
 }
 
 std::uint64_t rig::finished() const {
-  if (!std::filesystem::exists(ledger_in(place_))) return 0;
+  if (!std::filesystem::exists(ledger_path())) return 0;
   std::uint64_t count = 0;
-  for (const run_record& run : ledger_reader(ledger_in(place_)).runs()) {
+  for (const run_record& run : ledger_reader(ledger_path()).runs()) {
     for (const outcome each : all_outcomes) {
       if (each != outcome::returned) count += run.settled[static_cast<std::size_t>(each)];
     }

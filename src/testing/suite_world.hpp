@@ -118,6 +118,7 @@ struct course {
 class rig {
  public:
   [[nodiscard]] const folder& place() const { return place_; }
+  [[nodiscard]] std::filesystem::path ledger_path() const { return place_.path() / "ledger.db"; }
   /// Fails when it does not end, or its numbers do not add up. The engine is `running()` meanwhile.
   report run(std::unique_ptr<source> from, std::unique_ptr<sink> to, const course& how);
   [[nodiscard]] engine* running() const { return running_; }
@@ -156,7 +157,9 @@ child_end in_child(const std::function<void()>& body);
 class source_trial {
  public:
   explicit source_trial(const source_description& of)
-      : what(of), far(of.make()), on_shelf(world.place()) {}
+      : what(of), far(of.make()), on_shelf(world.place()) {
+    far->keeps_ledger_at(world.ledger_path());
+  }
   /// Runs until the source ends or, where it does not, `wanted` different items are on the shelf.
   report run_until(std::size_t wanted, course how = {}, const step_hook& at_step = nullptr);
   [[nodiscard]] std::unique_ptr<shelf_sink> make_sink() const;

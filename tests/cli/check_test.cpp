@@ -147,6 +147,38 @@ TEST_F(check, warns_of_what_posting_again_does_not_make_good) {
   EXPECT_TRUE(has(of("127.0.0.1:8080", keyed + "\nledger: failures"), "under its Idempotency-Key"));
   EXPECT_TRUE(has(of("127.0.0.1:8080", "sink: { sqlite: { file: a.db, table: t } }"),
                   "needs an Idempotency-Key, and here a 'key' or 'dedupe: true'"));
+  const std::string accepted = of("{ listen: '127.0.0.1:8080', reply: accepted }",
+                                  "sink: { sqlite: { file: a.db, table: t } }\nledger: failures");
+  EXPECT_FALSE(has(accepted, "Idempotency-Key")) << accepted;
+  EXPECT_FALSE(has(accepted, "asked for again")) << accepted;
+}
+
+TEST_F(check, refuses_what_does_not_go_with_the_way_a_post_is_answered) {
+  known_ = all_components();
+  const auto wrong = [&](const std::string& fields) -> std::string {
+    try {
+      static_cast<void>(run(write("orders.yaml", "source:\n  http: { listen: '127.0.0.1:8080', " +
+                                                     fields + " }\nsink: { \"null\": {} }\n")));
+    } catch (const invalid_pipeline& problems) {
+      const std::string text = problems.what();
+      return text.substr(text.find("orders.yaml") + 11);
+    }
+    return "none";
+  };
+  const auto begins = [](const std::string& text, const char* how) {
+    return text.starts_with(how);
+  };
+  EXPECT_PRED2(begins, wrong("journal: a.db"), ":2:46: 'journal' is of 'reply: accepted'; ");
+  EXPECT_PRED2(begins, wrong("journal_max: 1GiB"), ":2:50: 'journal_max' is of 'reply: accepted'");
+  EXPECT_PRED2(begins, wrong("reply: outcome, journal: a.db"), ":2:62: 'journal' is of");
+  EXPECT_PRED2(begins, wrong("reply: accepted, backlog: 5"),
+               ":2:63: with 'reply: accepted' what is posted waits in the journal: say with "
+               "'journal_max' how much may");
+  EXPECT_PRED2(begins, wrong("reply: accepted, journal: ''"), ":2:63: the path is empty");
+  EXPECT_PRED2(begins, wrong("reply: accepted, journal_max: 1MiB"),
+               ":2:67: 'journal_max' is less than one request may have (max_body)");
+  EXPECT_PRED2(begins, wrong("reply: soon"), ":2:44: 'reply' must be outcome or accepted");
+  EXPECT_EQ(wrong("reply: accepted, journal: a.db, journal_max: 8MiB"), "none");
 }
 
 TEST_F(check, warns_where_a_promise_is_weaker_than_it_looks) {

@@ -17,7 +17,10 @@ pipeline_picture drawn(const std::string& text) {
   input.text = text;
   input.shown = "orders.yaml";
   input.file = "/jobs/orders.yaml";
-  input.lookup = [](const std::string&) { return std::nullopt; };
+  input.lookup = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "SECRET") return "s3cret";
+    return std::nullopt;
+  };
   return picture_of(read_pipeline(input, known));
 }
 
@@ -37,6 +40,30 @@ sink: { sqlite: { file: out.db, table: t } }
 ledger: { mode: full, keep: 30d }
 then: { if: success, exec: [./publish, now] }
 )";
+
+// Guards: an address, a command or an expression with a token in it is shown as it is spelled.
+TEST(picture, what_stands_for_a_variable_is_not_shown) {
+  const pipeline_picture picture = drawn(R"(
+source: { file: { path: ['a-${SECRET}', b] } }
+id: '.["${SECRET}"]'
+order_by: '.o["${SECRET}"]'
+stages:
+  - exec: [./charge, '--token=${SECRET}', 'x${OTHER:y}']
+    when: '.w["${SECRET}"]'
+    queue: { kind: { priority: '.p["${SECRET}"]' } }
+sink: { sqlite: { file: '${SECRET}.db', table: t } }
+then: { if: always, exec: [./tell, '${SECRET}'] }
+)");
+  const std::string text = text_picture(picture);
+  for (const char* line :
+       {"path: a-${SECRET} b", R"(id: .["${SECRET}"])", R"(order_by: .o["${SECRET}"])",
+        "command: ./charge --token=${SECRET} x${OTHER:y}", R"(when: .w["${SECRET}"])",
+        R"(by .p["${SECRET}"])", "file: ${SECRET}.db", "exec: ./tell ${SECRET}"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << " is not in\n" << text;
+  }
+  EXPECT_EQ(text.find("s3cret"), std::string::npos) << text;
+  EXPECT_EQ(svg_picture(picture).find("s3cret"), std::string::npos);
+}
 
 TEST(picture, policies_that_are_not_the_default_are_shown) {
   const std::string text = text_picture(drawn(R"(

@@ -198,6 +198,49 @@ TEST(pipeline_config, a_finite_source_waits_five_minutes_for_a_sink_an_endless_o
   EXPECT_EQ(told.run.give_up_after, 0min);
 }
 
+TEST(pipeline_config, a_component_is_told_how_long_its_far_side_may_be_away) {
+  struct told {
+    std::optional<milliseconds> source;
+    std::vector<std::optional<milliseconds>> sinks;
+  };
+  const auto tell = [](const std::string& text) {
+    told found;
+    registry listening;
+    for (component each : all_components().all()) {
+      if (each.kind == component_kind::source && each.make_source) {
+        each.make_source = [&found, make = each.make_source](const settings& given,
+                                                             const component_context& context) {
+          found.source = context.give_up_after;
+          return make(given, context);
+        };
+      }
+      if (each.kind == component_kind::sink && each.make_sink) {
+        each.make_sink = [&found, make = each.make_sink](const settings& given,
+                                                         const component_context& context) {
+          found.sinks.push_back(context.give_up_after);
+          return make(given, context);
+        };
+      }
+      listening.add(std::move(each));
+    }
+    pipeline_config config = read_pipeline(file(text), listening);
+    static_cast<void>(make_parts(config, listening));
+    return found;
+  };
+  const told usual = tell("source: { file: { path: a, format: lines } }\nsink: { null: {} }\n");
+  EXPECT_EQ(usual.source, std::nullopt);
+  EXPECT_EQ(usual.sinks.at(0), 5min);
+  const told never = tell("source: { file: { path: a, mode: tail } }\nsink: { null: {} }\n");
+  EXPECT_EQ(never.sinks.at(0), 0ms);
+  const told said = tell(
+      "source: { file: { path: a, format: lines } }\ngive_up_after: 3s\nstages: [ { tee: [ { null: "
+      "{} }, { null: {}, "
+      "required: false } ] } ]\n");
+  EXPECT_EQ(said.source, 3s);
+  EXPECT_EQ(said.sinks.at(0), 3s);
+  EXPECT_EQ(said.sinks.at(1), 0ms) << "one that is not required ends no run";
+}
+
 TEST(pipeline_config, quoted_variables_may_be_numbers) {
   const pipeline_config config = read(
       "source: { file: a }\nstages: [ { jq: ., workers: \"${WORKERS}\" } ]\n"

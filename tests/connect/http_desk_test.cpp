@@ -73,6 +73,24 @@ TEST(http_desk, an_item_is_answered_when_it_is_settled) {
   loop.run(main());
 }
 
+TEST(http_desk, of_what_the_sink_may_have_nobody_is_told_that_it_was_not_done) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    counter at;
+    auto asked = at.post("5");
+    const auto items = co_await at.take();
+    settled_item maybe;
+    maybe.begin = items[0].begin;
+    maybe.result = outcome::returned;
+    maybe.in_doubt = true;
+    at.desk->settled(maybe);
+    const http_answer answer = co_await asked;
+    EXPECT_EQ(answer.status, 504U);
+    EXPECT_NE(answer.body.find("is not known"), std::string::npos) << answer.body;
+  };
+  loop.run(main());
+}
+
 TEST(http_desk, each_of_a_batch_has_its_own_status) {
   virtual_loop loop;
   auto main = []() -> task<> {
@@ -424,6 +442,145 @@ TEST(http_desk, an_error_is_told_as_json_whatever_it_holds) {
   EXPECT_LT(answer.body.size(), 2000U);
   EXPECT_TRUE(valid_utf8(answer.body));
   EXPECT_EQ(answer.body.find('\n'), std::string::npos);
+}
+
+/// Items that are called by their last letter, if they are texts.
+http_desk_options by_last_letter() {
+  http_desk_options options;
+  options.item_id = [](const payload& item) {
+    const std::string text(item.get<record>().raw());
+    return text.size() < 2 ? std::string() : text.substr(text.size() - 2, 1);
+  };
+  return options;
+}
+
+TEST(http_desk, an_item_is_known_by_its_own_id_in_whatever_batch_it_comes) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    counter at(by_last_letter());
+    auto first = at.post(R"(["a", "b", 7])");
+    auto items = co_await at.take();
+    EXPECT_EQ(items.size(), 3U);
+    EXPECT_EQ(items[0].id, "orders:id-a");
+    EXPECT_FALSE(items[2].id.has_value());
+    auto meanwhile = at.post(R"(["c", "b", "c"])");
+    const auto more = co_await at.take();
+    EXPECT_EQ(more.size(), 1U) << "b is in work, and c is one item";
+    at.settle(items[0], outcome::delivered);
+    at.settle(items[1], outcome::dead_lettered, "bad");
+    at.settle(items[2], outcome::delivered);
+    at.settle(more[0], outcome::delivered);
+    const http_answer one = co_await first;
+    EXPECT_EQ(one.status, 207U);
+    EXPECT_EQ(one.body,
+              "[{\"id\":\"orders:id-a\",\"status\":200,\"outcome\":\"delivered\"},\n"
+              " {\"id\":\"orders:id-b\",\"status\":422,\"outcome\":\"dead_lettered\","
+              "\"error\":\"bad\"},\n"
+              " {\"id\":\"orders:run:2\",\"status\":200,\"outcome\":\"delivered\"}]");
+    const http_answer two = co_await meanwhile;
+    EXPECT_EQ(two.status, 207U);
+    auto again = at.post(R"("b")");
+    const http_answer told = co_await again;
+    EXPECT_EQ(told.status, 422U);
+    EXPECT_EQ(told.body, R"({"id":"orders:id-b","status":422,"outcome":"dead_lettered",)"
+                         R"("error":"bad"})");
+    auto empty = at.post("[]");
+    const http_answer none = co_await empty;
+    EXPECT_EQ(none.body, "[]");
+    auto keyed = at.post(R"("a")", "k");
+    items = co_await at.take();
+    EXPECT_EQ(items.at(0).id, "orders:key-k") << "a key goes before";
+    at.settle(items[0], outcome::delivered);
+    co_await keyed;
+  };
+  loop.run(main());
+}
+
+TEST(http_desk, another_item_with_the_same_id_is_refused_and_those_beside_it_are_not) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    counter at(by_last_letter());
+    auto first = at.post(R"("a")");
+    auto items = co_await at.take();
+    at.settle(items[0], outcome::delivered);
+    co_await first;
+    auto other = at.post(R"([" a", "b"])");
+    items = co_await at.take();
+    EXPECT_EQ(items.size(), 1U);
+    at.settle(items[0], outcome::delivered);
+    const http_answer mixed = co_await other;
+    EXPECT_EQ(mixed.status, 207U);
+    EXPECT_EQ(mixed.body.find("[{\"id\":\"orders:id-a\",\"status\":422,\"outcome\":\"refused\","
+                              "\"error\":\""),
+              0U)
+        << mixed.body;
+    auto alone = at.post(R"(" a")");
+    const http_answer refused = co_await alone;
+    EXPECT_EQ(refused.status, 422U);
+  };
+  loop.run(main());
+}
+
+// Guards: one question for a whole batch, and nothing done twice that was asked for meanwhile.
+TEST(http_desk, of_items_with_ids_the_ledger_is_asked_at_once) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    slow_memory ledger;
+    ledger.rows["orders:id-a"] = {outcome::delivered, {}};
+    ledger.rows["orders:id-b"] = {outcome::returned, "stopped"};
+    http_desk_options options = by_last_letter();
+    options.memory = [&ledger](std::vector<std::string> ids) {
+      return ledger.look(std::move(ids));
+    };
+    counter at(options);
+    auto first = at.post(R"(["a","b","c"])");
+    auto second = at.post(R"(["c","b"])");
+    const auto items = co_await at.take();
+    EXPECT_EQ(ledger.asked, 1);
+    EXPECT_EQ(items.size(), 2U);
+    EXPECT_EQ(items[0].id, "orders:id-b");
+    for (const source_item& each : items) at.settle(each, outcome::delivered);
+    const http_answer one = co_await first;
+    const http_answer two = co_await second;
+    EXPECT_EQ(one.status, 200U);
+    EXPECT_EQ(two.status, 200U);
+    ledger.broken = "the disk is gone";
+    auto failing = at.post(R"(["d",7])");
+    const auto unnamed = co_await at.take();
+    at.settle(unnamed[0], outcome::delivered);
+    const http_answer failed = co_await failing;
+    EXPECT_EQ(failed.status, 207U);
+    EXPECT_TRUE(failed.try_later);
+    EXPECT_NE(failed.body.find("the disk is gone"), failed.body.npos);
+  };
+  loop.run(main());
+}
+
+// Guards: what nobody took of a batch is withdrawn, and what somebody took is not.
+TEST(http_desk, of_items_with_ids_each_is_told_whether_it_was_taken) {
+  virtual_loop loop;
+  auto main = []() -> task<> {
+    counter at(by_last_letter());
+    auto asked = at.post(R"(["a","b"])");
+    const auto items = co_await at.take(1);
+    const http_answer answer = co_await asked;
+    EXPECT_EQ(answer.status, 207U);
+    EXPECT_TRUE(answer.try_later);
+    EXPECT_NE(answer.body.find(R"("orders:id-a","status":504,"outcome":"unknown")"),
+              answer.body.npos)
+        << answer.body;
+    EXPECT_NE(answer.body.find(R"("orders:id-b","status":429,"outcome":"refused")"),
+              answer.body.npos)
+        << answer.body;
+    at.settle(items[0], outcome::delivered);
+    auto again = at.post(R"(["a","b"])");
+    const auto rest = co_await at.take();
+    EXPECT_EQ(rest.size(), 1U);
+    at.settle(rest[0], outcome::delivered);
+    const http_answer whole = co_await again;
+    EXPECT_EQ(whole.status, 200U);
+  };
+  loop.run(main());
 }
 
 }  // namespace

@@ -107,6 +107,7 @@ class served {
     }
   }
   task<> stop_reading() {
+    source_.stopping();
     work_->cancel("a stop");
     try {
       co_await *work_;

@@ -287,7 +287,7 @@ TEST_F(intake, a_reader_that_falls_behind_what_is_kept_for_it_reads_the_file) {
 TEST_F(intake, full_refuses_or_waits_until_something_is_trimmed) {
   const std::string kilobyte(1000, 'x');
   const auto body = [&]() -> task<> {
-    const auto journal = co_await started(options(2500));
+    const auto journal = co_await started(options(2120));
     texts told;
     journal->on_full = [&](const std::string& why) { told.push_back(why.empty() ? "room" : why); };
     co_await add(*journal, kilobyte);
@@ -305,7 +305,7 @@ TEST_F(intake, full_refuses_or_waits_until_something_is_trimmed) {
     co_await read(*journal, 1);
     journal->trim(4);
     co_await journal->close();
-    const std::string why = (folder_ / "in.db") + ": the journal has reached its 2500 bytes";
+    const std::string why = (folder_ / "in.db") + ": the journal has reached its 2120 bytes";
     EXPECT_EQ(told, (texts{why, "room"}));
   };
   run(body());

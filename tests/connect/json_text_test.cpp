@@ -118,6 +118,45 @@ TEST(object_reader, never_reads_past_the_end_of_rubbish) {
   }
 }
 
+TEST(object_reader, goes_to_a_member_by_its_key_or_stays) {
+  json_text::object_reader members(R"({ "a" : 1 , "bc":"x","d":[]})");
+  EXPECT_FALSE(members.next_if(R"("b")"));
+  EXPECT_TRUE(members.next_if(R"("a")"));
+  EXPECT_EQ(members.value(), "1");
+  EXPECT_FALSE(members.next_if(R"("b")"));
+  EXPECT_TRUE(members.next());
+  EXPECT_EQ(members.key(), R"("bc")");
+  EXPECT_TRUE(members.next_if(R"("d")"));
+  EXPECT_EQ(members.value(), "[]");
+  EXPECT_FALSE(members.next_if(R"("d")"));
+  EXPECT_FALSE(members.next());
+}
+
+TEST(object_shape, reads_objects_of_the_same_names_in_the_same_order) {
+  json_text::object_shape shape;
+  const auto values = [&](std::string_view object) {
+    std::string text;
+    const bool fits =
+        shape.read(object, [&](std::size_t at, std::string_view name, std::string_view value) {
+          text += std::to_string(at) + std::string(name) + "=" + std::string(value) + ";";
+        });
+    return fits ? text : "no";
+  };
+  EXPECT_EQ(values("{}"), "no");
+  const unsigned first = shape.learn(R"({"a":1,"b":2})", 2);
+  EXPECT_EQ(first, shape.version());
+  EXPECT_EQ(values(R"({ "a" : "}" , "b" : {"a":3} })"), R"(0a="}";1b={"a":3};)");
+  for (const char* other : {R"({"a":1})", R"({"a":1,"b":2,"c":3})", R"({"b":2,"a":1})",
+                            R"({"a":1,"bb":2})", R"({"\u0061":1,"b":2})", "{}"}) {
+    EXPECT_EQ(values(other), "no") << other;
+  }
+  EXPECT_EQ(shape.learn(R"({"a":1,"a":2})", 1), 0U);
+  EXPECT_EQ(shape.learn(R"({"\u0061":1})", 1), 0U);
+  EXPECT_EQ(shape.version(), first);
+  EXPECT_NE(shape.learn("{}", 0), first);
+  EXPECT_EQ(values("{ }"), "");
+}
+
 TEST(member, is_the_last_of_its_name_also_when_escaped) {
   EXPECT_EQ(member(R"({"a":1,"\u0061":2})", "a"), "2");
   EXPECT_EQ(member(R"({"a":1})", "b"), std::nullopt);

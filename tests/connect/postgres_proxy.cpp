@@ -79,7 +79,7 @@ void postgres_proxy::serve() {
   while (!ends_) {
     const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (client < 0) continue;
-    pass(client);
+    if (!away_) pass(client);
     ::close(client);
   }
 }

@@ -22,6 +22,8 @@ class postgres_proxy {
   [[nodiscard]] std::string conninfo() const;
   /// Of the next COMMIT.
   void lose(loss how) { next_ = how; }
+  /// Whether it closes whatever connects from now on.
+  void stay_away(bool does) { away_ = does; }
   [[nodiscard]] int losses() const { return losses_; }
 
  private:
@@ -33,6 +35,7 @@ class postgres_proxy {
   int listener_ = -1;
   std::atomic<loss> next_{loss::none};
   std::atomic<int> losses_{0};
+  std::atomic<bool> away_{false};
   std::atomic<bool> ends_{false};
   std::thread thread_;
 };

@@ -5,8 +5,6 @@
 #pragma once
 #include "connect/temporary_folder.hpp"
 
-#include <brigade/async/loop.hpp>
-
 #include <csignal>
 #include <filesystem>
 #include <string>

@@ -223,6 +223,37 @@ TEST(postgres_session, finds_out_whether_a_commit_came_to_be_whose_answer_was_lo
   }
 }
 
+TEST(postgres_session, gives_up_asking_for_a_commit_and_the_next_finds_what_became_of_it) {
+  for (const auto how : {postgres_proxy::loss::before_commit, postgres_proxy::loss::after_commit}) {
+    const bool is_there = how == postgres_proxy::loss::after_commit;
+    const postgres_server server;
+    postgres_proxy proxy(server.port());
+    auto main = [&]() -> task<> {
+      const auto at = make(proxy.conninfo(), {}, 20ms);
+      co_await open_at(*at);
+      EXPECT_EQ(co_await put(*at, one_row), "");
+      proxy.stay_away(true);
+      proxy.lose(how);
+      const std::vector<partition_mark> marks = next_marks();
+      const items all(one_row);
+      auto writes = [&]() -> task<std::string> {
+        co_return errors(co_await at->write(all.batch, marks));
+      };
+      const std::string thrown = co_await thrown_by(writes());
+      EXPECT_TRUE(has(thrown, "fatal: ")) << thrown;
+      EXPECT_TRUE(has(thrown, "was down for too long after the connection was lost in a COMMIT"));
+      co_await at->close();
+      proxy.stay_away(false);
+      const auto next = make(proxy.conninfo());
+      const std::vector<partition_mark> found = co_await open_at(*next, 1, true);
+      EXPECT_EQ(found.front().at.low == marks.front().at.low, is_there);
+      co_await next->close();
+    };
+    run(main());
+    EXPECT_EQ(server.ask("SELECT count(*) FROM t"), is_there ? "2;" : "1;");
+  }
+}
+
 TEST(postgres_session, refuses_to_go_on_where_somebody_else_changed_its_marks) {
   const postgres_server server;
   with_sink(server, {}, [&](sink& at) -> task<> {

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,13 +19,16 @@ namespace brigade::test::postgres_kit {
 
 using fields = std::vector<std::pair<std::string, field_value>>;
 
-inline std::unique_ptr<sink> make(const std::string& conninfo, fields given = {}) {
+inline std::unique_ptr<sink> make(const std::string& conninfo, fields given = {},
+                                  std::chrono::milliseconds give_up_after = {}) {
   registry known;
   register_postgres(known);
   const component& entry = *known.find(component_kind::sink, "postgres");
   fields all = {{"connection", conninfo}, {"table", std::string("t")}};
   for (auto& each : given) all.push_back(std::move(each));
-  return entry.make_sink(settings_for(entry, std::move(all)), context_in("."));
+  component_context context = context_in(".");
+  context.give_up_after = give_up_after;
+  return entry.make_sink(settings_for(entry, std::move(all)), context);
 }
 
 inline task<std::vector<partition_mark>> open_at(sink& at, std::uint64_t epoch = 1,

@@ -288,5 +288,50 @@ TEST(postgres_sink, fills_a_row_without_fields_with_defaults) {
   EXPECT_EQ(server.ask("SELECT a FROM t ORDER BY a"), "1;5;5;");
 }
 
+// The guard is `blame_no_row_for_a_change`, and that a type that does not fit is `missing`: without
+// them rows are dead letters, or the run ends.
+TEST(postgres_sink, takes_rows_as_columns_are_whose_type_is_changed_meanwhile) {
+  const std::vector<fields> ways = {{},
+                                    {{"key", std::string("id")}},
+                                    {{"dedupe", true}},
+                                    {{"method", std::string("insert")}},
+                                    {{"method", std::string("insert")}, {"dedupe", true}}};
+  const postgres_server server;
+  for (const fields& way : ways) {
+    server.ask("DROP TABLE IF EXISTS t, _brigade_marks, _brigade_keys");
+    server.ask("CREATE TABLE t (id int PRIMARY KEY, a int, b text)");
+    with_sink(server, way, [&](sink& at) -> task<> {
+      const std::vector<std::string> before = {R"({"id":1,"a":1,"b":"1"})"};
+      EXPECT_EQ(co_await put(at, before, "x"), "");
+      server.ask(
+          "ALTER TABLE t ALTER a TYPE jsonb USING to_jsonb(a), ALTER b TYPE int USING b::int");
+      const std::vector<std::string> after = {R"({"id":2,"a":"two","b":"2"})",
+                                              R"({"id":3,"a":[3],"b":3})"};
+      EXPECT_EQ(co_await put(at, after, "y"), "");
+      server.ask("ALTER TABLE t ALTER a TYPE text, ALTER b TYPE int[] USING ARRAY[b]");
+      const std::vector<std::string> bad = {R"({"id":4,"a":"four","b":[4]})",
+                                            R"({"id":5,"a":"five","b":["x"]})"};
+      const std::string why = co_await put(at, bad, "z");
+      EXPECT_TRUE(why.starts_with("1: invalid input syntax for type integer")) << why;
+    });
+    EXPECT_EQ(server.ask("SELECT id, a, b[1] FROM t ORDER BY id"), "1,1,1;2,\"two\",2;3,[3],3;");
+  }
+}
+
+TEST(postgres_sink, takes_any_name_of_a_column_also_one_like_its_own) {
+  const postgres_server server;
+  for (const std::string method : {"copy", "insert"}) {
+    server.ask("DROP TABLE IF EXISTS t, _brigade_marks, _brigade_keys");
+    const fields way = {{"method", method}, {"key", std::string("_brigade_n")}, {"dedupe", true}};
+    with_sink(server, way, [](sink& at) -> task<> {
+      const std::vector<std::string> texts = {
+          R"({"_brigade_n":1,"_brigade_n_":2,"_brigade_key":"a","r":4,"key":5,"fresh":6})",
+          R"({"_brigade_n":1,"_brigade_n_":3,"_brigade_key":"b"})"};
+      EXPECT_EQ(co_await put(at, texts), "");
+    });
+    EXPECT_EQ(server.ask("SELECT * FROM t"), "1,3,b,4,5,6;") << method;
+  }
+}
+
 }  // namespace
 }  // namespace brigade

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -66,7 +67,7 @@ class postgres_source : public ::testing::Test {
   /// What there is once nothing is held back any more.
   static task<std::string> all_behind(postgres::cursor_desk& desk, std::uint64_t low) {
     for (;;) {
-      const rows::cursor_rows found = co_await desk.next(low, 100);
+      const rows::cursor_rows found = co_await desk.next(low, {100, 1U << 20});
       if (!found.rows.empty() || !found.held_back) co_return numbers(found.rows);
       co_await desk.wait(5ms);
     }
@@ -84,7 +85,7 @@ TEST_F(postgres_source, a_cursor_does_not_pass_an_id_that_may_still_come) {
     co_await late.query("BEGIN");
     co_await late.query("INSERT INTO orders(total) VALUES (1)");
     ask("INSERT INTO orders(total) VALUES (2)");
-    rows::cursor_rows found = co_await desk.next(0, 100);
+    rows::cursor_rows found = co_await desk.next(0, {100, 1U << 20});
     EXPECT_TRUE(found.rows.empty());
     EXPECT_TRUE(found.held_back);
     EXPECT_EQ(found.by, std::to_string(late.backend_pid()));
@@ -115,7 +116,7 @@ TEST_F(postgres_source, whoever_only_reads_holds_nobody_up) {
     co_await elsewhere.query("BEGIN");
     co_await elsewhere.query("INSERT INTO other VALUES (1)");
     ask("INSERT INTO orders(total) VALUES (1)");
-    const rows::cursor_rows found = co_await desk.next(0, 100);
+    const rows::cursor_rows found = co_await desk.next(0, {100, 1U << 20});
     EXPECT_EQ(numbers(found.rows), "1;");
   };
   run(main());
@@ -138,7 +139,7 @@ TEST_F(postgres_source, who_writes_to_a_part_or_to_the_whole_holds_up_both) {
         co_await late.query("BEGIN");
         co_await late.query(std::string("INSERT INTO ") + written + "(at) VALUES (1)");
         ask("INSERT INTO orders(at) VALUES (11)");
-        const rows::cursor_rows found = co_await desk.next(0, 100);
+        const rows::cursor_rows found = co_await desk.next(0, {100, 1U << 20});
         EXPECT_TRUE(found.held_back) << read << " while " << written << " is written";
         co_await late.query("ROLLBACK");
       }
@@ -254,6 +255,9 @@ TEST_F(postgres_source, what_is_given_back_is_free_at_once) {
     done.emplace_back(1, "delivered", "out", "");
     done.emplace_back(2, "returned");
     co_await first.settle(done);
+    // As where the answer was lost. What it has given back is nobody's, and no outcome either.
+    const std::size_t foreign = co_await first.settle(done);
+    EXPECT_EQ(foreign, 0U);
     const std::vector<rows::row> returned = co_await second.claim(1, 5, true);
     EXPECT_EQ(keys(returned), "2;");
     co_await second.release();
@@ -298,9 +302,57 @@ TEST_F(postgres_source, any_name_and_setting_will_do) {
         " options='-c bytea_output=escape -c DateStyle=German -c extra_float_digits=0'";
     postgres::cursor_desk cursor(where);
     co_await cursor.open();
-    const rows::cursor_rows odd = co_await cursor.next(0, 10);
+    const rows::cursor_rows odd = co_await cursor.next(0, {10, 1U << 20});
     EXPECT_EQ(values(odd.rows),
               R"({"id":1,"b":"\\x005c","d":"2024-02-29","f":0.30000000000000004};)");
+  };
+  run(main());
+}
+
+// Guards: the limit in bytes of a page, and that what is behind it is read next.
+TEST_F(postgres_source, a_page_ends_where_rows_have_no_room) {
+  ask("ALTER TABLE orders ADD note text");
+  ask("INSERT INTO orders(note) SELECT repeat('x', CASE WHEN i > 100 AND i <= 130 THEN 100000 ELSE "
+      "10 END) FROM generate_series(1, 400) i");
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk desk(place());
+    co_await desk.open();
+    std::uint64_t low = 1;
+    std::size_t largest = 0;
+    for (;;) {
+      const rows::cursor_rows page = co_await desk.next(low, {1000, 300'000});
+      if (page.rows.empty()) break;
+      std::size_t bytes = 0;
+      for (const rows::row& each : page.rows) {
+        EXPECT_EQ(each.number, low);
+        low = each.number + 1;
+        bytes += each.bytes();
+      }
+      largest = std::max(largest, bytes);
+    }
+    EXPECT_EQ(low, 401U);
+    EXPECT_LE(largest, 401'000U);
+    EXPECT_GT(largest, 200'000U);
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, a_row_says_the_same_whatever_bytes_it_has) {
+  ask("DROP TABLE orders");
+  ask("CREATE TABLE orders(id int PRIMARY KEY, a text, b text, c text, d json)");
+  ask(R"(INSERT INTO orders VALUES (1, E'\\N', NULL, '', NULL), (2, E'a\tb\nc\\d\re\bf\fg\vh',
+      E'\x01\x7f', E'\\', '{"a": "\\t"}'), (3, '\.', '"', 'ü', '[1,
+ 2]'))");
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk cursor(place());
+    co_await cursor.open();
+    const rows::cursor_rows read = co_await cursor.next(0, {10, 1U << 20});
+    postgres::claim_desk claims(place(rows::reading::claim));
+    co_await claims.open();
+    co_await claims.take_over("one");
+    const std::vector<rows::row> claimed = co_await claims.claim(1, 10, true);
+    EXPECT_EQ(read.rows.size(), 3U);
+    EXPECT_EQ(values(read.rows), values(claimed));
   };
   run(main());
 }

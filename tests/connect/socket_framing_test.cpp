@@ -87,8 +87,9 @@ TEST(socket_framing, of_what_is_too_long_the_beginning_is_kept_and_the_next_is_w
     EXPECT_EQ(frames(socket_framing::octet_counting, "200000 " + large + "4 next", chunk),
               (texts{"cut 200000", "next"}));
   }
-  EXPECT_EQ(frames(socket_framing::line, std::string(1000, 'x') + "\r\n").front().size(), 1000U);
-  EXPECT_EQ(frames(socket_framing::line, std::string(1001, 'x') + "\n"), texts{"cut 1001"});
+  const std::string longest(1000, 'x');
+  EXPECT_EQ(frames(socket_framing::line, longest + "\r\n").front().size(), 1000U);
+  EXPECT_EQ(frames(socket_framing::line, longest + "x\n"), texts{"cut 1001"});
   frame_splitter splitter(socket_framing::line, 1000);
   const std::string stream = large + "\n";
   splitter.feed(stream);

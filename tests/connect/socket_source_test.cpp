@@ -308,6 +308,7 @@ TEST_F(sockets, with_a_journal_a_stop_keeps_what_the_kernel_had_already) {
     folder_.write("marker", "");
     fields given = journaled(each);
     given[1].second = own / "in.db";
+    log_.clear();
     with(given, [&](source& from) -> task<> {
       EXPECT_TRUE(from.replayable());
       client sender(at(from));
@@ -315,6 +316,7 @@ TEST_F(sockets, with_a_journal_a_stop_keeps_what_the_kernel_had_already) {
       sender.send("two\n");
       co_return;  // nothing of it was ever asked for
     });
+    EXPECT_TRUE(logged("2 items stay in the journal, for the next run")) << each;
     with(given, [&](source& from) -> task<> {
       const texts items = co_await read(from, 2);
       EXPECT_EQ(items, (texts{"one", "two"})) << each;

@@ -179,16 +179,46 @@ TEST_F(sqlite_source, with_a_lag_a_row_waits_for_smaller_ones) {
   sqlite::cursor_desk at_once(place);
   run(late.open());
   run(at_once.open());
-  const rows::cursor_rows held = run(late.next(0, 10));
+  const rows::cursor_rows held = run(late.next(0, {10, 1U << 20}));
   EXPECT_TRUE(held.rows.empty());
   EXPECT_TRUE(held.held_back);
-  EXPECT_EQ(run(at_once.next(0, 10)).rows.size(), 4U);
+  EXPECT_EQ(run(at_once.next(0, {10, 1U << 20})).rows.size(), 4U);
+}
+
+TEST_F(sqlite_source, a_page_ends_where_rows_have_no_room) {
+  execute(
+      "CREATE TABLE orders(id INTEGER PRIMARY KEY, note TEXT); "
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20) "
+      "INSERT INTO orders SELECT i, hex(zeroblob(50000)) FROM n");
+  sqlite::table_place place;
+  place.path = folder_ / "in.db";
+  place.options.table = "orders";
+  sqlite::cursor_desk desk(place);
+  run(desk.open());
+  EXPECT_EQ(run(desk.next(1, {100, 250'000})).rows.size(), 3U);
+  EXPECT_EQ(run(desk.next(4, {100, 1})).rows.size(), 1U);
+  EXPECT_EQ(run(desk.next(5, {2, 1U << 20})).rows.back().number, 6U);
+  EXPECT_EQ(run(desk.next(7, {100, 1U << 30})).rows.size(), 14U);
 }
 
 TEST_F(sqlite_source, two_rows_with_one_id_are_no_cursors_business) {
   execute("CREATE TABLE orders(id INTEGER); INSERT INTO orders VALUES (1), (1)");
   const auto at = opened("cursor", {{"id", std::string("id")}});
   EXPECT_THROW(read(*at), std::runtime_error);
+}
+
+TEST_F(sqlite_source, two_rows_with_one_id_are_seen_also_where_a_page_ends_between_them) {
+  execute(
+      "CREATE TABLE orders(id INTEGER, v); INSERT INTO orders VALUES (1, 'a'), (2, 'b'), (2, 'c')");
+  sqlite::table_place place;
+  place.path = folder_ / "in.db";
+  place.options.table = "orders";
+  place.options.id = "id";
+  sqlite::cursor_desk desk(place);
+  run(desk.open());
+  EXPECT_THROW(run(desk.next(1, {2, 1U << 20})), std::runtime_error);
+  EXPECT_THROW(run(desk.next(2, {100, 1})), std::runtime_error);
+  EXPECT_EQ(run(desk.next(1, {1, 1U << 20})).rows.size(), 1U);
 }
 
 TEST_F(sqlite_source, claims_have_their_rows_outcomes) {
@@ -233,6 +263,29 @@ TEST_F(sqlite_source, after_a_kill_what_is_finished_is_marked_and_the_rest_is_gi
   const std::string last = read(*next);
   EXPECT_TRUE(last.ends_with(" main:orders:40 {\"id\":40};")) << last;
   EXPECT_GT(std::stoi(last), 3) << "numbers are never used again";
+}
+
+TEST_F(sqlite_source, what_a_sink_may_have_stays_claimed_when_it_is_closed) {
+  four_orders();
+  const auto stopped = opened("claim");
+  const std::string state = stopped->state();
+  read(*stopped, 2);
+  settled_item maybe;
+  maybe.begin = 2;
+  maybe.result = outcome::returned;
+  maybe.in_doubt = true;
+  stopped->settled(maybe);
+  settle(*stopped, 1, outcome::returned);
+  run(stopped->close());
+  mark done;
+  done.above.push_back({2, 3});
+  const auto next = make("claim");
+  open(*next, marks(*stopped, done), state);
+  EXPECT_EQ(query("SELECT id, outcome FROM _brigade_claims WHERE outcome IS NOT NULL"),
+            "20,finished;");
+  const std::string given = read(*next) + read(*next);
+  EXPECT_NE(given.find("main:orders:10 "), std::string::npos) << given;
+  EXPECT_EQ(given.find("main:orders:20 "), std::string::npos) << given;
 }
 
 TEST_F(sqlite_source, a_row_goes_to_one_until_its_lease_is_over) {

@@ -548,12 +548,52 @@ TEST(sqlite_sink, checks_its_settings) {
 
 TEST(sqlite_row, the_last_of_two_fields_of_one_name_counts) {
   sqlite::row row;
-  EXPECT_EQ(row.read(R"({"a":1,"a":"x"})"), std::nullopt);
+  json_text::object_shape shape;
+  EXPECT_EQ(row.read(R"({"a":1,"a":"x"})", shape), std::nullopt);
   ASSERT_EQ(row.cells().size(), 1U);
   EXPECT_EQ(row.cells()[0].text, "x");
-  EXPECT_EQ(row.read(R"({"a\u0000":1})"),
+  EXPECT_EQ(row.read(R"({"a\u0000":1})", shape),
             "field 'a\\x00' has a NUL in its name, which no column can have");
   EXPECT_TRUE(row.cells().empty());
+}
+
+TEST(sqlite_row, reads_the_same_behind_others_as_alone) {
+  const std::vector<std::string> texts = {R"({"a":1,"b":"x"})",
+                                          R"({"a":"\n","b":null})",
+                                          R"({ "a" : 2.5 , "b" : [1,"}"] })",
+                                          R"({"a":1})",
+                                          R"({"b":1,"a":2})",
+                                          R"({"a":1e999,"b":1})",
+                                          R"({"a":true,"A":1})",
+                                          R"({"a":1,"a":2})",
+                                          R"({"a":1,"b":2,"c":3})",
+                                          R"({"a":18446744073709551615,"b":""})",
+                                          R"({"\u0061":1,"b":2})",
+                                          "{}",
+                                          "17"};
+  json_text::object_shape shape;
+  sqlite::row row;
+  for (const std::string& before : texts) {
+    for (const std::string& text : texts) {
+      static_cast<void>(row.read(before, shape));
+      static_cast<void>(row.read(before, shape));
+      json_text::object_shape fresh;
+      sqlite::row alone;
+      EXPECT_EQ(row.read(text, shape), alone.read(text, fresh)) << before << text;
+      ASSERT_EQ(row.cells().size(), alone.cells().size()) << before << text;
+      for (std::size_t i = 0; i < row.cells().size(); ++i) {
+        const sqlite::cell& one = row.cells()[i];
+        const sqlite::cell& other = alone.cells()[i];
+        EXPECT_EQ(one.name, other.name);
+        EXPECT_EQ(one.type, other.type);
+        EXPECT_EQ(one.text, other.text);
+        EXPECT_EQ(one.type == sqlite::cell_type::integer ? one.integer : 0,
+                  other.type == sqlite::cell_type::integer ? other.integer : 0);
+        EXPECT_EQ(one.type == sqlite::cell_type::real ? one.real : 0,
+                  other.type == sqlite::cell_type::real ? other.real : 0);
+      }
+    }
+  }
 }
 
 }  // namespace

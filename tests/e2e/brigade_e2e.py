@@ -5,7 +5,8 @@ code, its standard error, its report, its ledger and what it wrote. Waiting is a
 condition with a deadline; a deadline that passes fails the test with what was waited for.
 
 Environment: BRIGADE_PROGRAM (required), BRIGADE_EXAMPLES, BRIGADE_E2E_SEED (repeats a run),
-BRIGADE_E2E_PATIENCE (multiplies upper bounds, for sanitizers), BRIGADE_E2E_KEEP (keeps folders).
+BRIGADE_E2E_PATIENCE (multiplies upper bounds, for sanitizers), BRIGADE_E2E_KEEP (keeps folders),
+BRIGADE_CASES_LOG (a file: which test had to do with which foreign program; tools/tally.py).
 """
 import json
 import os
@@ -182,8 +183,55 @@ class Running:
         return [pid for pid in processes_of(self.mark, None) if pid != self.pid]
 
 
+class CasesLog:
+    """A line a test: its name, what became of it, and which programs were started for it, also by
+    its class for all of them."""
+
+    def __init__(self, path):
+        self.path = path
+        self.test_class = None
+        self.by_class = set()
+        self.by_test = None
+        if path:
+            sys.addaudithook(self.note)
+
+    def note(self, event, arguments):
+        if event == "subprocess.Popen":
+            name = os.path.basename(os.fsdecode(arguments[0]))
+        elif event == "sqlite3.connect":
+            name = "sqlite"
+        else:
+            return
+        (self.by_class if self.by_test is None else self.by_test).add(name)
+
+    def begin(self, test):
+        if self.test_class not in (None, type(test)):
+            self.by_class = set()
+        self.test_class = type(test)
+        self.by_test = set()
+
+    def end(self, test, result):
+        used = self.by_class | self.by_test
+        self.by_test = None
+        reasons = [why for skipped, why in result.skipped if skipped is test]
+        what = f"skipped: {reasons[0]}" if reasons else "ran"
+        if self.path:
+            name = f"{Path(sys.argv[0]).stem}.{type(test).__name__}.{test._testMethodName}"
+            with open(self.path, "a", encoding="utf-8") as log:
+                log.write(f"{name}\t{what}\t{' '.join(sorted(used))}\n")
+
+
+CASES_LOG = CasesLog(os.environ.get("BRIGADE_CASES_LOG"))
+
+
 class BrigadeTest(unittest.TestCase):
     """A test with a folder of its own, which checks at its end that no process is left over."""
+
+    def run(self, result=None):
+        CASES_LOG.begin(self)
+        result = super().run(result)
+        CASES_LOG.end(self, result)
+        return result
 
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="brigade-e2e-"))

@@ -6,6 +6,7 @@ often it is killed [4].
 import json
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -143,6 +144,38 @@ class NginxTest(HttpSink):
         report = self.checked_report(self.folder / "report.json", result)
         self.assertEqual(report["delivered"], 20_000)
         self.assertEqual(sorted(set(self.delivered_to(nginx))), list(range(1, 20_001)))
+
+    def answered(self):
+        """How many requests nginx has answered with 200 so far."""
+        return (self.folder / "noted.log").read_text().count('{"status":200,')
+
+    def requests_a_second(self, seconds):
+        began, before = time.monotonic(), self.answered()
+        time.sleep(seconds)
+        return (self.answered() - before) / (time.monotonic() - began)
+
+    def test_row_20_its_throughput_is_back_ten_seconds_behind_the_server(self):
+        nginx = self.nginx()
+        self.write_pipeline(  # so few that what is measured is brigade and not the machine
+            name="sent", source={"generate": {"json": '{"n": {n}}', "every": "4ms"}},
+            sink={"http": {"url": nginx.url()}, "batch": {"within": "5ms"}})
+        running = self.start("run", "pipeline.yaml", "--report", "report.json")
+        wait_until(lambda: self.answered() > 50, 20, "some answers")
+        before = self.requests_a_second(1.5)
+        nginx.stop()
+        running.wait_for_words("sink 'http' is down", 20, "the outage")
+        time.sleep(OUTAGE)
+        nginx.start()
+        began = time.monotonic()
+        wait_until(lambda: self.requests_a_second(0.5) >= 0.95 * before, 10, "95% of what it was")
+        print(f"{before:.0f} requests/s; back to 95% {time.monotonic() - began:.1f} s after the "
+              "return", file=sys.stderr, flush=True)
+        running.signal(signal.SIGTERM)
+        result = running.wait(30)
+        self.assert_exit(result, 0)
+        report = self.checked_report(self.folder / "report.json", result)
+        sent = self.delivered_to(nginx)
+        self.assertEqual(sorted(set(sent)), list(range(1, report["delivered"] + 1)))
 
     def test_killed_it_sends_again_what_was_not_recorded(self):
         chance = seeded("http_sink kills")

@@ -16,19 +16,13 @@ from pathlib import Path
 
 import brigade_e2e
 from brigade_e2e import query, seeded, wait_until
+from http_posting import JSON, PostingTest
 
 KILLS = int(os.environ.get("BRIGADE_E2E_KILLS", "3"))
-JSON = {"Content-Type": "application/json"}
 # An order without a total fails for good, one that costs nothing is filtered.
 STAGES = [{"jq": 'if .total == null then error("no total") else . end', "name": "validate",
            "retry": {"attempts": 1}},
           {"filter": ".total != 0", "name": "payable"}]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def order(number):
@@ -45,48 +39,8 @@ def fate(number):
     return 200, number % 25 != 0
 
 
-def is_open(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-class HttpSourceTest(brigade_e2e.BrigadeTest):
-    def setUp(self):
-        super().setUp()
-        self.port = free_port()
-
-    def pipeline(self, source=None, **keys):
-        listen = {"listen": f"127.0.0.1:{self.port}", "path": "/orders", **(source or {})}
-        sink = {"sqlite": {"file": "out.db", "table": "orders", "dedupe": True}}
-        self.write_pipeline(**{"name": "orders", "source": {"http": listen}, "stages": STAGES,
-                               "sink": sink, **keys})
-
-    def serve(self):
-        running = self.start("run", "pipeline.yaml", "--report", self.folder / "report.json")
-        wait_until(lambda: is_open(self.port) or not running.is_running(), 20, "an open port")
-        return running
-
-    def stop(self, running, *codes):
-        running.signal(signal.SIGTERM)
-        result = running.wait(30)
-        self.assertIn(result.exit, codes, result.err)
-        return self.checked_report(self.folder / "report.json", result)
-
-    def post(self, body, path="/orders", within=60, connection=None, **headers):
-        """(status, what is said, headers) of one request."""
-        text = body if isinstance(body, (bytes, str)) else json.dumps(body)
-        own = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=within)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            own.request("POST", path, text, {**JSON, **named})
-            answer = own.getresponse()
-            return answer.status, json.loads(answer.read()), answer.headers
-        finally:
-            if connection is None:
-                own.close()
-
-    def in_table(self):
-        return {n for n, in query(self.folder / "out.db", "select n from orders")}
+class HttpSourceTest(PostingTest):
+    stages = STAGES
 
     def curl(self, *arguments, stdin=""):
         done = subprocess.run(["curl", "-sS", "-m", "60", *arguments], input=stdin, text=True,
@@ -175,6 +129,45 @@ class HttpSourceTest(brigade_e2e.BrigadeTest):
         self.assertEqual(answers[0][0], 200)
         self.assert_exit(running.wait(30), 0)
         self.assertEqual(self.in_table(), {1, 2})
+
+    def test_an_own_id_brings_the_recorded_outcome_again_also_after_a_kill(self):
+        self.pipeline(id=".n")
+        running = self.serve()
+        first = self.post([{"n": 1, "total": 5}, {"n": 10}])
+        self.assertEqual((first[0], [item["id"] for item in first[1]]),
+                         (207, ["http:id-1", "http:id-10"]))
+        self.assertEqual(self.post({"n": 10})[:2], (422, first[1][1]))
+        self.assertEqual(self.post({"n": 1, "total": 6})[0], 422, "another order 1")
+        self.assertTrue(running.kill())
+        running = self.serve()
+        self.assertEqual(self.post([{"n": 10}, {"n": 1, "total": 5}])[1], first[1][::-1])
+        self.assertEqual(self.post({"n": 2, "total": 5})[1]["id"], "http:id-2")
+        self.assertEqual(self.stop(running, 0)["taken"], 1)
+        self.assert_rows_exactly_once(self.folder / "out.db", "orders", (1, 2))
+
+    def test_newcomers_are_sent_away_at_once_though_the_window_is_full(self):
+        slow = [{"filter": "true", "name": "slow", "rate": "30/m"}]
+        self.pipeline({"reply_timeout": "50s"}, stages=slow, window={"items": 1})
+        running = self.serve()
+        self.assertEqual(self.post({"n": 1})[0], 200)  # uses up the first moment
+        answers = {}
+
+        def send(number):
+            answers[number] = self.post({"n": number})[0]
+        senders = [threading.Thread(target=send, args=(number,)) for number in (2, 3)]
+        for each in senders:
+            each.start()
+        wait_until(lambda: self.in_work() == 2, 10, "one order in work, and one that waits")
+        running.signal(signal.SIGTERM)
+        running.wait_for_words("stopping", 10, "the stop to be seen")
+        status, said, headers = self.post({"n": 4})
+        self.assertEqual((status, headers["Connection"]), (503, "close"), said)
+        for each in senders:
+            each.join()
+        self.assertEqual(sorted(answers.values()), [200, 503])
+        self.assert_exit(running.wait(30), 0)
+        done = {number for number, status in answers.items() if status == 200}
+        self.assertEqual(self.in_table(), {1} | done)
 
     def in_work(self):
         """Connections whose request has been read: nothing of it is left in the socket."""

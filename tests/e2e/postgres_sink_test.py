@@ -1,7 +1,8 @@
 """Rows into a real PostgreSQL: every item exactly once, whatever is killed, ended or silent.
 
-RELIABILITY rows 6, 12, 20. BRIGADE_E2E_KILLS says how many kills are counted (8).
+RELIABILITY rows 6, 12, 13, 20, 25. BRIGADE_E2E_KILLS says how many kills are counted (8).
 """
+import contextlib
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import time
 import brigade_e2e
 import kill_test
 from brigade_e2e import numbers, wait_until
-from postgres_server import Postgres
+from postgres_server import Postgres, Psql
 
 SERVER = None
 
@@ -84,18 +85,115 @@ class PostgresSinkTest(Rows, brigade_e2e.BrigadeTest):
             name="orders", source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
             sink={**(sink or self.sink()), "batch": {"count": batch or 500}}, **keys)
 
-    def test_row_12_thirty_bad_rows_of_a_thousand_fail_alone(self):
+    def assert_these_fail_alone(self, bad, table, why):
+        """Of a thousand rows in one batch; `bad` are their indexes."""
         lines = numbers(1000).splitlines()
-        for at in range(5, 1000, 34):
+        for at in bad:
             lines[at] = f'{{"n": "{at} is no number"}}'
-        self.write_numbers(1)
+        self.write_numbers(1, batch=1000)
         self.write("numbers.ndjson", "\n".join(lines) + "\n")
-        SERVER.ask("create table numbers (n bigint not null)", self.database)
+        SERVER.ask(table, self.database)
         _, report = self.run_pipeline(expect=3)
-        self.assertEqual((report["delivered"], report["dead_lettered"]), (970, 30))
-        self.assertEqual(self.number("select count(*) from numbers"), 970)
+        good = 1000 - len(bad)
+        self.assertEqual((report["delivered"], report["dead_lettered"]), (good, len(bad)))
+        rows = SERVER.ask("select n from numbers", self.database)
+        wanted = sorted(str(at + 1) for at in set(range(1000)) - set(bad))
+        self.assertEqual(sorted(row[0] for row in rows), wanted)
         letters = self.brigade("dlq", "ls", self.ledger("orders"))
-        self.assertIn('invalid input syntax for type bigint: "5 is no number"', letters.out)
+        self.assertIn(why.format(bad[0]), letters.out)
+
+    def test_row_12_one_bad_row_of_a_thousand_fails_alone(self):
+        self.assert_these_fail_alone([617], "create table numbers (n bigint not null)",
+                                     'invalid input syntax for type bigint: "{} is no number"')
+
+    def test_row_12_thirty_bad_rows_of_a_thousand_fail_alone(self):
+        self.assert_these_fail_alone(range(5, 1000, 34)[:30],
+                                     "create table numbers (n bigint not null)",
+                                     'invalid input syntax for type bigint: "{} is no number"')
+
+    def test_row_12_a_thousand_bad_rows_of_a_thousand_fail(self):
+        self.assert_these_fail_alone(range(1000), "create table numbers (n bigint not null)",
+                                     'invalid input syntax for type bigint: "{} is no number"')
+
+    def test_row_12_what_breaks_a_constraint_at_the_commit_fails_alone(self):
+        self.assert_these_fail_alone(
+            [3, 700], "create table known (n text primary key); insert into known select i::text "
+            "from generate_series(1, 1000) i; create table numbers (n text references known "
+            "deferrable initially deferred)", 'violates foreign key constraint')
+
+    def test_row_12_a_serialization_failure_blames_nobody_and_repeats_the_batch(self):
+        SERVER.ask(f'alter database "{self.database}" set default_transaction_isolation to '
+                   "'repeatable read'")
+        SERVER.ask("create table numbers (n bigint primary key, key text, note text); insert into "
+                   "numbers select i from generate_series(1, 1000) i", self.database)
+        self.write_numbers(1000, batch=1000, sink=self.sink(key="n"))
+        with contextlib.closing(Psql(SERVER.conninfo(self.database))) as other:
+            other.ask("begin; update numbers set note = 'mine' where n = 500")
+            running = self.start("run", "pipeline.yaml", "--report", "report.json")
+            wait_until(lambda: self.number(
+                "select count(*) from pg_stat_activity where application_name = 'brigade orders' "
+                f"and wait_event_type = 'Lock' and datname = '{self.database}'") > 0, 30,
+                "brigade to wait for the row")
+            other.ask("commit")
+            self.assert_exit(running.wait(30), 0)
+        self.assertIn("could not serialize access", (SERVER.folder / "log").read_text())
+        report = self.checked_report(self.folder / "report.json")
+        self.assertEqual((report["delivered"], report["dead_lettered"]), (1000, 0))
+        self.assert_numbers_exactly_once(1000)
+        self.assertEqual(self.number("select count(*) from numbers where note = 'mine'"), 1)
+
+    def test_row_13_a_right_that_is_taken_away_for_a_while_costs_no_item(self):
+        """Guards: 42501 is an outage, nobody's fault."""
+        role = "weak_13"
+        SERVER.ask(f"create role {role} login")
+        SERVER.ask(f"create table numbers (n bigint); grant insert on numbers to {role}; "
+                   f"grant create on schema public to {role}", self.database)
+        sink = {"postgres": {"connection": SERVER.conninfo(self.database) + f" user={role}",
+                             "table": "numbers"}, "rate": "2000/s"}
+        self.write_numbers(3000, batch=100, sink=sink)
+        running = self.start("run", "pipeline.yaml", "--report", "report.json")
+        wait_until(lambda: self.number("select count(*) from numbers") > 0, 30, "rows")
+        SERVER.ask(f"revoke insert on numbers from {role}", self.database)
+        running.wait_for_words("is down, intake pauses", 30, "the outage")
+        SERVER.ask(f"grant insert on numbers to {role}", self.database)
+        self.assert_exit(running.wait(60), 0)
+        report = self.checked_report(self.folder / "report.json")
+        self.assertEqual((report["delivered"], report["dead_lettered"]), (3000, 0))
+        self.assert_numbers_exactly_once(3000)
+
+    def test_row_25_a_server_that_is_down_holds_up_the_others_only_where_it_is_required(self):
+        for required in (False, True):
+            with self.subTest(required=required):
+                name = f"fan_{required}".lower()
+                self.make_database(name)
+                self.write("numbers.ndjson", numbers(4000))
+                table = name + "_rows"
+                self.write_pipeline(
+                    f"{name}.yaml", name=name, window={"items": 200}, stop_timeout="1s",
+                    source={"file": {"path": "numbers.ndjson", "format": "ndjson"}},
+                    stages=[{"filter": ".n > 0", "rate": "2000/s"}, {"tee": [
+                        {"to": [{**self.sink(), "batch": {"count": 50}}], "required": required},
+                        {"sqlite": {"file": "out.db", "table": table}}]}])
+                running = self.start("run", f"{name}.yaml")
+                there = lambda: brigade_e2e.glimpse(  # noqa: E731
+                    self.folder / "out.db", f"select count(*) from {table}")
+                wait_until(lambda: there() > 0, 30, "rows")
+                SERVER.stop()
+                try:
+                    if required:
+                        running.wait_for_words("is down, intake pauses", 30, "the outage")
+                        time.sleep(0.5)
+                        before = there()
+                        time.sleep(1)
+                        self.assertEqual(there(), before)  # the window is full
+                    else:
+                        wait_until(lambda: there() == 4000, 60, "all rows")
+                finally:
+                    SERVER.start()
+                self.assert_exit(running.wait(60), 0)
+                self.assertEqual(there(), 4000)
+                if required:
+                    self.assert_numbers_exactly_once(4000)
 
     def test_restarts_and_crashes_of_the_server_lose_nothing(self):
         self.write_numbers(40_000)
@@ -133,8 +231,13 @@ class PostgresSinkTest(Rows, brigade_e2e.BrigadeTest):
         self.assertGreaterEqual(ended, 4, "sessions that were ended")
         begun = time.monotonic()
         wait_until(lambda: self.rows_a_second(0.5) >= 0.95 * baseline, 10, "95% of what it was")
+        after_cuts = time.monotonic() - begun
+        SERVER.restart(signal.SIGQUIT)
+        begun = time.monotonic()
+        wait_until(lambda: self.rows_a_second(0.5) >= 0.95 * baseline, 10, "95% after a restart")
         print(f"{baseline:.0f} rows/s (of {rate}); {ended} sessions ended; back to 95% after "
-              f"{time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+              f"{after_cuts:.1f} s, after a crash of the server {time.monotonic() - begun:.1f} s",
+              file=sys.stderr, flush=True)
         running.signal(signal.SIGTERM)
         self.assert_exit(running.wait(30), 0)
         report = self.checked_report(self.folder / "report.json")

@@ -6,6 +6,7 @@ not installed fails the test: scripts/setup installs it.
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -71,10 +72,11 @@ class Nginx:
 
     While a file `closed` is in its folder it answers what that says ("403", "429", "503"), with
     Retry-After: 1. `tls`: the name of a certificate in the folder; then it is a TLS front.
-    `answer`: the body of its answers. `client_ca`: whom clients must be vouched for by.
+    `answer`: the body of its answers. `client_ca`: whom clients must be vouched for by. `refused`:
+    a path that is answered 422.
     """
 
-    def __init__(self, folder, tls=None, answer="", client_ca=None):
+    def __init__(self, folder, tls=None, answer="", client_ca=None, refused="/refused"):
         self.folder, self.process = Path(folder), None
         self.port, self.behind = free_port(), free_port()
         self.scheme = "https" if tls else "http"
@@ -102,6 +104,7 @@ http {{
   server {{
     listen 127.0.0.1:{self.behind}; access_log off; default_type application/json;
     location /missing {{ return 404; }}
+    location = {refused} {{ return 422; }}
     location / {{ return 200 '{answer}'; }}
   }}
 }}
@@ -121,10 +124,15 @@ http {{
             raise AssertionError("nginx: " + (self.folder / "nginx.out").read_text())
 
     def stop(self):
-        """At once, in the middle of whatever it does."""
+        """It listens no more, and ends what is under way: ended at once it would not note all that
+        it has answered, and the notes are what the tests go by."""
         if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(10 * PATIENCE)
+            self.process.send_signal(signal.SIGQUIT)
+            try:
+                self.process.wait(3 * PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.terminate()
+                self.process.wait(10 * PATIENCE)
         wait_until(lambda: not is_open(self.port), 5, "nginx to be gone")
 
     def close_with(self, status):
@@ -137,7 +145,7 @@ http {{
     def noted(self, status=None):
         """The requests so far, with this status."""
         try:
-            lines = (self.folder / "noted.log").read_text().splitlines()
+            lines = (self.folder / "noted.log").read_text().split("\n")[:-1]  # whole ones
         except FileNotFoundError:
             return []
         found = [json.loads(line) for line in lines]

@@ -316,6 +316,8 @@ class Tee(Fork):
             self.chains.append(Chain(chance, f"{name}b{n}", model, depth + 1,
                                      self.own_sink(chance), None if required else ((1, Jq),)))
             if not required:
+                for stage in self.chains[-1].stages:  # it may not end the run
+                    stage.keys.pop("on_error", None)
                 model.may_drop.update(
                     {f"{name}p{n}", self.chains[-1].sink},
                     (stage.name for stage in self.chains[-1].stages))

@@ -2,6 +2,7 @@
 #include <brigade/async/timeout.hpp>
 #include <brigade/pipeline/drain.hpp>
 #include <brigade/pipeline/pipeline.hpp>
+#include <brigade/pipeline/recorded_run.hpp>
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -108,6 +109,38 @@ TEST(drain, the_first_signal_finishes_what_is_under_way) {
     child.send(signo);
     EXPECT_EQ(child.wait_exit(), 5);
   }
+}
+
+// As a locked table or a silent server makes it.
+class sink_that_never_opens final : public sink {
+ public:
+  task<std::vector<partition_mark>> open(const sink_resume&) override {
+    process_under_test::say_ready();
+    co_await sleep_for(1h);
+    co_return std::vector<partition_mark>{};
+  }
+  task<write_result> write(std::span<const sink_item>, std::span<const partition_mark>) override {
+    co_return write_result{};
+  }
+};
+
+int open_until_stopped() {
+  pipeline_plan plan =
+      pipeline("opening").from(std::vector<int>{1, 2}).to("out", [](int) {}).take_plan();
+  plan.to = std::make_unique<sink_that_never_opens>();
+  stop_signals signals(20s);
+  recorded_run run(std::move(plan));
+  run.signals = &signals;
+  return run_recorded(std::move(run)).exit_code;
+}
+
+TEST(drain, a_signal_while_the_sink_is_opened_gives_that_up) {
+  process_under_test child([] { return open_until_stopped(); });
+  child.wait_ready();
+  const auto began = std::chrono::steady_clock::now();
+  child.send(SIGTERM);
+  EXPECT_EQ(child.wait_exit(), 5);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 10s);
 }
 
 TEST(drain, at_the_deadline_the_rest_is_returned) {

@@ -247,6 +247,80 @@ class deaf_source final : public source {
   std::vector<std::string> names_{"deaf:0"};
 };
 
+/// What a source hears of the end of its run.
+struct end_log {
+  int stops = 0;
+  std::size_t settled_before_the_stop = 0;
+  std::size_t settled = 0;
+};
+
+class told_source final : public source {
+ public:
+  told_source(end_log& log, std::uint64_t items, bool fails)
+      : log_(log), items_(items), fails_(fails) {}
+  task<> open(std::vector<partition_mark>, std::string) override { co_return; }
+  task<std::vector<source_item>> read(std::size_t items_max) override {
+    if (fails_ && at_ == items_) throw std::runtime_error("connection lost");
+    std::vector<source_item> result;
+    for (; at_ < items_ && result.size() < items_max; ++at_) {
+      result.emplace_back(payload(1), 0, at_, at_ + 1);
+    }
+    co_return result;
+  }
+  void stopping() override {
+    ++log_.stops;
+    log_.settled_before_the_stop = log_.settled;
+  }
+  [[nodiscard]] bool wants_outcomes() const override { return true; }
+  void settled(const settled_item&) override { ++log_.settled; }
+  [[nodiscard]] const std::vector<std::string>& partitions() const override { return names_; }
+  [[nodiscard]] bool finite() const override { return true; }
+  [[nodiscard]] std::string fingerprint() const override { return "told"; }
+
+ private:
+  end_log& log_;
+  std::uint64_t items_;
+  bool fails_;
+  std::uint64_t at_ = 0;
+  std::vector<std::string> names_{"told:0"};
+};
+
+// With a full window nobody is in `read`, whose cancellation would tell as much.
+pipeline_plan told_plan(end_log& log, std::uint64_t items, const std::string& end = {}) {
+  auto slow = [end](int item) -> task<int> {
+    co_await sleep_for(1s);
+    if (end == "a fatal error") throw fatal_error("no licence");
+    co_return item;
+  };
+  pipeline_plan plan =
+      pipeline("end").from(numbers(1)).stage("work", slow).to("out", [](int) {}).take_plan();
+  plan.from = std::make_unique<told_source>(log, items, end == "its failure");
+  plan.rules.window_items_max = 2;
+  plan.rules.stop_timeout = 1h;
+  return plan;
+}
+
+TEST(engine_end, a_source_hears_at_once_of_a_stop_though_the_window_is_full) {
+  virtual_loop loop;
+  end_log log;
+  const outcome_of_run all = run_with(loop, told_plan(log, 1000), 1500ms);
+  EXPECT_EQ(all.result.exit_code, 5);
+  EXPECT_EQ(log.stops, 1);
+  EXPECT_EQ(log.settled_before_the_stop, 1U);
+  EXPECT_GT(log.settled, log.settled_before_the_stop);
+}
+
+TEST(engine_end, a_source_hears_once_that_the_run_ends_before_it_does) {
+  for (const std::string end : {"its own", "its failure", "a fatal error"}) {
+    SCOPED_TRACE(end);
+    virtual_loop loop;
+    end_log log;
+    const outcome_of_run all = run_with(loop, told_plan(log, 5, end));
+    EXPECT_EQ(all.result.exit_code, end == "its own" ? 0 : 1);
+    EXPECT_EQ(log.stops, end == "its own" ? 0 : 1);
+  }
+}
+
 TEST(engine_end, an_acknowledgement_that_fails_ends_the_run_with_its_error) {
   virtual_loop loop;
   sink_log log;

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -230,6 +231,74 @@ TEST(engine_marks, the_state_is_kept_before_items_and_what_is_over_is_forgotten)
             "forget main:1; state 2; sink marks main:2; sink forgets main:1; record main:2:0; "
             "forget main:2; state 3; sink marks main:3; sink forgets main:2; record main:3:0; "
             "forget main:3; state 3; ");
+}
+
+// Takes rows, and last marks as `commits` says.
+class unmarkable_sink final : public sink {
+ public:
+  explicit unmarkable_sink(std::function<task<>()> commits) : commits_(std::move(commits)) {}
+  task<std::vector<partition_mark>> open(const sink_resume&) override {
+    co_return std::vector<partition_mark>();
+  }
+  task<write_result> write(std::span<const sink_item> batch,
+                           std::span<const partition_mark>) override {
+    write_result result;
+    result.failures.resize(batch.size());
+    co_return result;
+  }
+  [[nodiscard]] bool transactional() const override { return true; }
+  task<> commit_marks(std::span<const partition_mark>) override { co_await commits_(); }
+
+ private:
+  std::function<task<>()> commits_;
+};
+
+struct end_of_run {
+  report result;
+  std::chrono::nanoseconds took{};
+};
+
+/// A run of five items, which is told to stop, with 2 s to do so.
+end_of_run run_with_last_marks(std::function<task<>()> commits) {
+  virtual_loop loop;
+  slow_journal account;
+  pipeline_plan plan = pipeline("p").from(std::vector<int>(5)).to("out", [](int) {}).take_plan();
+  plan.to = std::make_unique<unmarkable_sink>(std::move(commits));
+  plan.rules.stop_timeout = 2s;
+  engine own(std::move(plan), &account);
+  end_of_run all;
+  auto main = [&]() -> task<> {
+    auto run = [&]() -> task<report> { co_return co_await own.execute({}); };
+    auto running = spawn(run);
+    co_await sleep_for(1s);
+    own.drain();
+    const auto began = loop.now();
+    while (!running.done()) {
+      co_await sleep_for(10ms);
+      account.all_durable();
+    }
+    all.result = co_await running;
+    all.took = loop.now() - began;
+  };
+  loop.run(main());
+  return all;
+}
+
+task<> goes_down() {
+  throw sink_down("gone");
+  co_return;
+}
+task<> says_nothing() { co_await sleep_for(24h); }
+
+// Guards: the limit; the ledger knows what these marks say.
+TEST(engine_marks, a_sink_that_does_not_take_the_last_marks_is_no_failure) {
+  const end_of_run down = run_with_last_marks(goes_down);
+  EXPECT_EQ(down.result.count(outcome::delivered), 5U);
+  EXPECT_EQ(down.result.exit_code, 0) << down.result.error;
+  const end_of_run silent = run_with_last_marks(says_nothing);
+  EXPECT_EQ(silent.result.count(outcome::delivered), 5U);
+  EXPECT_EQ(silent.result.exit_code, 0) << silent.result.error;
+  EXPECT_LT(silent.took, 4s);
 }
 
 }  // namespace

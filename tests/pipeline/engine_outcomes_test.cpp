@@ -48,6 +48,7 @@ class row_source final : public source {
     EXPECT_TRUE(account_ == nullptr || is_recorded(what));
     std::string text(to_string(what.result));
     if (!what.error.empty()) text += " at " + std::string(what.stage) + ": " += what.error;
+    if (what.in_doubt) text += ", in doubt";
     EXPECT_TRUE(heard_.of.emplace(what.begin, std::move(text)).second) << what.begin << " twice";
   }
   void acknowledge(std::uint32_t, const watermark& at) override {
@@ -161,6 +162,34 @@ TEST(engine_outcomes, what_could_not_be_recorded_is_returned) {
   ASSERT_EQ(what.of.size(), 4U);
   for (const auto& [row, text] : what.of) EXPECT_TRUE(text.starts_with("returned")) << text;
   EXPECT_TRUE(what.acknowledged.empty());
+}
+
+// Keeps marks, and never says whether the first write came to be.
+class silent_sink final : public sink {
+ public:
+  task<std::vector<partition_mark>> open(const sink_resume&) override {
+    co_return std::vector<partition_mark>();
+  }
+  task<write_result> write(std::span<const sink_item> rows,
+                           std::span<const partition_mark>) override {
+    co_await sleep_for(24h);
+    co_return write_result{std::vector<std::optional<failure>>(rows.size()), {}};
+  }
+  [[nodiscard]] bool transactional() const override { return true; }
+};
+
+// Guard: what may be in the sink is not given again under another position, which its marks do not
+// know.
+TEST(engine_outcomes, it_hears_that_what_is_returned_may_be_in_the_sink) {
+  virtual_loop loop;
+  heard what;
+  pipeline_plan plan = plan_over(std::make_unique<row_source>(3, what, nullptr));
+  plan.to = std::make_unique<silent_sink>();
+  plan.rules.stop_timeout = 1s;
+  const report result = test::run_and_drain(loop, std::move(plan), 1s);
+  EXPECT_EQ(result.count(outcome::returned), 1U);
+  EXPECT_TRUE(what.of[0].starts_with("returned at out")) << what.of[0];
+  EXPECT_TRUE(what.of[0].ends_with(", in doubt")) << what.of[0];
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 /// A disk under SQLite whose fsync can be made to fail, and which counts what is written after
-/// that; or which is full for a while. It knows whether something was written and not synced.
+/// that; or which is full, or slow, for a while. It knows whether something was written and not
+/// synced.
 #pragma once
 #include <sqlite3.h>
 
@@ -18,7 +19,7 @@ class failing_vfs {
     vfs_.szOsFile = static_cast<int>(sizeof(file)) + real()->szOsFile;
     vfs_.xOpen = &open;
     sqlite3_vfs_register(&vfs_, 1);
-    fails() = is_full() = false;
+    fails() = is_full() = is_held() = false;
     writes_after_failure() = 0;
   }
   failing_vfs(const failing_vfs&) = delete;
@@ -32,6 +33,11 @@ class failing_vfs {
   static void fail_syncs() { fails() = true; }
   /// From now on there is no room, or some again.
   static void be_full(bool yes) { is_full() = yes; }
+  /// From now on every fsync waits, or goes on.
+  static void hold_syncs(bool yes) {
+    is_held() = yes;
+    is_held().notify_all();
+  }
   [[nodiscard]] static bool has_unsynced() { return unsynced(); }
   /// Writes, truncations and further fsyncs after the first fsync that failed.
   static int touched_after_failure() { return writes_after_failure() - 1; }
@@ -46,6 +52,10 @@ class failing_vfs {
     return vfs;
   }
   static std::atomic<bool>& fails() {
+    static std::atomic<bool> value{false};
+    return value;
+  }
+  static std::atomic<bool>& is_held() {
     static std::atomic<bool> value{false};
     return value;
   }
@@ -96,6 +106,7 @@ class failing_vfs {
           return of(on)->pMethods->xTruncate(of(on), size);
         },
         [](sqlite3_file* on, int flags) {
+          is_held().wait(true);
           if (!fails()) {
             unsynced() = false;
             return of(on)->pMethods->xSync(of(on), flags);

@@ -324,6 +324,16 @@ TEST_F(ledger_test, follows_what_a_transactional_sink_has) {
   EXPECT_EQ(query("SELECT count(*) FROM items WHERE part = ''"), "5\n");
 }
 
+// A stop returned what its sink had: nobody knew yet.
+TEST_F(ledger_test, follows_a_sink_that_has_a_part_that_was_returned) {
+  run_through(options(), batch(child(50, "1", outcome::returned), child(50, "2")));
+  const auto account = ledger::open(options());
+  const std::vector<partition_mark> sink = {{"main:8f3a", mark_of(0, {}, {{50, "1"}, {50, "2"}})}};
+  account->reconcile(sink);
+  EXPECT_EQ(query("SELECT id, outcome, run FROM items ORDER BY id"),
+            "main:8f3a:50/1|delivered|1\nmain:8f3a:50/2|delivered|1\n");
+}
+
 TEST_F(ledger_test, completes_the_account_of_what_was_recovered_over_several_runs) {
   run_through(options());
   {

@@ -52,7 +52,7 @@ class flawed_source final : public source {
     for (partition_mark& each : resume) {
       if (each.partition == partitions_[0] && !has("forgets")) done_ = std::move(each.at);
     }
-    if (has("reads ahead")) at_ = far_.kept_position;
+    if (has("reads ahead") || has("stops, and loses what it has")) at_ = far_.kept_position;
     co_return;
   }
   task<std::vector<source_item>> read(std::size_t items_max) override {
@@ -63,11 +63,12 @@ class flawed_source final : public source {
     }
     for (;;) {
       take(given, has("gives too many") ? 100 : items_max);
-      if (has("loses what it has")) co_await sleep_for(std::chrono::milliseconds(1));
+      far_.kept_position = at_;
+      if (has("loses what it has") || has("stops, and loses what it has"))
+        co_await sleep_for(std::chrono::milliseconds(1));
       if (!given.empty() || (has("ends early") && at_ != 0)) break;
       co_await sleep_for(std::chrono::milliseconds(1));
     }
-    far_.kept_position = at_;
     if (has("tells too early")) far_.told = at_;
     co_return given;
   }
@@ -128,11 +129,13 @@ inline std::unique_ptr<source> flawed_far_source::make_source() {
 inline source_description source_with(std::string flaw) {
   source_description what;
   what.name = "flawed";
+  const bool stops = flaw.starts_with("stops");
   what.make = [flaw = std::move(flaw)] { return std::make_unique<flawed_far_source>(flaw); };
   what.texts.bad = "bad";
   what.goes_down = true;
   what.fed_while_open = true;
   what.hears_acknowledgements = true;
+  what.stops_when_cancelled = stops;
   return what;
 }
 

@@ -154,6 +154,7 @@ class merged_source final : public source {
 
   task<> open(std::vector<partition_mark> resume, std::string state) override;
   task<std::vector<source_item>> read(std::size_t items_max) override;
+  void stopping() override;
   task<> close() override;
   [[nodiscard]] const std::vector<std::string>& partitions() const override { return partitions_; }
   [[nodiscard]] bool finite() const override { return true; }

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,15 @@ struct component_context {
   /// Of a source: the pipeline's ledger, where it keeps a row for each item; else empty. It is
   /// there once the source is open.
   std::filesystem::path ledger = {};
+  /// Of a source: where the pipeline keeps what has to outlive a run. It is there once the source
+  /// is opened.
+  std::filesystem::path state = {};
+  /// Of a source: what the pipeline's `id` gives of an item, empty where it gives nothing; unset
+  /// without an `id`.
+  std::function<std::string(const payload&)> item_id = {};
+  /// How long the far side may be away; 0: for ever. Nothing, of a source: the file does not say,
+  /// so 5 minutes where it is finite, else for ever.
+  std::optional<std::chrono::milliseconds> give_up_after = std::nullopt;
 };
 
 struct component {

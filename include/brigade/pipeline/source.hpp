@@ -40,6 +40,9 @@ struct settled_item {
   outcome result = outcome::delivered;
   std::string_view stage;  ///< where
   std::string_view error;  ///< of a dead letter, or why it was returned
+  /// Returned, though a sink that keeps marks may have it: the marks that the next run opens the
+  /// source with say so. It must not be given under another position before.
+  bool in_doubt = false;
 };
 
 class source {
@@ -72,6 +75,10 @@ class source {
   /// The next items, at most `items_max`, as soon as there are any; none: the source is at its end.
   /// Gives no item that `resume` called finished. Cancelled: loses nothing; the next call goes on.
   virtual task<std::vector<source_item>> read(std::size_t items_max) = 0;
+  /// The run takes nothing more, though the source is not at its end: a signal, or the run ends for
+  /// another reason. Once, also when nobody is in `read` because there is no room; outcomes of what
+  /// it gave may still come. Neither waits nor throws.
+  virtual void stopping();
   /// True: it is told of each of its items, by `settled`. Asked once a run.
   [[nodiscard]] virtual bool wants_outcomes() const { return false; }
   /// An item's outcome, `returned` too, once it is durable, and before `acknowledge` speaks of it;

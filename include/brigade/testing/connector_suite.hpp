@@ -13,7 +13,9 @@
 ///
 /// Each case runs in a process of its own, so that a crash or a hang is a failure like others; with
 /// BRIGADE_SUITE_HERE in the environment it runs in this one, for a debugger. The far side is made
-/// there: what it starts (threads, servers) need not outlive a `fork`.
+/// there: what it starts (threads, servers) need not outlive a `fork`. A run that is to be killed
+/// is a process of its own again, made from that one: it has the far side as it is in memory, but
+/// none of its threads and sockets; so what makes a connector must not wait for them.
 ///
 /// A run of a case may take 20 s, or as many as BRIGADE_SUITE_PATIENCE says.
 ///
@@ -27,6 +29,7 @@
 #include <brigade/testing/fault_proxy.hpp>
 
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <iosfwd>
 #include <map>
@@ -60,6 +63,8 @@ class source_far_side : public far_side {
   virtual void feed(const std::vector<std::string>& texts) = 0;
   /// Nothing more will be fed. For what does not end before that (a pipe).
   virtual void end() {}
+  /// Where the ledger of the runs is, for a source that looks into it; told once, before the rest.
+  virtual void keeps_ledger_at(const std::filesystem::path&) {}
   /// The text that was fed, of the item that came of it.
   [[nodiscard]] virtual std::string text_of(const payload& item) const { return item.text(); }
   /// How many items the far side was told are done with; for `hears_acknowledgements`.
@@ -100,6 +105,9 @@ struct connector_description {
   suite_texts texts;
   bool goes_down = false;     ///< `go_down` and `come_back` work
   bool on_a_network = false;  ///< the far side has a `wire`
+  /// What the far sides of a case have in common, where it takes long to make (a server); made
+  /// before the first one, in the case's process, and gone before that ends. May be null.
+  std::function<std::shared_ptr<void>()> surroundings{};
   /// Cases that do not apply, and why. A case that there is not is an error.
   std::map<std::string, std::string> excused;
 };
@@ -110,6 +118,8 @@ struct source_description : connector_description {
   bool same_ids = true;     ///< under the same ids
   bool fed_while_open = false;
   bool hears_acknowledgements = false;  ///< the far side can say what it was told
+  /// It takes a read that is cancelled for its stop: what is left comes in the next run.
+  bool stops_when_cancelled = false;
 };
 
 struct sink_description : connector_description {
