@@ -226,8 +226,9 @@ class CrashTest(brigade_e2e.BrigadeTest):
 
 class FileTest(CrashTest):
     def rows(self):
-        text = "".join(path.read_text(errors="replace")
-                       for path in (self.folder / "out").glob("out*.ndjson"))
+        # One file's half a line is not the beginning of the next file's first.
+        text = "\n".join(path.read_text(errors="replace")
+                         for path in (self.folder / "out").glob("out*.ndjson"))
         return [int(n) for n in re.findall(r'^\{"n": ?(\d+)\}$', text, re.MULTILINE)]
 
     # Guards: the list of files is synced before a row goes to a new one, and its folder; a new
