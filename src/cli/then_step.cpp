@@ -121,26 +121,12 @@ class last_step {
   bool ended_ = false;
 };
 
-/// Signals reach the step while it runs, however that ends.
-class attached {
- public:
-  attached(stop_signals& signals, stop_target target) : signals_(signals) {
-    signals_.attach(loop::current(), std::move(target));
-  }
-  ~attached() { signals_.detach(); }
-  attached(const attached&) = delete;
-  attached& operator=(const attached&) = delete;
-
- private:
-  stop_signals& signals_;
-};
-
 task<std::optional<std::string>> take(std::string name, process_options program,
                                       stop_signals& signals) {
   auto started = process::start(std::move(program));
   process child = co_await std::move(started);
   last_step step(std::move(name), std::move(child));
-  const attached listening(signals, step.target());
+  const stop_signals::listener listening(&signals, step.target());
   co_return co_await step.finish();
 }
 

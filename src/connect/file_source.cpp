@@ -13,6 +13,7 @@ namespace brigade {
 namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{256} << 10;
+constexpr std::size_t lines_at_once = 512;  // as many as the engine asks for
 // Of more files than these, what is known is kept at the end of a run only.
 constexpr std::size_t files_kept_at_once = 16;
 
@@ -207,6 +208,8 @@ void file_source::begin_file() {
 }
 
 void file_source::take_lines(std::vector<source_item>& items, std::size_t items_max) {
+  // A vector that grows moves each of them twice.
+  items.reserve(std::min(items_max, lines_at_once));
   while (items.size() < items_max) {
     auto line = splitter_->next();
     if (!line) return;

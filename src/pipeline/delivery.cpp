@@ -190,6 +190,7 @@ void engine::implementation::sort_out(stage_run& stage, std::vector<item*>& batc
     return;
   }
   worker_report& worker = stage.workers.front();
+  outbox_entries_.reserve(outbox_entries_.size() + batch.size());
   std::vector<item*> again;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     item& work = *batch[i];
@@ -260,6 +261,7 @@ std::vector<partition_mark> engine::implementation::marks_with(
       add(work.partition, work.slot, work.is_child() ? &work.part : nullptr);
     }
   };
+  if (!slots.empty()) slots.front().reserve(batch.size());
   for (const detail::journaled& waiting : in_journal_) add_written(waiting.entries);
   add_written(outbox_entries_);
   for (const item* work : batch) add_item(*work, add_item);

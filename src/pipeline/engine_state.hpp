@@ -268,7 +268,7 @@ class engine::implementation {
   detail::link_list live_;
   std::unordered_map<std::string, std::unique_ptr<detail::order_key>> order_keys_;
   std::unique_ptr<detail::order_key> source_order_;  ///< of all items, with `order: source`
-  std::vector<source_item> in_hand_;                 ///< read, not yet received; reversed
+  detail::taken_items in_hand_;                      ///< read, not yet received
   item* arriving_ = nullptr;                         ///< received, on its way into the first queue
 
   std::vector<std::string> partitions_;

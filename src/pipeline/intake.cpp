@@ -43,9 +43,9 @@ task<> engine::implementation::intake() {
   // What was read but never put into the first queue has not been started: it goes back, unless it
   // could not be asked for again; then it is finished like what is under way. So is the one that
   // waits for room when the source has no end: a run that is drained has then nothing to return.
-  if (plan.from->replayable()) in_hand_.clear();
+  if (plan.from->replayable()) in_hand_ = {};
   if (!plan.from->replayable() || !plan.from->finite()) co_await take_in_hand();
-  in_hand_.clear();
+  in_hand_ = {};
   if (arriving_ != nullptr) {
     settle(*std::exchange(arriving_, nullptr), outcome::returned, plan.source_name,
            "stopped before it was started");
@@ -64,8 +64,7 @@ task<bool> engine::implementation::take_some() {
   if (taken.empty()) co_return false;
   learn_partitions();
   co_await keep_state_before_items();
-  std::reverse(taken.begin(), taken.end());
-  in_hand_ = std::move(taken);
+  in_hand_ = detail::taken_items(std::move(taken));
   co_await take_in_hand();
   co_return true;
 }
@@ -78,9 +77,7 @@ task<> engine::implementation::take_in_hand() {
         co_await window_moved_.wait();
       }
       if (phase_ != run_phase::running && plan.from->replayable()) co_return;
-      source_item next = std::move(in_hand_.back());
-      in_hand_.pop_back();
-      arriving_ = receive(std::move(next));
+      arriving_ = receive(in_hand_.take());
       if (arriving_ == nullptr) continue;
     }
     const int start =

@@ -88,58 +88,39 @@ report not_begun(const pipeline_plan& plan, int exit_code, std::string error) {
 }
 
 // While the ends are opened, which a lock or a silent server can draw out, a signal gives that up:
-// nothing has been taken.
-class opening_to_stop {
- public:
-  explicit opening_to_stop(stop_signals* signals) : signals_(signals) {
-    if (signals_ == nullptr) return;
-    signals_->attach(loop::current(), stop_target{[this](auto) { scope_.cancel("stopping"); },
-                                                  [this] { scope_.cancel("stopping"); }});
-  }
-  ~opening_to_stop() {
-    if (signals_ != nullptr) signals_->detach();
-  }
-  opening_to_stop(const opening_to_stop&) = delete;
-  opening_to_stop& operator=(const opening_to_stop&) = delete;
-  /// In the handler of a `cancelled`.
-  [[nodiscard]] bool caused_cancellation() const { return scope_.caused_cancellation(); }
-
- private:
-  cancel_scope scope_;
-  stop_signals* signals_;
-};
-
-// Nothing: a stop came first.
+// nothing has been taken. Nothing comes back then.
 task<std::optional<engine_resume>> open_unless_stopped(recorded_run& run) {
-  const opening_to_stop listening(run.signals);
+  cancel_scope opening;
+  const auto give_up = [&opening] { opening.cancel("stopping"); };
+  const stop_signals::listener listening(
+      run.signals, stop_target{[give_up](std::chrono::nanoseconds) { give_up(); }, give_up});
   try {
     co_return co_await open_ends(run.plan, run.account);
   } catch (const cancelled&) {
-    if (!listening.caused_cancellation()) throw;
+    if (!opening.caused_cancellation()) throw;
   }
   co_return std::nullopt;
 }
 
-// Signals, and whoever wants to know it, reach the engine while it runs, however that ends.
-class attached {
+// Whoever wants to know the engine does so while it runs, however that ends.
+class shown {
  public:
-  attached(const recorded_run& run, engine& target) : run_(run) {
-    if (run_.signals != nullptr) run_.signals->attach(loop::current(), target);
+  shown(const recorded_run& run, engine& target) : run_(run) {
     if (run_.on_engine) run_.on_engine(&target);
   }
-  ~attached() {
+  ~shown() {
     if (run_.on_engine) run_.on_engine(nullptr);
-    if (run_.signals != nullptr) run_.signals->detach();
   }
-  attached(const attached&) = delete;
-  attached& operator=(const attached&) = delete;
+  shown(const shown&) = delete;
+  shown& operator=(const shown&) = delete;
 
  private:
   const recorded_run& run_;
 };
 
 task<report> run_engine(engine& work, engine_resume resume, const recorded_run& run) {
-  const attached listening(run, work);
+  const stop_signals::listener listening(run.signals, work);
+  const shown while_it_runs(run, work);
   co_return co_await work.execute(std::move(resume));
 }
 

@@ -400,11 +400,10 @@ void engine::implementation::return_the_rest() {
   in_doubt_ = a_sink_is_in_doubt();
   // Read from where it cannot be asked for again: it belongs into the account all the same.
   while (!plan.from->replayable() && !in_hand_.empty()) {
-    source_item left = std::move(in_hand_.back());
-    in_hand_.pop_back();
+    source_item left = in_hand_.take();
     static_cast<void>(receive(std::move(left)));
   }
-  in_hand_.clear();
+  in_hand_ = {};
   arriving_ = nullptr;
   abandon_lanes();
   for (auto& stage : stages_) {

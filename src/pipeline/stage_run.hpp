@@ -37,6 +37,19 @@ struct item;
 struct order_key;
 struct stage_run;
 
+/// What was read at once, and is given away one by one.
+class taken_items {
+ public:
+  taken_items() = default;
+  explicit taken_items(std::vector<source_item> all) : all_(std::move(all)) {}
+  [[nodiscard]] bool empty() const { return next_ == all_.size(); }
+  source_item take() { return std::move(all_[next_++]); }
+
+ private:
+  std::vector<source_item> all_;
+  std::size_t next_ = 0;
+};
+
 /// What an item is made of that a stage has collected.
 struct joined_items {
   std::vector<item*> members;

@@ -1,3 +1,4 @@
+#include <brigade/async/loop.hpp>
 #include <brigade/async/signal.hpp>
 #include <brigade/pipeline/drain.hpp>
 
@@ -138,14 +139,15 @@ class stop_signals::implementation {
 stop_signals::stop_signals(std::chrono::milliseconds stop_timeout)
     : impl_(std::make_unique<implementation>(stop_timeout)) {}
 stop_signals::~stop_signals() = default;
-void stop_signals::attach(loop& where, stop_target target) {
-  impl_->attach(where, std::move(target));
+stop_signals::listener::listener(stop_signals* from, engine& target)
+    : listener(from, stop_target{[&target](std::chrono::nanoseconds) { target.drain(); },
+                                 [&target] { target.deadline_now(); }}) {}
+stop_signals::listener::listener(stop_signals* from, stop_target target) : from_(from) {
+  if (from_ != nullptr) from_->impl_->attach(loop::current(), std::move(target));
 }
-void stop_signals::attach(loop& where, engine& target) {
-  impl_->attach(where, stop_target{[&target](std::chrono::nanoseconds) { target.drain(); },
-                                   [&target] { target.deadline_now(); }});
+stop_signals::listener::~listener() {
+  if (from_ != nullptr) from_->impl_->detach();
 }
-void stop_signals::detach() { impl_->detach(); }
 bool stop_signals::stop_asked() const { return impl_->stop_asked(); }
 bool stop_signals::at_deadline() const { return impl_->at_deadline(); }
 

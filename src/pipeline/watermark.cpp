@@ -58,14 +58,17 @@ void watermark::add_run(mark_builder& to, std::uint64_t begin, std::uint64_t end
 mark watermark::at_with(std::span<const std::uint64_t> slots,
                         std::span<const slot_part> parts) const {
   std::vector<std::uint64_t> also(slots.begin(), slots.end());
-  std::ranges::sort(also);
+  if (!std::ranges::is_sorted(also)) std::ranges::sort(also);
   mark_builder result = settled_;
   for (const slot_part& child : parts) {
     result.finish_part(at_slot(child.slot).begin, child.path);
   }
 
   auto next_also = also.begin();
+  // What lies behind the last that is finished is not looked at: with a large window, most of it.
+  std::size_t finished_left = window_.size() - unfinished_ + also.size();
   std::size_t index = 0;
+  const auto more = [&] { return finished_left != 0 && index < window_.size(); };
   const auto take_finished = [&] {
     bool finished = window_[index].finished;
     if (next_also != also.end() && *next_also == first_ + index) {
@@ -74,13 +77,14 @@ mark watermark::at_with(std::span<const std::uint64_t> slots,
       ++next_also;
     }
     ++index;
+    if (finished) --finished_left;
     return finished;
   };
-  while (index < window_.size()) {
+  while (more()) {
     const std::size_t run = index;
     if (!take_finished()) continue;
     std::size_t last = run;
-    while (index < window_.size()) {
+    while (more()) {
       const bool joined = between_ == gaps::bridged || window_[index].begin == window_[last].end;
       if (!joined || !take_finished()) break;
       last = index - 1;

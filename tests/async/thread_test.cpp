@@ -99,10 +99,12 @@ TEST(thread, a_call_that_returns_when_its_loop_is_gone_is_not_abandoned_any_more
 }
 
 TEST(thread, an_abandoned_call_is_named_with_its_task_and_its_line) {
+  auto started = std::make_shared<std::atomic<bool>>(false);
   auto go = std::make_shared<std::atomic<bool>>(false);
   unsigned line = 0;
   auto slow = [&]() -> task<> {
-    auto call = [](const std::shared_ptr<std::atomic<bool>>& flag, int, int, int) {
+    auto call = [started](const std::shared_ptr<std::atomic<bool>>& flag, int, int, int) {
+      started->store(true);
       while (!flag->load()) std::this_thread::yield();
     };
     line = __LINE__ + 1;
@@ -111,7 +113,7 @@ TEST(thread, an_abandoned_call_is_named_with_its_task_and_its_line) {
   auto main = [&]() -> task<> {
     auto handle = spawn(slow);
     handle.set_name("import");
-    while (thread_pool::standard().statistics().running == 0) co_await yield();
+    while (!started->load()) co_await yield();
     handle.cancel();
     EXPECT_THROW(co_await handle, cancelled);
   };

@@ -3,7 +3,8 @@
 ///
 /// On a connection nobody says what arrived. Without a journal each item is sent once. With one, it
 /// looks into the journal's file: an item is sent again until it is there, and the next one is not
-/// sent before.
+/// sent before. What went out on a connection that is gone has some time to get there: sent twice
+/// and kept twice, it would pass for the next one.
 #pragma once
 #include "connect/sqlite_client.hpp"
 
@@ -91,6 +92,9 @@ class socket_sender {
   }
 
  private:
+  static constexpr std::chrono::milliseconds none{0};
+  static constexpr std::chrono::milliseconds on_its_way{300};
+
   void work() {
     for (std::size_t sent = 0;;) {
       std::unique_lock lock(mutex_);
@@ -100,6 +104,7 @@ class socket_sender {
       waiting_.pop_front();
       lock.unlock();
       ++sent;
+      under_way_ = false;
       while (!ends_ && !is_sent(item, sent)) pause();
     }
   }
@@ -107,9 +112,12 @@ class socket_sender {
 
   bool is_sent(const std::string& item, std::size_t number) {
     if (!is_connected() && !connect()) return false;
-    // Whatever an earlier listener took in is there by the time that a new one listens.
-    if (!options_.journal.empty() && journal_.now() >= number) return true;
+    // Whatever an earlier listener took in is there by the time that a new one listens; what this
+    // one did, soon.
+    if (!options_.journal.empty() && gets_there(number, under_way_ ? on_its_way : none))
+      return true;
     if (!is_connected()) return false;  // that look took its time
+    under_way_ = true;
     if (!write(options_.is_stream ? item + "\n" : item)) {
       disconnect();
       return false;
@@ -120,6 +128,15 @@ class socket_sender {
       pause();
     }
     return false;
+  }
+
+  bool gets_there(std::size_t number, std::chrono::milliseconds patience) {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+      if (journal_.now() >= number) return true;
+      if (ends_ || std::chrono::steady_clock::now() >= until) return false;
+      pause();
+    }
   }
 
   /// To whoever listened when it was made.
@@ -198,6 +215,7 @@ class socket_sender {
   std::atomic<bool> ends_{false};
   int fd_ = -1;
   std::string listener_;
+  bool under_way_ = false;  ///< the item has been sent before
   std::thread thread_;
 };
 

@@ -9,7 +9,6 @@
 /// Ending the process at any instant is safe: what is not durable is taken again.
 /// Thread safety: construct before other threads are started, on the thread that runs the loop.
 #pragma once
-#include <brigade/async/loop.hpp>
 #include <brigade/pipeline/engine.hpp>
 
 #include <chrono>
@@ -32,12 +31,20 @@ class stop_signals {
   stop_signals(const stop_signals&) = delete;
   stop_signals& operator=(const stop_signals&) = delete;
 
-  /// From now on signals reach this engine; one that came before does so now. The engine runs on
-  /// `where` and outlives the next `detach`.
-  void attach(loop& where, engine& target);
-  /// The same for something else that runs, before or after an engine.
-  void attach(loop& where, stop_target target);
-  void detach();
+  /// While it stands, signals reach what runs on the current loop: an engine, or something else
+  /// before or after one, which outlives it. One that came before does so at once. One at a time.
+  /// Null signals: nobody sends any.
+  class [[nodiscard]] listener {
+   public:
+    listener(stop_signals* from, engine& target);
+    listener(stop_signals* from, stop_target target);
+    ~listener();
+    listener(const listener&) = delete;
+    listener& operator=(const listener&) = delete;
+
+   private:
+    stop_signals* from_;
+  };
   /// The first signal has come. From any thread.
   [[nodiscard]] bool stop_asked() const;
   /// A stop was asked for, and the time it has is over: nothing new is to be begun.
