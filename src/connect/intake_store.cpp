@@ -33,13 +33,15 @@ CREATE UNIQUE INDEX items_by_id ON items (id) WHERE id IS NOT NULL;
 )sql";
 
 // What is trimmed soon is mostly never moved from the log into the file, so that log may grow.
+// Pages that are freed are not written: some builds of SQLite fill each with zeros, and then
+// trimming would take as much of the disk as it gives back.
 constexpr const char* tuning =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;"
-    "PRAGMA journal_size_limit = 67108864;";
+    "PRAGMA journal_size_limit = 67108864; PRAGMA secure_delete = FAST;";
 
 // What entries leave of the disk beside what the log has: a step of trimming takes less.
 constexpr std::uint64_t room_kept = std::uint64_t{256} << 10;
-constexpr std::uint64_t trimmed_at_a_step = 16;  // each at most a page, and one of the index
+constexpr std::uint64_t trimmed_at_a_step = 16;  // each mostly a page, and one of the index
 
 std::string error_text(int number) { return std::generic_category().message(number); }
 
@@ -235,11 +237,17 @@ void intake_store::empty_log() {
   }
 }
 
-// Where there is hardly room for the log, little is removed at a time.
+// Where there is hardly room for the log, little is removed at a time, and less where that is much.
 void intake_store::trim_in_steps(std::uint64_t to) {
+  std::uint64_t step = trimmed_at_a_step;
   while (trimmed_ < to) {
     std::vector<intake_place> none;
-    write_now({}, std::min(to, trimmed_ + trimmed_at_a_step), none);
+    try {
+      write_now({}, std::min(to, trimmed_ + step), none);
+    } catch (const intake_disk_full&) {
+      if (step == 1) throw;
+      step /= 2;
+    }
     if (!has_room(0)) empty_log();
   }
 }
@@ -268,11 +276,14 @@ void intake_store::write(std::span<const intake_entry> entries, std::uint64_t tr
   if (!entries.empty() && !has_room(cost)) find_room(cost, trim_to);
   try {
     write_now(entries, trim_to, places);
+    return;
   } catch (const intake_disk_full&) {
-    if (!entries.empty()) throw;
-    empty_log();
-    trim_in_steps(trim_to);
+    if (trim_to <= trimmed_) throw;
   }
+  // It may be the trimming that has no room at once.
+  empty_log();
+  trim_in_steps(trim_to);
+  if (!entries.empty()) write_now(entries, 0, places);
 }
 
 void intake_store::write_now(std::span<const intake_entry> entries, std::uint64_t trim_to,
