@@ -11,10 +11,12 @@
 #include <brigade/async/timeout.hpp>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -279,6 +281,25 @@ TEST_F(intake, a_reader_that_falls_behind_what_is_kept_for_it_reads_the_file) {
     co_await add(*journal, "last");
     const texts got_9 = co_await read(*journal, 1);
     EXPECT_EQ(got_9, (texts{"41:last"}));
+    co_await journal->close();
+  };
+  run(body());
+}
+
+// Guard: with the bytes of the payloads alone, a million items of one byte are kept.
+TEST_F(intake, small_items_that_nobody_reads_take_little_memory) {
+  constexpr std::size_t together = 10'000;
+  const auto body = [&]() -> task<> {
+    const auto journal = co_await started(options());
+    const std::size_t before = mallinfo2().uordblks;
+    for (int n = 0; n < 60; ++n) {
+      std::vector<intake_entry> entries(together, entry("1"));
+      auto adding = journal->append(std::move(entries));
+      co_await std::move(adding);
+    }
+    EXPECT_LT(mallinfo2().uordblks - std::min(before, mallinfo2().uordblks), 28U << 20U);
+    const texts last = co_await read(*journal, 60 * together);
+    EXPECT_EQ(last.back(), "600000:1");
     co_await journal->close();
   };
   run(body());
