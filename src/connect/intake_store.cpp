@@ -189,6 +189,25 @@ intake_store::intake_store(std::filesystem::path file, std::uint64_t ids_kept)
   } catch (const database_error& error) {
     explain(file_, error);
   }
+  identities_ = identities();
+}
+
+/// Of the file and its log, each a pair of device and number.
+intake_store::identity_pairs intake_store::identities() const {
+  const auto of = [](const std::string& path) -> std::pair<std::uint64_t, std::uint64_t> {
+    struct stat facts{};
+    if (::stat(path.c_str(), &facts) != 0) return {};
+    return {facts.st_dev, facts.st_ino};
+  };
+  return {of(file_.string()), of(file_.string() + "-wal")};
+}
+
+// What is written to a file without its name, no run will find again.
+void intake_store::check_names() const {
+  if (identities() == identities_) return;
+  fail(file_,
+       "it, or its -wal file, was moved away or deleted while the run was on; put both back, "
+       "or begin without both");
 }
 
 void intake_store::load() {
@@ -300,6 +319,7 @@ void intake_store::write_now(std::span<const intake_entry> entries, std::uint64_
       ++next;
       bytes_now += intake_cost(entry);
     }
+    check_names();
     writing.commit();
   } catch (const database_error& error) {
     places.resize(places_before);

@@ -513,6 +513,37 @@ TEST_F(intake, a_failed_sync_ends_it_and_nothing_is_told_durable) {
   EXPECT_EQ(failing_vfs::touched_after_failure(), 0);
 }
 
+TEST_F(intake, moved_away_while_it_is_open_it_tells_nobody_that_something_is_kept) {
+  for (const char* const name : {"in.db", "in.db-wal"}) {
+    const auto body = [&]() -> task<> {
+      const auto journal = co_await started(options());
+      co_await add(*journal, "a");
+      std::filesystem::rename(folder_ / name, folder_ / "away");
+      std::string error;
+      try {
+        co_await add(*journal, "b");
+      } catch (const std::runtime_error& failed) {
+        error = failed.what();
+      }
+      EXPECT_NE(error.find("was moved away or deleted"), std::string::npos) << name << error;
+      co_await journal->close();
+    };
+    run(body());
+    std::filesystem::rename(folder_ / "away", folder_ / name);
+    const auto later = [&]() -> task<> {
+      const auto journal = co_await started(options());
+      const texts first = co_await read(*journal, 1);
+      EXPECT_EQ(first, (texts{"1:a"})) << name;
+      journal->trim(2);
+      co_await journal->close();
+    };
+    run(later());
+    for (const char* const each : {"in.db", "in.db-wal"}) {
+      std::filesystem::remove(folder_ / each);
+    }
+  }
+}
+
 TEST_F(intake, is_for_its_owner_alone_and_for_one_at_a_time) {
   const auto body = [&]() -> task<> {
     const mode_t before = ::umask(0);
