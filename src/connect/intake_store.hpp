@@ -93,12 +93,21 @@ class intake_store {
   };
   using identity_pairs = std::array<std::pair<std::uint64_t, std::uint64_t>, 2>;
 
+  struct page_bytes {
+    std::uint64_t unused = 0;
+    std::uint64_t used = 0;
+  };
+
+  [[noreturn]] void explain(const ledger_detail::database_error& error) const;
   void load();
   [[nodiscard]] identity_pairs identities() const;
   void check_names() const;
   void write_now(std::span<const intake_entry> entries, std::uint64_t trim_to,
                  std::vector<intake_place>& places);
   [[nodiscard]] bool has_room(std::uint64_t cost);
+  [[nodiscard]] std::uint64_t left_of_disk() const;
+  page_bytes bytes_of_pages();
+  void shrink();
   void trim_in_steps(std::uint64_t to);
   void empty_log();
   intake_place add(const intake_entry& entry, std::uint64_t position);

@@ -172,6 +172,36 @@ class HttpAcceptedTest(Unmounting, PostingTest):
     def test_so_does_one_that_is_full_of_large_items(self):
         self.fill_and_work_off(6 << 20, 200_000, 60)
 
+    # As the ledger may, which lies beside it by default.
+    @unittest.skipUnless(can_mount(), "only root can mount a disk")
+    def test_what_was_trimmed_goes_back_to_the_disk_when_others_take_the_rest(self):
+        disk = SmallDisk(self.folder / "in", left=3 << 20)
+        running = self.accept(stages=[])
+        lock = sqlite3.connect(self.folder / "out.db", isolation_level=None)
+        lock.execute("begin immediate")
+        kept, numbers = set(), iter(range(1, 1000))
+
+        def send():
+            number = next(numbers)
+            if self.post({"n": number, "text": "x" * 20_000})[0] == 202:
+                kept.add(number)
+            return number in kept
+        while send():
+            pass
+        lock.execute("rollback")
+        lock.close()
+        wait_until(send, 30, "room")
+        wait_until(lambda: self.left() == 0, 30, "the journal to be worked off")
+        space = os.statvfs(self.folder / "in")
+        others = self.folder / "in" / "others"
+        others.write_bytes(bytes(space.f_bavail * space.f_frsize - (100 << 10)))
+        for _ in range(20):
+            wait_until(send, 30, "room again")
+        self.stop_for_now(running)
+        others.unlink()
+        self.assert_rows_exactly_once(self.folder / "out.db", "orders", kept)
+        disk.unmount()
+
     @unittest.skipUnless(can_mount(), "only root can mount a disk")
     def test_what_is_too_large_for_the_disk_is_refused_alone(self):
         disk = SmallDisk(self.folder / "in", left=6 << 20)
