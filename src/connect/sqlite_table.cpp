@@ -25,7 +25,9 @@ void rethrow(const table_place& place, const error& failed) {
 }
 
 table::table(const table_place& place, std::chrono::milliseconds busy_timeout)
-    : database_(existing(place.path), busy_timeout) {
+    : path_(place.path),
+      database_(existing(place.path), busy_timeout),
+      identity_(file_identity(place.path)) {
   const rows::table_options& options = place.options;
   if (options.table.empty()) {
     source_ = "(" + options.query + ") AS o";
@@ -83,6 +85,11 @@ void table::check_columns(const rows::table_options& options) {
   static_cast<void>(statement(
       database_, "SELECT " + id_ + ", " + columns_ + " FROM " + source_ + " WHERE 1" + condition_ +
                      (options.order.empty() ? "" : " ORDER BY ") + options.order));
+}
+
+void table::check_file() const {
+  if (file_identity(path_) == identity_) return;
+  throw std::runtime_error(path_ + " was moved away, replaced or deleted while the run was on");
 }
 
 bool table::has_changed() {

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -219,6 +220,41 @@ TEST_F(sqlite_source, two_rows_with_one_id_are_seen_also_where_a_page_ends_betwe
   EXPECT_THROW(run(desk.next(1, {2, 1U << 20})), std::runtime_error);
   EXPECT_THROW(run(desk.next(2, {100, 1})), std::runtime_error);
   EXPECT_EQ(run(desk.next(1, {1, 1U << 20})).rows.size(), 1U);
+}
+
+// Guards: names are of the page; kept, `b` would be given as `a`.
+TEST_F(sqlite_source, columns_are_what_they_are_by_now) {
+  for (const std::string by : {"claim", "cursor"}) {
+    execute(
+        "CREATE TABLE orders(id INTEGER PRIMARY KEY, a, b); "
+        "INSERT INTO orders VALUES (1, 'a', 'b')");
+    const auto at = opened(by, {{"mode", std::string("tail")}, {"poll", 5ms}});
+    EXPECT_NE(read(*at).find(R"({"id":1,"a":"a","b":"b"})"), std::string::npos) << by;
+    execute(
+        "ALTER TABLE orders DROP COLUMN a; ALTER TABLE orders ADD COLUMN c DEFAULT 'c'; "
+        "INSERT INTO orders(id, b) VALUES (2, 'b')");
+    EXPECT_NE(read(*at).find(R"({"id":2,"b":"b","c":"c"})"), std::string::npos) << by;
+    run(at->close());
+    execute("DROP TABLE orders");
+  }
+}
+
+TEST_F(sqlite_source, a_database_that_is_replaced_while_it_runs_ends_the_run) {
+  for (const std::string by : {"claim", "cursor"}) {
+    four_orders();
+    const auto at = opened(by, {{"mode", std::string("tail")}, {"poll", 5ms}});
+    EXPECT_NE(read(*at), "");
+    std::filesystem::rename(folder_ / "in.db", folder_ / ("old." + by));
+    execute("CREATE TABLE orders(id INTEGER PRIMARY KEY)");
+    try {
+      ADD_FAILURE() << read(*at);
+    } catch (const std::runtime_error& said) {
+      EXPECT_EQ(said.what(),
+                folder_ / "in.db" + " was moved away, replaced or deleted while the run was on");
+    }
+    run(at->close());
+    std::filesystem::remove(folder_ / "in.db");
+  }
 }
 
 TEST_F(sqlite_source, claims_have_their_rows_outcomes) {
