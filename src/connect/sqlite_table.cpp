@@ -93,9 +93,13 @@ void table::check_file() const {
 }
 
 bool table::has_changed() {
-  statement now(database_, "PRAGMA data_version");
-  const std::int64_t version = now.step() ? now.integer(0) : 0;
-  return std::exchange(version_, version) != version;
+  try {
+    statement now(database_, "PRAGMA data_version");
+    const std::int64_t version = now.step() ? now.integer(0) : 0;
+    return std::exchange(version_, version) != version;
+  } catch (const error&) {
+    return true;  // whoever looks hears why, and waits where that helps
+  }
 }
 
 }  // namespace brigade::sqlite
