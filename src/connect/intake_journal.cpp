@@ -249,7 +249,7 @@ task<std::vector<intake_item>> intake_journal::implementation::read(std::size_t 
       const std::lock_guard lock(mutex_);
       if (!failed_.empty()) throw std::runtime_error(failed_);
       while (!ready_.empty() && items.size() < items_max) {
-        ready_bytes_ -= ready_.front().payload.size();
+        ready_bytes_ -= intake_detail::bytes_of(ready_.front());
         items.push_back(std::move(ready_.front()));
         ready_.pop_front();
       }

@@ -42,11 +42,31 @@ struct commit_batch {
   std::vector<intake_entry> entries;
   places where;
   std::uint64_t last_ticket = 0;
+  bool was_refused = false;  ///< alone
 
   void add(request each) {
     last_ticket = each.ticket;
     for (intake_entry& entry : each.entries) entries.push_back(std::move(entry));
     requests.push_back(std::move(each));
+  }
+  /// The requests, with their entries.
+  std::vector<request> take_apart() {
+    auto from = entries.begin();
+    for (request& each : requests) {
+      for (intake_entry& entry : each.entries) entry = std::move(*from++);
+    }
+    entries.clear();
+    return std::exchange(requests, {});
+  }
+  /// Keeps the first half of the requests.
+  commit_batch split() {
+    std::vector<request> all = take_apart();
+    commit_batch back;
+    const std::size_t kept = all.size() / 2;
+    for (std::size_t at = 0; at < all.size(); ++at) {
+      (at < kept ? *this : back).add(std::move(all[at]));
+    }
+    return back;
   }
   /// Takes those out that would rather be refused than wait.
   std::vector<answer> refuse() {
@@ -85,6 +105,11 @@ struct commit_batch {
     return sum;
   }
 };
+
+/// What an item takes of the memory.
+inline std::size_t bytes_of(const intake_item& item) {
+  return sizeof(item) + item.payload.size() + item.id.size();
+}
 
 struct opened_file {
   std::unique_ptr<intake_store> store;
@@ -140,6 +165,11 @@ class intake_journal::implementation {
   void run();
   std::optional<commit_batch> next_batch(std::uint64_t& trim_to);
   bool commit(commit_batch& batch, std::uint64_t trim_to);
+  bool can_trim_more(std::uint64_t& trim_to);
+  bool put_back_half(commit_batch& batch);
+  void refuse_alone(commit_batch& batch);
+  void refuse(commit_batch& batch);
+  void refuse_queued();
   bool wait_for_disk(commit_batch& batch, const std::string& why, std::uint64_t& trim_to);
   void committed(commit_batch batch);
   void keep_for_reader(commit_batch& batch);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,13 +32,12 @@ CREATE UNIQUE INDEX items_by_id ON items (id) WHERE id IS NOT NULL;
 )sql";
 
 // What is trimmed soon is mostly never moved from the log into the file, so that log may grow.
+// Pages that are freed are not written: some builds of SQLite fill each with zeros, and then
+// trimming would take as much of the disk as it gives back.
 constexpr const char* tuning =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;"
-    "PRAGMA journal_size_limit = 67108864;";
-
-// What entries leave of the disk beside what the log has: a step of trimming takes less.
-constexpr std::uint64_t room_kept = std::uint64_t{256} << 10;
-constexpr std::uint64_t trimmed_at_a_step = 16;  // each at most a page, and one of the index
+    "PRAGMA journal_size_limit = 67108864; PRAGMA secure_delete = FAST;"
+    "PRAGMA temp_store = MEMORY;";
 
 std::string error_text(int number) { return std::generic_category().message(number); }
 
@@ -164,6 +162,8 @@ std::uint64_t intake_cost(const intake_entry& entry) {
   return entry.payload.size() + entry.id.size() + row_bytes;
 }
 
+void intake_store::explain(const database_error& error) const { brigade::explain(file_, error); }
+
 intake_store::statements::statements(database& in)
     : add(in.prepare("INSERT INTO items VALUES (?, ?, ?, ?) "
                      "ON CONFLICT (id) WHERE id IS NOT NULL DO NOTHING")),
@@ -185,8 +185,27 @@ intake_store::intake_store(std::filesystem::path file, std::uint64_t ids_kept)
   try {
     load();
   } catch (const database_error& error) {
-    explain(file_, error);
+    explain(error);
   }
+  identities_ = identities();
+}
+
+/// Of the file and its log, each a pair of device and number.
+intake_store::identity_pairs intake_store::identities() const {
+  const auto of = [](const std::string& path) -> std::pair<std::uint64_t, std::uint64_t> {
+    struct stat facts{};
+    if (::stat(path.c_str(), &facts) != 0) return {};
+    return {facts.st_dev, facts.st_ino};
+  };
+  return {of(file_.string()), of(file_.string() + "-wal")};
+}
+
+// What is written to a file without its name, no run will find again.
+void intake_store::check_names() const {
+  if (identities() == identities_) return;
+  fail(file_,
+       "it, or its -wal file, was moved away or deleted while the run was on; put both back, "
+       "or begin without both");
 }
 
 void intake_store::load() {
@@ -209,57 +228,6 @@ void intake_store::load() {
 
 void intake_store::skip_to(std::uint64_t position) { next_ = std::max(next_, position); }
 
-// The log grows by what is written, and the file, at the latest when the log is moved into it, by
-// what that has then and the pages do not take that were trimmed.
-bool intake_store::has_room(std::uint64_t cost) {
-  struct statvfs disk{};
-  if (::statvfs(file_.c_str(), &disk) != 0) return true;  // then writing says what is wrong
-  std::error_code none;
-  const std::uintmax_t log = std::filesystem::file_size(file_.string() + "-wal", none);
-  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
-  const std::uint64_t to_move = (none ? 0 : log) + cost;
-  if (free >= cost + to_move + room_kept) return true;
-  statement pages = database_.prepare(
-      "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size");
-  const std::uint64_t trimmed = pages.step() ? pages.unsigned_integer(0) : 0;
-  // Less is kept where the file need not grow: else it would stand still right behind the limit.
-  return to_move <= trimmed && free >= cost + room_kept / 2;
-}
-
-// What was trimmed has left pages in the file which take what the log has. Somebody who reads just
-// now, or a disk without any room, only puts it off.
-void intake_store::empty_log() {
-  try {
-    database_.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-  } catch (const database_error&) {
-  }
-}
-
-// Where there is hardly room for the log, little is removed at a time.
-void intake_store::trim_in_steps(std::uint64_t to) {
-  while (trimmed_ < to) {
-    std::vector<intake_place> none;
-    write_now({}, std::min(to, trimmed_ + trimmed_at_a_step), none);
-    if (!has_room(0)) empty_log();
-  }
-}
-
-void intake_store::find_room(std::uint64_t cost, std::uint64_t trim_to) {
-  if (!has_room(cost)) {
-    empty_log();
-    trim_in_steps(std::min(trim_to, next_));
-    empty_log();
-  }
-  if (!has_room(cost)) throw intake_disk_full(file_.string() + ": the journal's disk is full");
-  try {
-    transaction trying(database_);
-    statements_.set_trimmed.run(trimmed_);
-    trying.commit();
-  } catch (const database_error& error) {
-    explain(file_, error);
-  }
-}
-
 void intake_store::write(std::span<const intake_entry> entries, std::uint64_t trim_to,
                          std::vector<intake_place>& places) {
   trim_to = std::min(trim_to, next_);
@@ -268,11 +236,14 @@ void intake_store::write(std::span<const intake_entry> entries, std::uint64_t tr
   if (!entries.empty() && !has_room(cost)) find_room(cost, trim_to);
   try {
     write_now(entries, trim_to, places);
+    return;
   } catch (const intake_disk_full&) {
-    if (!entries.empty()) throw;
-    empty_log();
-    trim_in_steps(trim_to);
+    if (trim_to <= trimmed_) throw;
   }
+  // It may be the trimming that has no room at once.
+  empty_log();
+  trim_in_steps(trim_to);
+  if (!entries.empty()) write_now(entries, 0, places);
 }
 
 void intake_store::write_now(std::span<const intake_entry> entries, std::uint64_t trim_to,
@@ -289,10 +260,11 @@ void intake_store::write_now(std::span<const intake_entry> entries, std::uint64_
       ++next;
       bytes_now += intake_cost(entry);
     }
+    check_names();
     writing.commit();
   } catch (const database_error& error) {
     places.resize(places_before);
-    explain(file_, error);
+    explain(error);
   }
   next_ = next;
   bytes_ = bytes_now;

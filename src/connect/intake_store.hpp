@@ -8,6 +8,8 @@
 /// disk says, when it returns, and either all of it or nothing. Mode 0600. A lock on a file beside
 /// it keeps every other program out, and another journal of this one.
 ///
+/// Should somebody move it away or delete it meanwhile, the next `write` throws, and adds nothing.
+///
 /// It never takes the last room of its disk: entries leave as much as it takes to move the log into
 /// the file and to trim, so that what is finished gives room again.
 ///
@@ -17,10 +19,12 @@
 #include "pipeline/ledger_database.hpp"
 #include "pipeline/ledger_lock.hpp"
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace brigade {
@@ -87,10 +91,23 @@ class intake_store {
     ledger_detail::statement forget_before;
     ledger_detail::statement set_trimmed;
   };
+  using identity_pairs = std::array<std::pair<std::uint64_t, std::uint64_t>, 2>;
+
+  struct page_bytes {
+    std::uint64_t unused = 0;
+    std::uint64_t used = 0;
+  };
+
+  [[noreturn]] void explain(const ledger_detail::database_error& error) const;
   void load();
+  [[nodiscard]] identity_pairs identities() const;
+  void check_names() const;
   void write_now(std::span<const intake_entry> entries, std::uint64_t trim_to,
                  std::vector<intake_place>& places);
   [[nodiscard]] bool has_room(std::uint64_t cost);
+  [[nodiscard]] std::uint64_t left_of_disk() const;
+  page_bytes bytes_of_pages();
+  void shrink();
   void trim_in_steps(std::uint64_t to);
   void empty_log();
   intake_place add(const intake_entry& entry, std::uint64_t position);
@@ -101,6 +118,7 @@ class intake_store {
   ledger_detail::ledger_lock lock_;
   ledger_detail::database database_;
   statements statements_;
+  identity_pairs identities_;  ///< when it was opened
   std::string token_;
   std::uint64_t next_ = 1;
   std::uint64_t trimmed_ = 1;

@@ -26,13 +26,16 @@ constexpr std::array meanings = {
     meaning{"40", error_kind::conflict},     // serialization, deadlock
     meaning{"55P03", error_kind::conflict},  // lock not available
     meaning{"55006", error_kind::conflict},  // object in use
+    meaning{"20", error_kind::row},          // no case of a CASE in a trigger's function
     meaning{"21", error_kind::row},          // cardinality
     meaning{"22", error_kind::row},          // data
     meaning{"23", error_kind::row},          // constraints
     meaning{"27", error_kind::row},          // what a trigger changed
     meaning{"44", error_kind::row},          // WITH CHECK OPTION
-    meaning{"54000", error_kind::row},       // too large, for an index say
+    meaning{"54", error_kind::row},          // too large, for an index say, or nested too deeply
     meaning{"P0", error_kind::row},          // raised by a trigger's function
+    meaning{"72", error_kind::other},        // a snapshot that is too old
+    meaning{"55", error_kind::other},        // something is not in the state it should be in
     meaning{"28", error_kind::denied},       // authorization
     meaning{"42501", error_kind::denied},    // privilege, row-level security
     meaning{"42P01", error_kind::missing},   // table
@@ -45,6 +48,14 @@ constexpr std::array meanings = {
     meaning{"3F", error_kind::missing},      // schema
     meaning{"26", error_kind::missing},      // prepared statement
 };
+
+// SQL leaves classes that begin with 5 to 9 and I to Z to its products. Those that PostgreSQL has
+// are among the meanings; another one is made up, by RAISE ... USING ERRCODE.
+bool is_made_up(std::string_view sqlstate) {
+  if (sqlstate.size() != 5) return false;
+  const char first = sqlstate.front();
+  return (first >= '5' && first <= '9') || (first >= 'I' && first <= 'Z');
+}
 
 std::string_view field(const PGresult* result, int which) {
   const char* const text = PQresultErrorField(result, which);
@@ -66,7 +77,8 @@ std::string_view column_of_copy(std::string_view context) {
 error_kind kind_of(std::string_view sqlstate) {
   const auto found = std::ranges::find_if(
       meanings, [&](const meaning& each) { return sqlstate.starts_with(each.prefix); });
-  return found == meanings.end() ? error_kind::other : found->kind;
+  if (found != meanings.end()) return found->kind;
+  return is_made_up(sqlstate) ? error_kind::row : error_kind::other;
 }
 
 std::string one_line(std::string_view text) {

@@ -27,16 +27,20 @@ std::optional<std::string> name_problem(std::string_view name) {
 
 bool is_escaped(char c) { return c == '\n' || c == '\r' || c == '\t'; }
 
-// `{1,NULL,"a \"b\"",{2}}`, as array_in reads it.
-void append_array(std::string& to, std::string_view json) {
+// `{1,NULL,"a \"b\"",{2}}`, as array_in reads it. What is nested more deeply than it can have it,
+// is written no more deeply than it takes to be refused.
+void append_array(std::string& to, std::string_view json, int depth = 1) {
+  constexpr int dimensions_max = 6;
   to.push_back('{');
   json_text::array_reader elements(json);
   for (bool first = true; elements.next(); first = false) {
     if (!first) to.push_back(',');
     const std::string_view value = elements.value();
     const kind what = json_text::kind_of(value);
-    if (what == kind::array) {
-      append_array(to, value);
+    if (what == kind::array && depth > dimensions_max) {
+      to += "{}";
+    } else if (what == kind::array) {
+      append_array(to, value, depth + 1);
     } else if (what == kind::null) {
       to += "NULL";
     } else {

@@ -15,19 +15,21 @@ namespace {
 constexpr std::array<unsigned, 3> integers = {20, 21, 23};
 constexpr std::uint64_t largest_id = std::numeric_limits<std::int64_t>::max();
 
-// Holders of the lock that writers of the table take: $1 is its OID, 0 for any table. One that
-// writes to a part of it, or to what it is a part of, counts too. The name of a prepared
-// transaction says nothing of who it was before.
+// Holders of the lock that writers of the table take: $1 is its name, under which there may be
+// another by now; any table's where it is none. One that writes to a part of it, or to what it is a
+// part of, counts too. The name of a prepared transaction says nothing of who it was before.
 constexpr const char* writers_sql =
-    "WITH RECURSIVE family(member) AS (SELECT $1::oid UNION SELECT CASE WHEN inhrelid = member "
+    "WITH RECURSIVE it AS (SELECT oid FROM pg_class WHERE oid = to_regclass(nullif($1, '')) AND "
+    "relkind IN ('r', 'p')), family(member) AS (SELECT oid FROM it UNION SELECT CASE WHEN inhrelid "
+    "= member "
     "THEN inhparent ELSE inhrelid END FROM family JOIN pg_inherits ON member IN (inhrelid, "
     "inhparent)) SELECT coalesce(array_agg(DISTINCT virtualtransaction), '{}'), "
     "coalesce(string_agg(DISTINCT coalesce(pid::text, 'prepared'), ', '), '') FROM pg_locks "
     "WHERE locktype = 'relation' AND granted AND mode IN ('RowExclusiveLock', "
     "'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') AND pid IS DISTINCT FROM "
     "pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = "
-    "current_database()) AND CASE WHEN $1::oid = 0 THEN relation >= 16384 ELSE relation IN (SELECT "
-    "member FROM family) END";
+    "current_database()) AND CASE WHEN EXISTS (SELECT 1 FROM it) THEN relation IN (SELECT "
+    "member FROM family) ELSE relation >= 16384 END";
 
 std::vector<parameter> numbers(std::vector<std::uint64_t> values) {
   std::vector<parameter> made;
@@ -47,11 +49,14 @@ task<> cursor_desk::open() {
   }
 }
 
+void cursor_desk::check_id_type(const std::string& type) const {
+  if (std::ranges::find(integers, table_.id_type_oid) != integers.end()) return;
+  throw std::runtime_error("column '" + table_.key + "' is of type " + type +
+                           ": a cursor needs integers that grow; 'by: claim' needs none");
+}
+
 task<> cursor_desk::check_ids() {
-  if (std::ranges::find(integers, table_.id_type_oid) == integers.end()) {
-    throw std::runtime_error("column '" + table_.key + "' is of type " + table_.id_type +
-                             ": a cursor needs integers that grow; 'by: claim' needs none");
-  }
+  check_id_type(table_.id_type);
   auto looking = session_.query("SELECT min(" + table_.id + ") FROM " + table_.source);
   const result least = co_await std::move(looking);
   if (!least.is_null(0, 0) && least.integer(0, 0) < 0) {
@@ -110,7 +115,7 @@ task<> cursor_desk::raise_fence(std::uint64_t low) {
   const result largest = co_await std::move(looking);
   if (largest.is_null(0, 0)) co_return;
   const auto seen = std::chrono::steady_clock::now();
-  auto asking = session_.query(writers_sql, numbers({static_cast<std::uint64_t>(table_.oid)}));
+  auto asking = session_.query(writers_sql, whose_writers());
   const result writers = co_await std::move(asking);
   const auto last = static_cast<std::uint64_t>(largest.integer(0, 0));
   fence_.emplace(fence{last, seen, std::string(writers.text(0, 0))});
@@ -118,7 +123,7 @@ task<> cursor_desk::raise_fence(std::uint64_t low) {
 
 task<std::string> cursor_desk::writers_left() {
   if (fence_->writers == "{}") co_return std::string();
-  std::vector<parameter> which = numbers({static_cast<std::uint64_t>(table_.oid)});
+  std::vector<parameter> which = whose_writers();
   which.emplace_back(fence_->writers);
   auto asking = session_.query(std::string(writers_sql) +
                                    " AND (virtualtransaction = ANY ($2::text[]) OR "
@@ -126,6 +131,12 @@ task<std::string> cursor_desk::writers_left() {
                                std::move(which));
   const result left = co_await std::move(asking);
   co_return std::string(left.text(0, 1));
+}
+
+std::vector<parameter> cursor_desk::whose_writers() const {
+  std::vector<parameter> made;
+  made.emplace_back(table_.sql_name);
+  return made;
 }
 
 std::string cursor_desk::page_sql(std::uint64_t low, std::size_t rows) const {
@@ -153,8 +164,15 @@ task<bool> cursor_desk::read(std::uint64_t low, rows::page_limits most,
     to.push_back(std::move(next));
     return true;
   };
-  std::string sql = page_sql(low, asked + 1);  // one more, to see that it is another one
-  auto copying = session_.copy_out(std::move(sql), std::move(take));
+  source_session::locked_copy page;
+  page.look = table_.shape_sql() + " LIMIT 0";
+  page.sql_behind = [&](const result& shape) {
+    table_.learn_shape(shape);
+    check_id_type("another kind than it was");
+    return page_sql(low, asked + 1);  // one more, to see that it is another one
+  };
+  page.take = std::move(take);
+  auto copying = session_.copy_out(std::move(page));
   const bool had_room = co_await std::move(copying);
   if (!had_room) {
     page_rows_ = to.size();

@@ -34,11 +34,13 @@ class cursor_desk final : public rows::cursor_desk {
     std::string writers;  ///< an array of virtual transaction ids
   };
   task<> check_ids();
+  void check_id_type(const std::string& type) const;
   task<> raise_fence(std::uint64_t low);
   /// Who is still at it; empty: nobody.
   task<std::string> writers_left();
   /// True: all there are up to the fence.
   task<bool> read(std::uint64_t low, rows::page_limits most, std::vector<rows::row>& to);
+  [[nodiscard]] std::vector<parameter> whose_writers() const;
   [[nodiscard]] std::string page_sql(std::uint64_t low, std::size_t rows) const;
 
   source_place place_;

@@ -58,8 +58,9 @@ void source_session::tell(const error& failed) const {
   }
 }
 
+// A transaction that is left open is one that was given up.
 task<> source_session::connect() {
-  if (base_ && base_->is_open()) co_return;
+  if (base_ && base_->is_open() && !base_->in_transaction()) co_return;
   listening_ = false;
   base_.reset();
   connect_options where(place_.conninfo);
@@ -90,9 +91,21 @@ task<result> source_session::query(std::string sql, std::vector<parameter> param
   co_return co_await ask(work);
 }
 
-task<bool> source_session::copy_out(std::string sql, std::function<bool(std::string_view)> take) {
-  auto work = [&](connection& base) { return base.copy_out(std::move(sql), std::move(take)); };
+task<bool> source_session::copy_out(locked_copy what) {
+  auto work = [&](connection& base) { return copy_over(base, what); };
   co_return co_await ask(work);
+}
+
+// A COPY sees what there was before it had its locks. It may have waited for them while the table
+// was written anew (ALTER COLUMN ... TYPE), and to who looks from before that, it is empty then. A
+// SELECT looks once it has them, and its transaction keeps them.
+task<bool> source_session::copy_over(connection& base, locked_copy& what) {
+  co_await base.query("BEGIN ISOLATION LEVEL READ COMMITTED");
+  const result shape = co_await base.query(what.look);
+  std::string sql = what.sql_behind(shape);
+  const bool is_whole = co_await base.copy_out(std::move(sql), what.take);
+  if (is_whole) co_await base.query("COMMIT");
+  co_return is_whole;
 }
 
 task<std::vector<result>> source_session::together(std::vector<statement> statements) {
@@ -167,8 +180,12 @@ task<> source_table::find_table(source_session& over, const source_place& place)
   const result found = co_await std::move(asking);
   if (found.rows() == 1) {
     schema = found.text(0, 1);
-    if (found.text(0, 2) == "t") oid = found.integer(0, 0);
-    source = quoted_name(schema) + "." + quoted_name(name) + " AS o";
+    source = quoted_name(schema) + "." + quoted_name(name);
+    if (found.text(0, 2) == "t") {
+      oid = found.integer(0, 0);
+      sql_name = source;
+    }
+    source += " AS o";
     co_return;
   }
   auto listing = over.query(
@@ -200,15 +217,11 @@ task<std::string> source_table::primary_key(source_session& over) const {
 
 // Also the first use of every name that the options have.
 task<> source_table::learn_columns(source_session& over, const source_place& place) {
-  std::string chosen;
-  for (const std::string& name : place.options.columns) chosen += ", o." + quoted_name(name);
+  for (const std::string& name : place.options.columns) chosen_ += ", o." + quoted_name(name);
   const std::string& order = place.options.order;
-  auto asking = over.query("SELECT " + id + (chosen.empty() ? ", o.*" : chosen) + " FROM " +
-                           source + " WHERE true" + condition +
-                           (order.empty() ? "" : " ORDER BY " + order) + " LIMIT 0");
+  auto asking = over.query(shape_sql() + (order.empty() ? "" : " ORDER BY " + order) + " LIMIT 0");
   const result found = co_await std::move(asking);
-  id_type_oid = found.type(0);
-  for (std::size_t at = 1; at < found.columns(); ++at) add_column(found.name(at), found.type(at));
+  learn_shape(found);
   // Without a length: `character` is one character, and `bpchar` any number of them.
   auto more = over.query(
       "SELECT format_type($1::oid, -1), current_setting('server_encoding') = 'SQL_ASCII'",
@@ -216,6 +229,24 @@ task<> source_table::learn_columns(source_session& over, const source_place& pla
   const result named = co_await std::move(more);
   id_type = named.text(0, 0);
   must_check_ = must_check_ || named.text(0, 1) == "t";
+}
+
+std::string source_table::shape_sql() const {
+  return "SELECT " + id + (chosen_.empty() ? ", o.*" : chosen_) + " FROM " + source +
+         " WHERE true" + condition;
+}
+
+void source_table::learn_shape(const result& shape) {
+  id_type_oid = shape.type(0);
+  std::vector<std::pair<std::string, unsigned>> now;
+  for (std::size_t at = 1; at < shape.columns(); ++at) {
+    now.emplace_back(shape.name(at), shape.type(at));
+  }
+  if (now == shape_) return;
+  columns.clear();
+  columns_.clear();
+  for (const auto& [name, type] : now) add_column(name, type);
+  shape_ = std::move(now);
 }
 
 void source_table::add_column(std::string_view name, unsigned type) {

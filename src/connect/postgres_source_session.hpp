@@ -33,8 +33,14 @@ class source_session {
   explicit source_session(const source_place& place) : place_(place) {}
 
   task<result> query(std::string sql, std::vector<parameter> parameters = {});
-  /// See connection::copy_out.
-  task<bool> copy_out(std::string sql, std::function<bool(std::string_view)> take);
+  /// A COPY to be asked in one transaction with a look at the same tables.
+  struct locked_copy {
+    std::string look;                                      ///< a SELECT, for its columns
+    std::function<std::string(const result&)> sql_behind;  ///< the COPY, by what that gave
+    std::function<bool(std::string_view)> take;            ///< see connection::copy_out
+  };
+  /// True: `take` had all of its rows.
+  task<bool> copy_out(locked_copy what);
   /// In one transaction.
   task<std::vector<result>> together(std::vector<statement> statements);
   /// Hears of a channel from now on. True: it did so before, and nothing was missed.
@@ -50,6 +56,7 @@ class source_session {
   task<> connect();
   task<bool> listen_over(connection& base);
   static task<notification> hear_over(connection& base);
+  static task<bool> copy_over(connection& base, locked_copy& what);
   [[noreturn]] void tell(const error& failed) const;
 
   const source_place& place_;
@@ -92,9 +99,14 @@ class source_table {
   std::string columns;
   /// ` AND (...)`, or nothing.
   std::string condition;
-  /// Its OID; 0: a view or a query, which reads who knows what.
+  /// Its OID when it was found; 0: a view or a query, which reads who knows what.
   std::int64_t oid = 0;
+  std::string sql_name;  ///< of the table, or nothing
   std::string schema;
+
+  /// A SELECT that has the columns, to be limited: `learn_shape` takes what they are by now.
+  [[nodiscard]] std::string shape_sql() const;
+  void learn_shape(const result& shape);
 
   /// A row of a result, with `item` in column `item_at`.
   [[nodiscard]] rows::row read_item(const result& from, std::size_t row, std::size_t item_at,
@@ -114,6 +126,8 @@ class source_table {
   task<> find_table(source_session& over, const source_place& place);
   task<std::string> primary_key(source_session& over) const;
   task<> learn_columns(source_session& over, const source_place& place);
+  std::string chosen_;  ///< `, o."name"` for each of the columns, if they are chosen
+  std::vector<std::pair<std::string, unsigned>> shape_;  ///< names and types
   std::vector<column> columns_;
   copied_row fields_;
   std::string json_;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <set>
 #include <utility>
 
 namespace brigade::rows {
@@ -147,12 +148,14 @@ class claim_work {
     const std::uint64_t last = co_await desk_.last_number();
     next_ = std::max({std::uint64_t{1}, last + 1, done_.low});
     if (!done_.above.empty()) next_ = std::max(next_, done_.above.back().end);
+    const mark_builder known(done_);
     std::vector<row> unfinished;
     std::vector<settled_row> finished;
     for (row& each : mine) {
       if (done_.finished(each.number)) {
         finished.emplace_back(each.number, finished_before);
       } else {
+        if (known.has_parts(each.number)) begun_.insert(each.number);
         unfinished.push_back(std::move(each));
       }
     }
@@ -218,7 +221,8 @@ class claim_work {
     co_await write_some();
     unwritten_ = between_.take_settled();
     co_await write_some();
-    if (!between_.keeps_claims()) co_await desk_.release();
+    // Given back, what a sink has a part of would come under a number that its marks do not know.
+    if (!between_.keeps_claims() && begun_.empty()) co_await desk_.release();
   }
 
   void look() {
@@ -251,6 +255,7 @@ class claim_work {
     patience patiently(book_, outage_book::writing);
     auto ask = [&] { return desk_.settle(unwritten_); };
     const std::size_t foreign = co_await patiently(ask);
+    for (const settled_row& each : unwritten_) begun_.erase(each.number);
     unwritten_.clear();
     if (foreign == 0) co_return;
     between_.say("source '" + options_.source + "': " + std::to_string(foreign) +
@@ -268,6 +273,7 @@ class claim_work {
   std::uint64_t next_ = 1;
   clock::time_point whole_look_after_{};
   std::vector<settled_row> unwritten_;
+  std::set<std::uint64_t> begun_;  ///< unfinished, with parts that were finished before
   event wanted_{"wanted"};
   event settled_{"settled"};
 };

@@ -56,6 +56,7 @@ auto claim_desk::in_transaction(Work work) -> decltype(work()) {
 /// Errors say where.
 template <class Work>
 auto claim_desk::told(Work work) -> decltype(work()) {
+  table_->check_file();
   try {
     return in_transaction(work);
   } catch (const error& failed) {
@@ -163,10 +164,11 @@ std::vector<rows::row> claim_desk::unsettled() {
                                      " WHERE c.holder = ?1 AND c.outcome IS NULL ORDER BY c.token");
   select.bind(1, holder_);
   std::vector<rows::row> found;
+  std::optional<row_reader> reader;
   while (select.step()) {
-    if (!reader_) reader_.emplace(select, 2);
+    if (!reader) reader.emplace(select, 2);
     const auto number = static_cast<std::uint64_t>(select.integer(1));
-    found.push_back(reader_->read(select, number, key_text(select, 0)));
+    found.push_back(reader->read(select, number, key_text(select, 0)));
   }
   return found;
 }
@@ -201,8 +203,9 @@ std::vector<rows::row> claim_desk::claim_rows(std::uint64_t first, std::size_t r
   select.bind(5, static_cast<std::int64_t>(rows_max));
   if (&select == &*behind_) sqlite3_bind_value(select.handle(), 6, last_key_.get());
   std::vector<rows::row> claimed;
+  std::optional<row_reader> reader;  // of this look: a table may be altered between two
   while (select.step()) {
-    if (!reader_) reader_.emplace(select, 2);
+    if (!reader) reader.emplace(select, 2);
     const std::uint64_t number = first + claimed.size();
     sqlite3_value* const key = sqlite3_column_value(select.handle(), 0);
     insert_->bind(1, place_.options.pipeline);
@@ -218,7 +221,7 @@ std::vector<rows::row> claim_desk::claim_rows(std::uint64_t first, std::size_t r
                                "': a claim needs ids without repetitions");
     }
     last_key_.reset(sqlite3_value_dup(key));
-    claimed.push_back(reader_->read(select, number, key_text(select, 0)));
+    claimed.push_back(reader->read(select, number, key_text(select, 0)));
   }
   select.reset();
   return claimed;

@@ -67,7 +67,6 @@ class claim_desk final : public rows::claim_desk {
   std::optional<statement> update_;
   std::optional<statement> give_back_;
   std::optional<statement> lease_;
-  std::optional<row_reader> reader_;
   std::unique_ptr<sqlite3_value, key_closes> last_key_;
 };
 

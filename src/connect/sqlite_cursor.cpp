@@ -68,6 +68,7 @@ std::int64_t cursor_desk::fence() {
 }
 
 task<rows::cursor_rows> cursor_desk::next(std::uint64_t low, rows::page_limits most) {
+  table_->check_file();
   try {
     co_return read(low, most);
   } catch (const error& failed) {
@@ -86,15 +87,16 @@ rows::cursor_rows cursor_desk::read(std::uint64_t low, rows::page_limits most) {
   select_->bind(2, last);
   // One more, to see that it is another one.
   select_->bind(3, static_cast<std::int64_t>(most.rows) + 1);
+  std::optional<row_reader> reader;  // of this page: a table may be altered between two
   for (std::size_t bytes = 0; select_->step();) {
-    if (!reader_) reader_.emplace(*select_, 1);
+    if (!reader) reader.emplace(*select_, 1);
     const std::uint64_t id = id_of(*select_);
     if (!found.rows.empty() && id <= found.rows.back().number) {
       throw std::runtime_error("two rows have the id " + std::to_string(id) +
                                ": a cursor needs ids without repetitions");
     }
     if (found.rows.size() >= most.rows || bytes >= most.bytes) break;
-    found.rows.push_back(reader_->read(*select_, id, {}));
+    found.rows.push_back(reader->read(*select_, id, {}));
     bytes += found.rows.back().bytes();
   }
   select_->reset();

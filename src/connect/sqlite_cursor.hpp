@@ -33,7 +33,6 @@ class cursor_desk final : public rows::cursor_desk {
   std::optional<table> table_;
   std::optional<statement> select_;
   std::optional<statement> largest_;
-  std::optional<row_reader> reader_;
   std::deque<sight> sights_;
   std::int64_t sure_ = -1;  ///< with `lag`: ids up to here can be given
 };

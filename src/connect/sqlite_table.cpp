@@ -25,7 +25,9 @@ void rethrow(const table_place& place, const error& failed) {
 }
 
 table::table(const table_place& place, std::chrono::milliseconds busy_timeout)
-    : database_(existing(place.path), busy_timeout) {
+    : path_(place.path),
+      database_(existing(place.path), busy_timeout),
+      identity_(file_identity(place.path)) {
   const rows::table_options& options = place.options;
   if (options.table.empty()) {
     source_ = "(" + options.query + ") AS o";
@@ -85,10 +87,19 @@ void table::check_columns(const rows::table_options& options) {
                      (options.order.empty() ? "" : " ORDER BY ") + options.order));
 }
 
+void table::check_file() const {
+  if (file_identity(path_) == identity_) return;
+  throw std::runtime_error(path_ + " was moved away, replaced or deleted while the run was on");
+}
+
 bool table::has_changed() {
-  statement now(database_, "PRAGMA data_version");
-  const std::int64_t version = now.step() ? now.integer(0) : 0;
-  return std::exchange(version_, version) != version;
+  try {
+    statement now(database_, "PRAGMA data_version");
+    const std::int64_t version = now.step() ? now.integer(0) : 0;
+    return std::exchange(version_, version) != version;
+  } catch (const error&) {
+    return true;  // whoever looks hears why, and waits where that helps
+  }
 }
 
 }  // namespace brigade::sqlite

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace brigade::sqlite {
 
@@ -36,13 +37,18 @@ class table {
   [[nodiscard]] const std::string& condition() const { return condition_; }
   /// Whether somebody else has changed the database since the last call.
   [[nodiscard]] bool has_changed();
+  /// Throws std::runtime_error where another file, or none, has its name by now: what is written
+  /// there nobody sees here, and what is written here nobody will find again.
+  void check_file() const;
 
  private:
   void check_table(const std::string& name);
   [[nodiscard]] std::string primary_key(const std::string& name);
   void check_columns(const rows::table_options& options);
 
+  std::string path_;
   database database_;
+  std::pair<std::uint64_t, std::uint64_t> identity_;
   std::string id_;
   std::string source_;
   std::string columns_;

@@ -1,7 +1,6 @@
 #include "connect/sqlite_writer.hpp"
 
 #include <sqlite3.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -47,7 +46,7 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
   check_history(resume.has_history);
   check_table();
   database_.run("COMMIT");
-  identity_ = identity();
+  identity_ = file_identity(options_.path);
 } catch (const error& cause) {
   const bool is_busy = (cause.code() & 0xFF) == SQLITE_BUSY;
   throw std::runtime_error("cannot open " + options.path + ": " + cause.what() +
@@ -131,18 +130,12 @@ void writer::begin() {
 
 // What is written to a file without its name, nobody will find again.
 void writer::commit() {
-  if (identity() != identity_) {
+  if (file_identity(options_.path) != identity_) {
     throw fatal_error(options_.path +
                       " was moved away or deleted while the run was on: put it back, or run with "
                       "--fresh to begin again");
   }
   database_.run("COMMIT");
-}
-
-std::pair<std::uint64_t, std::uint64_t> writer::identity() const {
-  struct stat facts{};
-  if (::stat(options_.path.c_str(), &facts) != 0) return {};
-  return {facts.st_dev, facts.st_ino};
 }
 
 void writer::roll_back() noexcept {

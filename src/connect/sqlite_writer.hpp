@@ -71,7 +71,6 @@ class writer {
   void roll_back() noexcept;
   void commit();
   /// Device and inode of what the path leads to.
-  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> identity() const;
   void write_marks(const std::vector<partition_mark>& marks);
   void forget_mark(const std::string& partition);
   void load_forgotten_units();

@@ -212,6 +212,7 @@ class engine::implementation {
   void count_at_stage(item& work, outcome result);
   [[nodiscard]] bool outcomes_are_read() const;
   [[nodiscard]] bool tells(const item& work) const;
+  [[nodiscard]] bool may_be_in_a_sink(const detail::item& work) const;
   [[nodiscard]] std::unique_ptr<detail::journaled::told_item> what_to_tell(
       const item& work, outcome result, std::string_view stage, const std::string& error) const;
   void tell(std::uint32_t partition, detail::journaled::told_item& told);

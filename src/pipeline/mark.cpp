@@ -169,6 +169,11 @@ bool mark_builder::finished(std::uint64_t begin) const {
   return behind != above_.begin() && begin < std::prev(behind)->second;
 }
 
+bool mark_builder::has_parts(std::uint64_t begin) const {
+  const auto first = parts_.lower_bound({begin, {}});
+  return first != parts_.end() && first->begin == begin;
+}
+
 bool mark_builder::part_finished(std::uint64_t begin, const std::string& path) const {
   return finished(begin) || parts_.contains({begin, path});
 }

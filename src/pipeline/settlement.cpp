@@ -132,10 +132,7 @@ std::unique_ptr<journaled::told_item> engine::implementation::what_to_tell(
     const item& work, outcome result, std::string_view stage, const std::string& error) const {
   auto told = std::make_unique<journaled::told_item>();
   told->begin = work.begin;
-  // Of what is behind a fork one sink may have its part, and another not.
-  const bool is_forked = work.worst_child == outcome::returned;
-  told->in_doubt =
-      result == outcome::returned && (in_doubt_ || (is_forked && a_sink_keeps_marks()));
+  told->in_doubt = result == outcome::returned && may_be_in_a_sink(work);
   told->what.result = result;
   told->what.stage = stage;
   told->what.error = error;
@@ -145,6 +142,15 @@ std::unique_ptr<journaled::told_item> engine::implementation::what_to_tell(
     told->what.attempts = result == outcome::delivered ? std::max(work.tries, 1) : work.attempts;
   }
   return told;
+}
+
+// Of what is behind a fork one sink may have its part, and another not; of what was there in an
+// earlier run too, though it has not come so far again.
+bool engine::implementation::may_be_in_a_sink(const item& work) const {
+  if (in_doubt_) return true;
+  const bool was_forked = work.worst_child == outcome::returned ||
+                          watermarks_[work.partition].has_finished_parts(work.slot);
+  return was_forked && a_sink_keeps_marks();
 }
 
 void engine::implementation::tell(std::uint32_t partition, journaled::told_item& told) {

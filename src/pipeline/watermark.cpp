@@ -45,6 +45,10 @@ bool watermark::is_part_finished(std::uint64_t slot, const std::string& path) co
   return settled_.part_finished(at_slot(slot).begin, path);
 }
 
+bool watermark::has_finished_parts(std::uint64_t slot) const {
+  return settled_.has_parts(at_slot(slot).begin);
+}
+
 /// Before the window's first item nothing is unfinished, so a run that starts with it starts at
 /// low.
 void watermark::add_run(mark_builder& to, std::uint64_t begin, std::uint64_t end,

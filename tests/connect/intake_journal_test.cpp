@@ -11,10 +11,12 @@
 #include <brigade/async/timeout.hpp>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -284,6 +286,25 @@ TEST_F(intake, a_reader_that_falls_behind_what_is_kept_for_it_reads_the_file) {
   run(body());
 }
 
+// Guard: with the bytes of the payloads alone, a million items of one byte are kept.
+TEST_F(intake, small_items_that_nobody_reads_take_little_memory) {
+  constexpr std::size_t together = 10'000;
+  const auto body = [&]() -> task<> {
+    const auto journal = co_await started(options());
+    const std::size_t before = mallinfo2().uordblks;
+    for (int n = 0; n < 60; ++n) {
+      std::vector<intake_entry> entries(together, entry("1"));
+      auto adding = journal->append(std::move(entries));
+      co_await std::move(adding);
+    }
+    EXPECT_LT(mallinfo2().uordblks - std::min(before, mallinfo2().uordblks), 28U << 20U);
+    const texts last = co_await read(*journal, 60 * together);
+    EXPECT_EQ(last.back(), "600000:1");
+    co_await journal->close();
+  };
+  run(body());
+}
+
 TEST_F(intake, full_refuses_or_waits_until_something_is_trimmed) {
   const std::string kilobyte(1000, 'x');
   const auto body = [&]() -> task<> {
@@ -490,6 +511,37 @@ TEST_F(intake, a_failed_sync_ends_it_and_nothing_is_told_durable) {
   };
   run(body());
   EXPECT_EQ(failing_vfs::touched_after_failure(), 0);
+}
+
+TEST_F(intake, moved_away_while_it_is_open_it_tells_nobody_that_something_is_kept) {
+  for (const char* const name : {"in.db", "in.db-wal"}) {
+    const auto body = [&]() -> task<> {
+      const auto journal = co_await started(options());
+      co_await add(*journal, "a");
+      std::filesystem::rename(folder_ / name, folder_ / "away");
+      std::string error;
+      try {
+        co_await add(*journal, "b");
+      } catch (const std::runtime_error& failed) {
+        error = failed.what();
+      }
+      EXPECT_NE(error.find("was moved away or deleted"), std::string::npos) << name << error;
+      co_await journal->close();
+    };
+    run(body());
+    std::filesystem::rename(folder_ / "away", folder_ / name);
+    const auto later = [&]() -> task<> {
+      const auto journal = co_await started(options());
+      const texts first = co_await read(*journal, 1);
+      EXPECT_EQ(first, (texts{"1:a"})) << name;
+      journal->trim(2);
+      co_await journal->close();
+    };
+    run(later());
+    for (const char* const each : {"in.db", "in.db-wal"}) {
+      std::filesystem::remove(folder_ / each);
+    }
+  }
 }
 
 TEST_F(intake, is_for_its_owner_alone_and_for_one_at_a_time) {

@@ -269,6 +269,10 @@ TEST(postgres_connection, knows_what_is_to_be_done_about_an_sqlstate) {
   EXPECT_EQ(postgres::kind_of("42501"), error_kind::denied);
   EXPECT_EQ(postgres::kind_of("42P01"), error_kind::missing);
   EXPECT_EQ(postgres::kind_of("42601"), error_kind::other);
+  EXPECT_EQ(postgres::kind_of("54001"), error_kind::row);
+  EXPECT_EQ(postgres::kind_of("55000"), error_kind::other);
+  EXPECT_EQ(postgres::kind_of("MY001"), error_kind::row);
+  EXPECT_EQ(postgres::kind_of(""), error_kind::other);
 }
 
 TEST(postgres_connection, quotes_names_and_texts) {

@@ -278,6 +278,42 @@ TEST(postgres_sink, fails_the_row_that_a_policy_refuses) {
   EXPECT_EQ(server.ask("SELECT count(*) FROM t"), "5;");
 }
 
+TEST(postgres_sink, fails_the_row_that_a_trigger_refuses_with_a_code_of_its_own) {
+  for (const std::string when : {"NOT DEFERRABLE", "DEFERRABLE INITIALLY DEFERRED"}) {
+    const postgres_server server;
+    server.ask("CREATE TABLE t (a int)");
+    server.ask(
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.a = 2 THEN RAISE "
+        "'no two' USING ERRCODE = 'MY001'; END IF; CASE WHEN new.a <> 3 THEN NULL; END CASE; "
+        "RETURN new; END $$");
+    server.ask("CREATE CONSTRAINT TRIGGER refuses AFTER INSERT ON t " + when +
+               " FOR EACH ROW EXECUTE FUNCTION f()");
+    with_sink(server, {}, [](sink& at) -> task<> {
+      EXPECT_EQ(co_await put(at, numbered(5)), "2: no two;3: case not found;");
+    });
+  }
+}
+
+// Guards: an end to the depth; it would be the end of the stack.
+TEST(postgres_sink, fails_what_is_nested_more_deeply_than_a_column_can_have_it) {
+  const postgres_server server;
+  server.ask("CREATE TABLE t (words text[], j jsonb)");
+  const auto nested = [](const std::string& name, std::size_t depth) {
+    return "{\"" + name + "\":" + std::string(depth, '[') + "\"a\"" + std::string(depth, ']') + "}";
+  };
+  with_sink(server, {}, [&](sink& at) -> task<> {
+    const std::vector<std::string> shallow = {nested("words", 6), nested("j", 1000)};
+    EXPECT_EQ(co_await put(at, shallow), "");
+    const std::vector<std::string> deep = {nested("words", 7), nested("words", 300'000),
+                                           nested("j", 300'000), nested("words", 1)};
+    const std::string refused = co_await put(at, deep);
+    EXPECT_TRUE(refused.starts_with("0: number of array dimensions")) << refused;
+    EXPECT_NE(refused.find(";1: number of array dimensions"), std::string::npos) << refused;
+    EXPECT_TRUE(refused.ends_with(";2: stack depth limit exceeded (column j);")) << refused;
+  });
+  EXPECT_EQ(server.ask("SELECT count(*), count(words[1][1][1][1][1][1]) FROM t"), "2,1;");
+}
+
 TEST(postgres_sink, fills_a_row_without_fields_with_defaults) {
   const postgres_server server;
   server.ask("CREATE TABLE t (a int DEFAULT 5, b serial)");

@@ -337,6 +337,74 @@ TEST_F(postgres_source, a_page_ends_where_rows_have_no_room) {
   run(main());
 }
 
+// Guards: the look that locks before the COPY. COPY would see the table as it was when it began to
+// wait, where there is nothing of what the ALTER wrote.
+TEST_F(postgres_source, a_table_that_is_written_anew_under_a_page_is_read) {
+  ask("INSERT INTO orders SELECT n, n FROM generate_series(1, 9) AS n");
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk desk(place());
+    co_await desk.open();
+    const rows::cursor_rows before = co_await desk.next(0, {5, 1U << 20});
+    EXPECT_EQ(numbers(before.rows), "1;2;3;4;5;");
+    connection changes = co_await connect();
+    co_await changes.query("BEGIN");
+    co_await changes.query("LOCK TABLE orders");
+    rows::cursor_rows behind;
+    task_group group("page");
+    auto body = [&](task_group& in) -> task<> {
+      auto next = [&]() -> task<> { behind = co_await desk.next(6, {100, 1U << 20}); };
+      in.spawn(next);
+      for (int looks = 0; looks < 1000; ++looks) {
+        if (ask("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1;") break;
+        co_await sleep_for(1ms);
+      }
+      co_await changes.query("ALTER TABLE orders ALTER COLUMN total TYPE text USING total || 'x'");
+      co_await changes.query("COMMIT");
+    };
+    co_await group.run(body);
+    EXPECT_EQ(values(behind.rows),
+              R"({"id":6,"total":"6x"};{"id":7,"total":"7x"};{"id":8,"total":"8x"};)"
+              R"({"id":9,"total":"9x"};)");
+  };
+  run(main());
+}
+
+TEST_F(postgres_source, columns_are_what_they_are_by_now) {
+  ask("INSERT INTO orders VALUES (1, 1)");
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk desk(place());
+    co_await desk.open();
+    ask("ALTER TABLE orders ALTER COLUMN total TYPE text USING 'one', ADD COLUMN is_paid boolean");
+    const rows::cursor_rows page = co_await desk.next(0, {100, 1U << 20});
+    EXPECT_EQ(values(page.rows), R"({"id":1,"total":"one","is_paid":null};)");
+    ask("ALTER TABLE orders ALTER COLUMN id TYPE text");
+    ask("INSERT INTO orders(id) VALUES ('2')");
+    EXPECT_THROW(co_await desk.next(2, {100, 1U << 20}), std::runtime_error);
+  };
+  run(main());
+}
+
+// Guards: asking by name who writes; by the number that the name had, nobody would.
+TEST_F(postgres_source, a_cursor_knows_who_writes_to_a_table_that_took_the_place_of_another) {
+  auto main = [&]() -> task<> {
+    postgres::cursor_desk desk(place());
+    co_await desk.open();
+    ask("CREATE TABLE fresh(id int PRIMARY KEY DEFAULT nextval('orders_id_seq'), total numeric)");
+    ask("BEGIN; ALTER TABLE orders RENAME TO old; ALTER TABLE fresh RENAME TO orders; COMMIT");
+    connection late = co_await connect();
+    co_await late.query("BEGIN");
+    co_await late.query("INSERT INTO orders(total) VALUES (1)");
+    ask("INSERT INTO orders(total) VALUES (2)");
+    const rows::cursor_rows found = co_await desk.next(0, {100, 1U << 20});
+    EXPECT_TRUE(found.rows.empty());
+    EXPECT_EQ(found.by, std::to_string(late.backend_pid()));
+    co_await late.query("COMMIT");
+    const std::string all = co_await all_behind(desk, 0);
+    EXPECT_EQ(all, "1;2;");
+  };
+  run(main());
+}
+
 TEST_F(postgres_source, a_row_says_the_same_whatever_bytes_it_has) {
   ask("DROP TABLE orders");
   ask("CREATE TABLE orders(id int PRIMARY KEY, a text, b text, c text, d json)");

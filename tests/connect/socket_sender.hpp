@@ -3,8 +3,7 @@
 ///
 /// On a connection nobody says what arrived. Without a journal each item is sent once. With one, it
 /// looks into the journal's file: an item is sent again until it is there, and the next one is not
-/// sent before. What went out on a connection that is gone has some time to get there: sent twice
-/// and kept twice, it would pass for the next one.
+/// sent before. Of one that was sent twice both may be kept, and the second is not the next one.
 #pragma once
 #include "connect/sqlite_client.hpp"
 
@@ -15,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -92,8 +92,7 @@ class socket_sender {
   }
 
  private:
-  static constexpr std::chrono::milliseconds none{0};
-  static constexpr std::chrono::milliseconds on_its_way{300};
+  static constexpr std::chrono::milliseconds twin_comes_within{50};
 
   void work() {
     for (std::size_t sent = 0;;) {
@@ -104,20 +103,27 @@ class socket_sender {
       waiting_.pop_front();
       lock.unlock();
       ++sent;
-      under_way_ = false;
+      copies_ = 0;
       while (!ends_ && !is_sent(item, sent)) pause();
+      if (copies_ > 1 && !options_.journal.empty()) sent = count_twins(sent);
     }
+  }
+  std::size_t count_twins(std::size_t sent) {
+    const auto until = std::chrono::steady_clock::now() + twin_comes_within;
+    while (!ends_ && std::chrono::steady_clock::now() < until) {
+      pause();
+      sent = std::max(sent, journal_.now());
+    }
+    return sent;
   }
   static void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 
   bool is_sent(const std::string& item, std::size_t number) {
     if (!is_connected() && !connect()) return false;
-    // Whatever an earlier listener took in is there by the time that a new one listens; what this
-    // one did, soon.
-    if (!options_.journal.empty() && gets_there(number, under_way_ ? on_its_way : none))
-      return true;
+    // Whatever an earlier listener took in is there by the time that a new one listens.
+    if (!options_.journal.empty() && journal_.now() >= number) return true;
     if (!is_connected()) return false;  // that look took its time
-    under_way_ = true;
+    ++copies_;
     if (!write(options_.is_stream ? item + "\n" : item)) {
       disconnect();
       return false;
@@ -128,15 +134,6 @@ class socket_sender {
       pause();
     }
     return false;
-  }
-
-  bool gets_there(std::size_t number, std::chrono::milliseconds patience) {
-    const auto until = std::chrono::steady_clock::now() + patience;
-    for (;;) {
-      if (journal_.now() >= number) return true;
-      if (ends_ || std::chrono::steady_clock::now() >= until) return false;
-      pause();
-    }
   }
 
   /// To whoever listened when it was made.
@@ -215,7 +212,7 @@ class socket_sender {
   std::atomic<bool> ends_{false};
   int fd_ = -1;
   std::string listener_;
-  bool under_way_ = false;  ///< the item has been sent before
+  int copies_ = 0;  ///< of the item, that went out
   std::thread thread_;
 };
 

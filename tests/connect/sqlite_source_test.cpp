@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -221,6 +222,39 @@ TEST_F(sqlite_source, two_rows_with_one_id_are_seen_also_where_a_page_ends_betwe
   EXPECT_EQ(run(desk.next(1, {1, 1U << 20})).rows.size(), 1U);
 }
 
+// Guards: names are of the page; kept, `b` would be given as `a`.
+TEST_F(sqlite_source, columns_are_what_they_are_by_now) {
+  for (const std::string by : {"claim", "cursor"}) {
+    execute(
+        "CREATE TABLE orders(id INTEGER PRIMARY KEY, a, b); "
+        "INSERT INTO orders VALUES (1, 'a', 'b')");
+    const auto at = opened(by, {{"mode", std::string("tail")}, {"poll", 5ms}});
+    EXPECT_NE(read(*at).find(R"({"id":1,"a":"a","b":"b"})"), std::string::npos) << by;
+    execute(
+        "ALTER TABLE orders DROP COLUMN a; ALTER TABLE orders ADD COLUMN c DEFAULT 'c'; "
+        "INSERT INTO orders(id, b) VALUES (2, 'b')");
+    EXPECT_NE(read(*at).find(R"({"id":2,"b":"b","c":"c"})"), std::string::npos) << by;
+    run(at->close());
+    execute("DROP TABLE orders");
+  }
+}
+
+TEST_F(sqlite_source, a_database_that_is_moved_away_while_it_runs_ends_the_run) {
+  for (const std::string by : {"claim", "cursor"}) {
+    four_orders();
+    const auto at = opened(by, {{"mode", std::string("tail")}, {"poll", 5ms}});
+    EXPECT_NE(read(*at), "");
+    std::filesystem::rename(folder_ / "in.db", folder_ / ("old." + by));
+    try {
+      ADD_FAILURE() << read(*at);
+    } catch (const std::runtime_error& said) {
+      EXPECT_EQ(said.what(),
+                folder_ / "in.db" + " was moved away, replaced or deleted while the run was on");
+    }
+    run(at->close());
+  }
+}
+
 TEST_F(sqlite_source, claims_have_their_rows_outcomes) {
   execute(
       "CREATE TABLE orders(id TEXT PRIMARY KEY); INSERT INTO orders VALUES ('a'), ('b'), "
@@ -286,6 +320,28 @@ TEST_F(sqlite_source, what_a_sink_may_have_stays_claimed_when_it_is_closed) {
   const std::string given = read(*next) + read(*next);
   EXPECT_NE(given.find("main:orders:10 "), std::string::npos) << given;
   EXPECT_EQ(given.find("main:orders:20 "), std::string::npos) << given;
+}
+
+TEST_F(sqlite_source, what_a_sink_has_a_part_of_stays_claimed_also_when_nobody_took_it) {
+  four_orders();
+  auto killed = opened("claim");
+  const std::string state = killed->state();
+  mark done;
+  done.parts.push_back({2, "one"});
+  const std::vector<partition_mark> resume = marks(*killed, done);
+  read(*killed, 2);
+  killed.reset();
+  const auto stopped = make("claim");
+  open(*stopped, resume, state);
+  EXPECT_EQ(read(*stopped, 1), "1 main:orders:10 {\"id\":10};");
+  run(stopped->close());
+  EXPECT_EQ(query("SELECT token FROM _brigade_claims WHERE id = 20 AND holder <> ''"), "2;");
+  const auto next = make("claim");
+  open(*next, resume, state);
+  EXPECT_EQ(read(*next), "1 main:orders:10 {\"id\":10};2 main:orders:20 {\"id\":20};");
+  settle(*next, 2, outcome::delivered);
+  run(next->close());
+  EXPECT_EQ(query("SELECT id FROM _brigade_claims WHERE holder <> ''"), "20;");
 }
 
 TEST_F(sqlite_source, a_row_goes_to_one_until_its_lease_is_over) {

@@ -32,7 +32,8 @@ class Tables(brigade_e2e.BrigadeTest):
         source = {**self.source(), "by": "claim", **keys.pop("source", {})}
         sink = {"sqlite": {"file": "out.db", "table": "rows", **keys.pop("sink", {})}}
         self.write_pipeline(
-            f"claims{number}.yaml", name=name, state=f"state{number}", window={"items": 200},
+            f"claims{number}.yaml", name=name, state=f"state{number}",
+            window=keys.pop("window", {"items": 200}),
             source={self.SYSTEM: source, "name": "orders"}, sink={**sink, "batch": {"count": 50}},
             ledger={"mode": "full"}, **keys)
         return f"claims{number}.yaml"
@@ -181,6 +182,16 @@ class Claims:
             running.signal(signal.SIGTERM)
             self.assert_exit(running.wait(20), 5)
         self.assertEqual(sorted(self.in_first()), list(range(1, 41)))
+        # Nor does a stop before they come to the fork once more: some of them to a stage that does
+        # not get on, the others not even to the engine.
+        gate = {**slow, "name": "gate"}
+        for run in (1, 2):
+            running = self.start("run", self.claiming(
+                0, stages=[gate, tee, slow], stop_timeout="300ms", window={"items": 10}))
+            wait_until(lambda: len(list(self.folder.glob("begun.*"))) == 2 + run, 20,
+                       "a row at the gate")
+            running.signal(signal.SIGTERM)
+            self.assert_exit(running.wait(20), 5)
         quick = {"filter": "true", "name": "exec"}
         self.assert_exit(self.brigade("run", self.claiming(0, stages=[tee, quick])), 0)
         self.assertEqual(sorted(self.in_first()), list(range(1, 41)))

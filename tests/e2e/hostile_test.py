@@ -21,6 +21,7 @@ import brigade_e2e
 from brigade_e2e import HANDLERS, BrigadeTest, query, seeded, wait_until
 
 ITEMS = int(os.environ.get("HOSTILE_ITEMS", "600"))
+STEADY = 40  # looks in a row, 5 ms apart, that see the same
 MEMORY_MAX = 200 << 10  # KiB; a flood is 100 MiB
 POISON = "poison: ended its handler 3 times, last: handler ended "
 
@@ -264,7 +265,7 @@ class HostileTest(BrigadeTest):
     def descriptors_at_rest(self, running, delivered, dead):
         """How many there are besides the four of each handler, once every item has its outcome and
         there is nothing but handlers that wait: no zombie, no grandchild, no daemon."""
-        seen = []
+        seen, looks = [], []
 
         def at_rest():
             out = self.folder / "out.ndjson"
@@ -280,7 +281,14 @@ class HostileTest(BrigadeTest):
             wait_until(at_rest, 60 + ITEMS / 10, "every outcome, and no process left over")
         except AssertionError as error:
             raise AssertionError(f"{error}; lines, letters, children, strangers: {seen}") from None
-        return len(os.listdir(f"/proc/{running.pid}/fd")) - 4 * len(seen[2])
+
+        def steady():
+            """One that is just being started has its descriptors before it is there."""
+            at_rest()
+            looks.append((len(os.listdir(f"/proc/{running.pid}/fd")), len(seen[2])))
+            return len(looks) >= STEADY and len(set(looks[-STEADY:])) == 1
+        wait_until(steady, 20, "as many handlers as descriptors")
+        return looks[-1][0] - 4 * looks[-1][1]
 
     def test_all_of_them_in_one_run(self):
         self.mixed("ndjson", PERSISTENT, 1)

@@ -57,6 +57,8 @@ class mark_builder {
   [[nodiscard]] std::uint64_t low() const { return low_; }
   [[nodiscard]] bool finished(std::uint64_t begin) const;
   [[nodiscard]] bool part_finished(std::uint64_t begin, const std::string& path) const;
+  /// Whether parts of an unfinished item are finished.
+  [[nodiscard]] bool has_parts(std::uint64_t begin) const;
   [[nodiscard]] mark at() const;
 
  private:

@@ -46,6 +46,8 @@ class watermark {
   void part_finished(std::uint64_t slot, std::string path);
   /// True when the child was finished already, in this run or one before: it is not done again.
   [[nodiscard]] bool is_part_finished(std::uint64_t slot, const std::string& path) const;
+  /// Whether any part of it is finished, though it is not.
+  [[nodiscard]] bool has_finished_parts(std::uint64_t slot) const;
 
   /// What is finished now. Costs O(items from the oldest unfinished one on).
   [[nodiscard]] mark at() const { return at_with({}, {}); }
