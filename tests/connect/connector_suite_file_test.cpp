@@ -5,6 +5,7 @@
 #include "connect/generate_source.hpp"
 #include "connect/temporary_folder.hpp"
 
+#include <brigade/async/thread_pool.hpp>
 #include <brigade/connect/file.hpp>
 #include <brigade/testing/connector_suite_gtest.hpp>
 
@@ -15,6 +16,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -86,6 +88,7 @@ class pipe_of_lines final : public testing::source_far_side {
   }
   ~pipe_of_lines() override {
     end();
+    while (abandoned_threads() != 0) std::this_thread::yield();  // one may read it yet
     ::close(ends_[0]);
   }
   std::unique_ptr<source> make_source() override {
