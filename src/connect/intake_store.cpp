@@ -1,7 +1,6 @@
 #include "connect/intake_store.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -187,22 +186,16 @@ intake_store::intake_store(std::filesystem::path file, std::uint64_t ids_kept)
   } catch (const database_error& error) {
     explain(error);
   }
-  identities_ = identities();
+  inodes_ = inodes_now();
 }
 
-/// Of the file and its log, each a pair of device and number.
-intake_store::identity_pairs intake_store::identities() const {
-  const auto of = [](const std::string& path) -> std::pair<std::uint64_t, std::uint64_t> {
-    struct stat facts{};
-    if (::stat(path.c_str(), &facts) != 0) return {};
-    return {facts.st_dev, facts.st_ino};
-  };
-  return {of(file_.string()), of(file_.string() + "-wal")};
+intake_store::inodes intake_store::inodes_now() const {
+  return {inode_of(file_), inode_of(file_.string() + "-wal")};
 }
 
 // What is written to a file without its name, no run will find again.
 void intake_store::check_names() const {
-  if (identities() == identities_) return;
+  if (inodes_now() == inodes_) return;
   fail(file_,
        "it, or its -wal file, was moved away or deleted while the run was on; put both back, "
        "or begin without both");

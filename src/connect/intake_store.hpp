@@ -16,6 +16,7 @@
 /// Throws std::runtime_error with the file's name and what to do instead.
 /// Thread safety: none; a store and a reader of the same file may be used at the same time.
 #pragma once
+#include "connect/inode.hpp"
 #include "pipeline/ledger_database.hpp"
 #include "pipeline/ledger_lock.hpp"
 
@@ -24,7 +25,6 @@
 #include <filesystem>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace brigade {
@@ -91,7 +91,7 @@ class intake_store {
     ledger_detail::statement forget_before;
     ledger_detail::statement set_trimmed;
   };
-  using identity_pairs = std::array<std::pair<std::uint64_t, std::uint64_t>, 2>;
+  using inodes = std::array<inode, 2>;  ///< of the file and its log
 
   struct page_bytes {
     std::uint64_t unused = 0;
@@ -100,7 +100,7 @@ class intake_store {
 
   [[noreturn]] void explain(const ledger_detail::database_error& error) const;
   void load();
-  [[nodiscard]] identity_pairs identities() const;
+  [[nodiscard]] inodes inodes_now() const;
   void check_names() const;
   void write_now(std::span<const intake_entry> entries, std::uint64_t trim_to,
                  std::vector<intake_place>& places);
@@ -118,7 +118,7 @@ class intake_store {
   ledger_detail::ledger_lock lock_;
   ledger_detail::database database_;
   statements statements_;
-  identity_pairs identities_;  ///< when it was opened
+  inodes inodes_;  ///< when it was opened
   std::string token_;
   std::uint64_t next_ = 1;
   std::uint64_t trimmed_ = 1;

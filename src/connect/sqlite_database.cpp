@@ -1,7 +1,6 @@
 #include "connect/sqlite_database.hpp"
 
 #include <sqlite3.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -159,12 +158,6 @@ bool database::has_open_references() const {
   int ignored = 0;
   sqlite3_db_status(database_.get(), SQLITE_DBSTATUS_DEFERRED_FKS, &open, &ignored, 0);
   return open != 0;
-}
-
-std::pair<std::uint64_t, std::uint64_t> file_identity(const std::string& path) {
-  struct stat facts{};
-  if (::stat(path.c_str(), &facts) != 0) return {};
-  return {facts.st_dev, facts.st_ino};
 }
 
 std::string quoted_name(std::string_view name) {

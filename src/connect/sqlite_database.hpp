@@ -9,7 +9,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <utility>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -84,9 +83,6 @@ class database {
   };
   std::unique_ptr<sqlite3, closes> database_;
 };
-
-/// Which file stands under a name; zeros: none.
-[[nodiscard]] std::pair<std::uint64_t, std::uint64_t> file_identity(const std::string& path);
 
 /// `name` as an SQL identifier.
 [[nodiscard]] std::string quoted_name(std::string_view name);

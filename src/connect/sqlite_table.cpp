@@ -27,7 +27,7 @@ void rethrow(const table_place& place, const error& failed) {
 table::table(const table_place& place, std::chrono::milliseconds busy_timeout)
     : path_(place.path),
       database_(existing(place.path), busy_timeout),
-      identity_(file_identity(place.path)) {
+      inode_(inode_of(place.path)) {
   const rows::table_options& options = place.options;
   if (options.table.empty()) {
     source_ = "(" + options.query + ") AS o";
@@ -88,7 +88,7 @@ void table::check_columns(const rows::table_options& options) {
 }
 
 void table::check_file() const {
-  if (file_identity(path_) == identity_) return;
+  if (inode_of(path_) == inode_) return;
   throw std::runtime_error(path_ + " was moved away, replaced or deleted while the run was on");
 }
 

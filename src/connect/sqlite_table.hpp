@@ -1,13 +1,13 @@
 /// The table, or the query, that a source reads in an SQLite database; what both ways of reading
 /// have in common. All of this blocks.
 #pragma once
+#include "connect/inode.hpp"
 #include "connect/rows_options.hpp"
 #include "connect/sqlite_database.hpp"
 
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <utility>
 
 namespace brigade::sqlite {
 
@@ -48,7 +48,7 @@ class table {
 
   std::string path_;
   database database_;
-  std::pair<std::uint64_t, std::uint64_t> identity_;
+  inode inode_;
   std::string id_;
   std::string source_;
   std::string columns_;

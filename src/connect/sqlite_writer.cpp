@@ -46,7 +46,7 @@ writer::writer(const writer_options& options, const sink_resume& resume) try
   check_history(resume.has_history);
   check_table();
   database_.run("COMMIT");
-  identity_ = file_identity(options_.path);
+  inode_ = inode_of(options_.path);
 } catch (const error& cause) {
   const bool is_busy = (cause.code() & 0xFF) == SQLITE_BUSY;
   throw std::runtime_error("cannot open " + options.path + ": " + cause.what() +
@@ -130,7 +130,7 @@ void writer::begin() {
 
 // What is written to a file without its name, nobody will find again.
 void writer::commit() {
-  if (file_identity(options_.path) != identity_) {
+  if (inode_of(options_.path) != inode_) {
     throw fatal_error(options_.path +
                       " was moved away or deleted while the run was on: put it back, or run with "
                       "--fresh to begin again");

@@ -5,6 +5,7 @@
 ///                                                         '' is the sum of those forgotten
 ///   _brigade_keys("table", key)                           with `dedupe`: what has been written
 #pragma once
+#include "connect/inode.hpp"
 #include "connect/sqlite_database.hpp"
 #include "connect/sqlite_row.hpp"
 
@@ -105,7 +106,7 @@ class writer {
   std::int64_t epoch_;
   std::uint64_t forgotten_units_ = 0;
   database database_;
-  std::pair<std::uint64_t, std::uint64_t> identity_;
+  inode inode_;
   std::vector<std::string> columns_;                     ///< empty: there is no table yet
   bool schema_changed_ = false;                          ///< in the open transaction
   std::vector<std::string> last_names_;                  ///< the fields of the row resolved last,
