@@ -1,6 +1,7 @@
 #include "connect/http_journal_source.hpp"
 
 #include "connect/http_source.hpp"
+#include "connect/intake_opening.hpp"
 
 #include <brigade/connect/record.hpp>
 #include <brigade/pipeline/log.hpp>
@@ -14,15 +15,12 @@ http_journal_source::http_journal_source(http_journal_source_options options)
 http_journal_source::~http_journal_source() = default;
 
 task<> http_journal_source::open(std::vector<partition_mark> resume, std::string) {
-  auto opening = intake_journal::open(options_.journal);
-  journal_ = co_await std::move(opening);
-  partitions_.push_back(options_.desk.name + ":" + journal_->token());
-  for (partition_mark& each : resume) {
-    if (each.partition == partitions_.front()) done_ = std::move(each.at);
-  }
-  // Without `this`: a connection may hold the journal for longer.
-  journal_->on_full = [name = options_.desk.name](const std::string& why) { say_full(name, why); };
-  journal_->start(done_);
+  auto opening = open_intake(options_.journal, options_.desk.name,
+                             "requests are refused until there is room", std::move(resume));
+  opened_intake opened = co_await std::move(opening);
+  journal_ = std::move(opened.journal);
+  partitions_.push_back(std::move(opened.partition));
+  done_ = std::move(opened.done);
   if (!options_.ledger.empty()) options_.desk.memory = memory_of_ledger(options_.ledger);
   desk_ = std::make_shared<http_journal_desk>(options_.desk, journal_);
   server_ = std::make_unique<http_server>(options_.server, desk_);
@@ -60,21 +58,13 @@ task<> http_journal_source::close() {
   if (journal_ == nullptr) co_return;
   auto closing = journal_->close();
   co_await std::move(closing);
-  const std::uint64_t left = journal_->unfinished(done_);
+  const std::string left = left_in_intake(journal_->unfinished(done_));
   journal_.reset();
-  if (left == 0) co_return;
-  log_line("source '" + options_.desk.name + "': " + std::to_string(left) +
-           " items stay in the journal, for the next run");
+  if (!left.empty()) log_line("source '" + options_.desk.name + "': " + left);
 }
 
 std::string http_journal_source::fingerprint() const {
   return "http accepted " + options_.journal_name;
-}
-
-void http_journal_source::say_full(const std::string& name, const std::string& why) {
-  log_line("source '" + name + "': " +
-           (why.empty() ? "there is room in the journal again"
-                        : why + ": requests are refused until there is room"));
 }
 
 }  // namespace brigade

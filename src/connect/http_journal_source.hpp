@@ -40,8 +40,6 @@ class http_journal_source final : public source {
   [[nodiscard]] std::string address() const { return server_->address(); }
 
  private:
-  static void say_full(const std::string& name, const std::string& why);
-
   http_journal_source_options options_;
   std::vector<std::string> partitions_;
   mark done_;

@@ -1,5 +1,7 @@
 #include "connect/socket_source.hpp"
 
+#include "connect/intake_opening.hpp"
+
 #include <brigade/async/thread.hpp>
 #include <brigade/pipeline/log.hpp>
 
@@ -41,8 +43,12 @@ task<> socket_source::open(std::vector<partition_mark> resume, std::string) {
   std::unique_ptr<listening_socket> socket = co_await std::move(listening);
   options_.listen.at = socket->at();
   if (options_.journal) {
-    auto opening = open_journal(resume);
-    co_await std::move(opening);
+    auto opening = open_intake(*options_.journal, options_.name,
+                               "nothing is read until there is room", std::move(resume));
+    opened_intake opened = co_await std::move(opening);
+    inbox_ = make_journal_inbox(std::move(opened.journal));
+    partitions_.push_back(std::move(opened.partition));
+    done_ = std::move(opened.done);
   } else {
     inbox_ = make_memory_inbox();
     forget_earlier_runs(resume);
@@ -57,19 +63,6 @@ task<> socket_source::open(std::vector<partition_mark> resume, std::string) {
             " bytes: the kernel allows no more (net.core.rmem_max)";
   }
   log_line(text);
-}
-
-task<> socket_source::open_journal(const std::vector<partition_mark>& resume) {
-  auto opening = intake_journal::open(*options_.journal);
-  std::unique_ptr<intake_journal> journal = co_await std::move(opening);
-  partitions_.push_back(options_.name + ":" + journal->token());
-  for (const partition_mark& each : resume) {
-    if (each.partition == partitions_.front()) done_ = each.at;
-  }
-  // Without `this`: a connection may hold the journal for longer.
-  journal->on_full = [name = options_.name](const std::string& why) { say_full(name, why); };
-  journal->start(done_);
-  inbox_ = make_journal_inbox(std::move(journal));
 }
 
 // What they gave cannot come again, under no name.
@@ -155,11 +148,8 @@ task<> socket_source::close() {
             " items were received and are lost: they were not yet " +
             (options_.journal ? "in the journal" : "taken, and there is no journal");
   }
-  const std::uint64_t left = inbox_ == nullptr ? 0 : inbox_->unfinished(done_);
-  if (left != 0) {
-    text += (text.empty() ? "" : "; ") + std::to_string(left) +
-            " items stay in the journal, for the next run";
-  }
+  const std::string left = left_in_intake(inbox_ == nullptr ? 0 : inbox_->unfinished(done_));
+  if (!left.empty()) text += (text.empty() ? "" : "; ") + left;
   if (!text.empty()) log_line("source '" + options_.name + "': " + text);
   server_.reset();
   inbox_.reset();
@@ -168,12 +158,6 @@ task<> socket_source::close() {
 std::string socket_source::fingerprint() const {
   const std::string what = options_.journal ? options_.journal->file.string() : written_;
   return "socket " + what + " " + std::string(name_of(options_.format));
-}
-
-void socket_source::say_full(const std::string& name, const std::string& why) {
-  log_line("source '" + name + "': " +
-           (why.empty() ? "there is room in the journal again"
-                        : why + ": nothing is read until there is room"));
 }
 
 void socket_source::failed(const std::string& why) {

@@ -31,10 +31,8 @@ class socket_source final : public source {
   [[nodiscard]] const socket_address& at() const { return options_.listen.at; }
 
  private:
-  task<> open_journal(const std::vector<partition_mark>& resume);
   void forget_earlier_runs(const std::vector<partition_mark>& resume);
   std::vector<source_item> items_of(std::vector<intake_item> taken) const;
-  static void say_full(const std::string& name, const std::string& why);
   void failed(const std::string& why);
 
   socket_options options_;
