@@ -100,9 +100,9 @@ task<bool> source_session::copy_out(locked_copy what) {
 // was written anew (ALTER COLUMN ... TYPE), and to who looks from before that, it is empty then. A
 // SELECT looks once it has them, and its transaction keeps them.
 task<bool> source_session::copy_over(connection& base, locked_copy& what) {
-  co_await base.query("BEGIN ISOLATION LEVEL READ COMMITTED");
-  const result shape = co_await base.query(what.look);
-  std::string sql = what.sql_behind(shape);
+  auto looking = base.script("BEGIN ISOLATION LEVEL READ COMMITTED; " + what.look);
+  const std::vector<result> looked = co_await std::move(looking);
+  std::string sql = what.sql_behind(looked.back());
   const bool is_whole = co_await base.copy_out(std::move(sql), what.take);
   if (is_whole) co_await base.query("COMMIT");
   co_return is_whole;
