@@ -261,7 +261,6 @@ std::vector<partition_mark> engine::implementation::marks_with(
       add(work.partition, work.slot, work.is_child() ? &work.part : nullptr);
     }
   };
-  if (!slots.empty()) slots.front().reserve(batch.size());
   for (const detail::journaled& waiting : in_journal_) add_written(waiting.entries);
   add_written(outbox_entries_);
   for (const item* work : batch) add_item(*work, add_item);
