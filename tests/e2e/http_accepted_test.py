@@ -15,7 +15,7 @@ from pathlib import Path
 
 import brigade_e2e
 from brigade_e2e import query, seeded, wait_until
-from http_posting import PostingTest
+from http_posting import PostingTest, sending
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "oracle"))
 from small_disk import SmallDisk, Unmounting, can_mount  # noqa: E402
@@ -246,20 +246,13 @@ class HttpAcceptedTest(Unmounting, PostingTest):
     def test_row_08_who_got_a_202_has_his_order_there_once_whatever_is_killed(self):
         chance = seeded("accepted and killed")
         stages = [{"filter": "true", "rate": "300/s"}]  # so that much is left to the next run
-        numbers, turn, over = iter(range(1, 1_000_000)), threading.Lock(), threading.Event()
         answered, unknown = set(), set()
 
-        def send_all(with_keys):
-            while not over.is_set():
-                with turn:
-                    batch = [next(numbers) for _ in range(chance.choice((1, 1, 5)))]
-                self.send(batch, with_keys, answered, unknown)
+        def send(batch, thread):
+            self.send(batch, thread % 2 == 0, answered, unknown)
         running = self.accept(stages=stages)
-        senders = [threading.Thread(target=send_all, args=(n % 2 == 0,)) for n in range(8)]
-        for each in senders:
-            each.start()
         counted = 0
-        try:
+        with sending(chance, send):
             while counted < KILLS:
                 before = len(answered)
                 wait_until(lambda: len(answered) > before + 300, 60, "answers")
@@ -267,10 +260,6 @@ class HttpAcceptedTest(Unmounting, PostingTest):
                 counted += len(answered) > len(self.in_table())
                 self.assertTrue(running.kill())
                 running = self.accept(stages=stages)
-        finally:
-            over.set()
-            for each in senders:
-                each.join()
         self.assertTrue(running.kill())
         self.work_off()
         there = self.in_table()

@@ -1,8 +1,10 @@
 """What tests of the source `http` share: an order desk that is posted to."""
+import contextlib
 import http.client
 import json
 import signal
 import socket
+import threading
 
 import brigade_e2e
 from brigade_e2e import query, wait_until
@@ -19,6 +21,27 @@ def free_port():
 def is_open(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def sending(chance, send):
+    """Eight threads that `send(numbers, thread)` the next numbers, one or five, until the end."""
+    numbers, turn, over = iter(range(1, 1_000_000)), threading.Lock(), threading.Event()
+
+    def send_all(thread):
+        while not over.is_set():
+            with turn:
+                batch = [next(numbers) for _ in range(chance.choice((1, 1, 5)))]
+            send(batch, thread)
+    threads = [threading.Thread(target=send_all, args=(n,)) for n in range(8)]
+    for each in threads:
+        each.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for each in threads:
+            each.join()
 
 
 class PostingTest(brigade_e2e.BrigadeTest):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import brigade_e2e
 from brigade_e2e import query, seeded, wait_until
-from http_posting import JSON, PostingTest
+from http_posting import JSON, PostingTest, sending
 
 KILLS = int(os.environ.get("BRIGADE_E2E_KILLS", "3"))
 # An order without a total fails for good, one that costs nothing is filtered.
@@ -285,22 +285,14 @@ class HttpSourceTest(PostingTest):
     def test_row_08_nobody_who_got_a_200_is_lost_in_kills(self):
         self.pipeline()
         chance = seeded("http kills")
-        numbers = iter(range(1, 1_000_000))
-        turn, answered, over = threading.Lock(), {}, threading.Event()
+        answered = {}
 
-        def send_all():
-            while not over.is_set():
-                with turn:
-                    batch = [next(numbers) for _ in range(chance.choice((1, 1, 5)))]
-                body = [order(number) for number in batch]
-                text = body if len(batch) > 1 else body[0]
-                self.send_until_answered(text, batch, answered)
+        def send(batch, _):
+            body = [order(number) for number in batch]
+            self.send_until_answered(body if len(batch) > 1 else body[0], batch, answered)
         running = self.serve()
-        senders = [threading.Thread(target=send_all) for _ in range(8)]
-        for each in senders:
-            each.start()
         counted = 0
-        try:
+        with sending(chance, send):
             while counted < KILLS:
                 before = len(answered)
                 wait_until(lambda: len(answered) > before + 200, 60, "answers")
@@ -309,10 +301,6 @@ class HttpSourceTest(PostingTest):
                 self.assertTrue(running.kill())
                 counted += waiting > 0
                 running = self.serve()
-        finally:
-            over.set()
-            for each in senders:
-                each.join()
         self.stop(running, 0, 3)  # the last run may have seen no order that fails
         wanted = {number for number in answered if fate(number)[1]}
         self.assertEqual(answered, {number: fate(number)[0] for number in answered})
