@@ -112,7 +112,7 @@ class HttpSourceTest(PostingTest):
         self.assertEqual(self.in_table(), {1, 2})
 
     def test_a_stop_finishes_what_was_taken_and_sends_newcomers_away(self):
-        slow = [{"filter": "true", "name": "slow", "rate": "30/m"}]
+        slow = [{"filter": "true", "name": "slow", "rate": "12/m"}]
         self.pipeline(stages=slow)
         running = self.serve()
         self.assertEqual(self.post({"n": 1})[0], 200)  # uses up the first moment
@@ -146,7 +146,7 @@ class HttpSourceTest(PostingTest):
         self.assert_rows_exactly_once(self.folder / "out.db", "orders", (1, 2))
 
     def test_newcomers_are_sent_away_at_once_though_the_window_is_full(self):
-        slow = [{"filter": "true", "name": "slow", "rate": "30/m"}]
+        slow = [{"filter": "true", "name": "slow", "rate": "12/m"}]
         self.pipeline({"reply_timeout": "50s"}, stages=slow, window={"items": 1})
         running = self.serve()
         self.assertEqual(self.post({"n": 1})[0], 200)  # uses up the first moment
